@@ -1,0 +1,326 @@
+"""A WasmEdge guest: load, link, run, stop."""
+
+import ctypes
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from wasmtime import (
+    ExitTrap,
+    Frame,
+    Func,
+    FuncType,
+    ImportType,
+    Instance,
+    Linker,
+    Store,
+    Trap,
+    TrapCode,
+    WasiConfig,
+    WasmtimeError,
+)
+from wasmtime import Memory as WasmMemory
+
+from . import modules
+from .errors import GuestExit, GuestStopped, GuestTrap, HostError, Interrupted, LinkError
+from .forward import WASI, Forward
+from .hostcall import HostCalls, letters
+from .imports import Provider
+from .memory import Memory
+from .nn import NeuralNetwork
+from .preopen import Preopen
+from .sockets import HostNetwork, Network
+from .wasi import Wasi
+
+_log = logging.getLogger(__name__)
+_PAGE = 65536  # bytes
+_creation = threading.Lock()  # wasmtime-py's tables are not thread-safe
+
+Output = Callable[[bytes], None]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a guest may use at most; None is no limit.
+
+    ``memory_pages`` of 64 KiB each, ``time`` in seconds from run(), ``fuel`` in wasmtime's
+    units (about one an instruction), ``sockets`` open at once.
+    """
+
+    memory_pages: int | None = None
+    time: float | None = None
+    fuel: int | None = None
+    sockets: int = 1024
+
+
+class Guest:
+    """One instance of a guest module with its own memory, descriptors and wasi-nn handles.
+
+    ``module`` is a path or the bytes of a module; ``args`` come after argv[0], the file's
+    name. The environment is ``env`` alone. ``stdout`` and ``stderr`` are the process's own,
+    or a function that is given each write; ``stdin`` is the process's own, a file, or closed.
+
+    Raises ModuleError for a file that is no valid module and LinkError for imports that
+    cannot be linked (with ``strict_imports`` also for those that only trap when called).
+    """
+
+    def __init__(
+        self,
+        module: str | os.PathLike[str] | bytes,
+        *,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        dirs: Iterable[Preopen] = (),
+        stdin: Path | None = None,
+        stdout: Output | None = None,
+        stderr: Output | None = None,
+        network: Network | None = None,
+        nn: NeuralNetwork | None = None,
+        limits: Limits = Limits(),
+        settings: modules.EngineSettings | None = None,
+        strict_imports: bool = False,
+    ) -> None:
+        self.name, wasm = _source(module)
+        self._limits = limits
+        self._stop_lock = threading.Lock()
+        self._stop_reason: str | None = None
+        self._closed = False
+        settings = settings or modules.EngineSettings(fuel=limits.fuel is not None)
+        self._engine = settings.engine()
+        compiled = modules.load(self._engine, settings, wasm, self.name)
+        with _creation:
+            self._store = Store(self._engine)
+            self._store.set_epoch_deadline(1)
+            if limits.fuel is not None:
+                self._store.set_fuel(limits.fuel)
+            if limits.memory_pages is not None:
+                self._store.set_limits(memory_size=limits.memory_pages * _PAGE)
+            self._store.set_wasi(
+                _wasi_config([self.name, *args], env or {}, dirs, stdin, stdout, stderr)
+            )
+            self._calls = HostCalls()
+            self._own_wasi = Linker(self._engine)
+            self._own_wasi.define_wasi()
+        self._instance: Instance | None = None
+        self._memory: WasmMemory | None = None
+        memory = Memory(self._locate_memory)
+        forward = Forward(self._store, self._own_wasi, self._find_memory)
+        self._providers: list[Provider] = [
+            Wasi(memory, forward, network or HostNetwork(), max_sockets=limits.sockets),
+        ]
+        if nn is not None:
+            self._providers.append(nn.session(memory))
+        try:
+            imports = [self._import(each, strict_imports) for each in compiled.imports]
+            self._instance = self._guarded(lambda: Instance(self._store, compiled, imports))
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self) -> int:
+        """Call the guest's ``_start`` and answer its exit code; blocks.
+
+        Raises GuestTrap if it traps, GuestStopped if stop() or a limit ended it, and
+        LinkError if it has no ``_start``.
+        """
+        try:
+            self.call("_start")
+        except GuestExit as exit_:
+            return exit_.code
+        return 0
+
+    def call(self, name: str, *arguments: int | float) -> object:
+        """Call the exported function ``name`` and answer its result, None or a list for many.
+
+        Raises what run() raises, and GuestExit if the guest ends itself.
+        """
+        if self._instance is None:
+            raise HostError("the guest has no instance")
+        function = self._instance.exports(self._store).get(name)
+        if not isinstance(function, Func):
+            raise LinkError(f"{self.name} exports no function {name!r}")
+        timer = None
+        if self._limits.time is not None:
+            timer = threading.Timer(self._limits.time, self.stop, ("time limit",))
+            timer.daemon = True
+            timer.start()
+        try:
+            return self._guarded(lambda: function(self._store, *arguments))
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def stop(self, reason: str = "stop") -> None:
+        """End the guest wherever it is: in wasm, a poll or a computation. Any thread."""
+        with self._stop_lock:
+            if self._closed or self._stop_reason is not None:
+                return
+            self._stop_reason = reason
+            self._engine.increment_epoch()
+            for provider in self._providers:
+                provider.interrupt()
+
+    def close(self) -> None:
+        """Close the guest's sockets and free its computations. run() must have returned."""
+        with self._stop_lock:
+            if self._closed:
+                return
+            self._closed = True
+        for provider in self._providers:
+            provider.close()
+        with _creation:
+            self._store.close()
+            self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _import(self, wanted: ImportType, strict: bool) -> Func:
+        type_ = wanted.type
+        where = f"{wanted.module}.{wanted.name}"
+        if not isinstance(type_, FuncType):
+            raise LinkError(f"{self.name} imports {where}, which is no function; nothing has it")
+        params, results = letters(type_.params), letters(type_.results)
+        for provider in self._providers:
+            function = provider.resolve(wanted.module, wanted.name or "", params, results)
+            if function is not None:
+                return self._calls.create(self._store, type_, function, provider.fault)
+        if (wanted.module, wanted.name) == (WASI, "proc_exit") and (params, results) == ("i", ""):
+            return self._calls.create(self._store, type_, _proc_exit, 0)
+        own = self._own_wasi_function(wanted)
+        if own is not None:
+            return own
+        problem = LinkError(
+            f"{self.name} imports {where} ({params}) -> ({results}), which this host does not have"
+        )
+        if strict:
+            raise problem
+        _log.debug("%s; a call of it will trap", problem)
+        return self._calls.create_trap(self._store, type_, problem)
+
+    def _own_wasi_function(self, wanted: ImportType) -> Func | None:
+        if wanted.module != WASI:
+            return None
+        try:
+            own = self._own_wasi.get(self._store, WASI, wanted.name or "")
+        except WasmtimeError:
+            return None
+        same = isinstance(own, Func) and _signature(own.type(self._store)) == _signature(
+            wanted.type
+        )
+        return own if same else None
+
+    def _find_memory(self) -> WasmMemory | None:
+        if self._memory is None:
+            if self._instance is None:
+                self._memory = self._calls.caller_memory()
+            else:
+                memory = self._instance.exports(self._store).get("memory")
+                self._memory = memory if isinstance(memory, WasmMemory) else None
+        return self._memory
+
+    def _locate_memory(self) -> tuple[int, int]:
+        memory = self._find_memory()
+        if memory is None:
+            return 0, 0
+        address = ctypes.addressof(memory.data_ptr(self._store).contents)
+        return address, memory.data_len(self._store)
+
+    def _guarded(self, call: Callable[[], _T]) -> _T:
+        """Run wasm; turn whatever ended it into this library's exceptions."""
+        try:
+            return call()
+        except (Trap, WasmtimeError) as error:
+            failure, self._calls.failure = self._calls.failure, None
+            raise self._outcome(error, failure) from None
+
+    def _outcome(self, error: Trap | WasmtimeError, failure: BaseException | None) -> BaseException:
+        if isinstance(failure, (GuestExit, LinkError)):
+            return failure
+        if isinstance(error, ExitTrap):
+            return GuestExit(error.code)
+        code = error.trap_code if isinstance(error, Trap) else None
+        if code is TrapCode.OUT_OF_FUEL:
+            return GuestStopped("gas limit")
+        if self._stop_reason and (isinstance(failure, Interrupted) or code is TrapCode.INTERRUPT):
+            return GuestStopped(self._stop_reason)
+        frames = (
+            tuple(_frame_line(each) for each in error.frames) if isinstance(error, Trap) else ()
+        )
+        if failure is not None:
+            _log.debug("a host function failed", exc_info=failure)
+            return GuestTrap(f"a host function failed: {failure!r}", code="host", frames=frames)
+        name = code.name.lower().replace("_", " ") if code else "error"
+        return GuestTrap(_first_line(str(error)), code=name, frames=frames)
+
+
+def _proc_exit(code: int) -> None:
+    raise GuestExit(code)
+
+
+def _signature(type_: FuncType) -> tuple[str, str]:
+    return letters(type_.params), letters(type_.results)
+
+
+def _source(module: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
+    if isinstance(module, bytes):
+        modules.check_wasm(module, "the guest")
+        return "guest.wasm", module
+    path = Path(module)
+    return path.name, modules.read_wasm(path)
+
+
+def _wasi_config(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    dirs: Iterable[Preopen],
+    stdin: Path | None,
+    stdout: Output | None,
+    stderr: Output | None,
+) -> WasiConfig:
+    config = WasiConfig()
+    config.argv = list(argv)
+    config.env = list(env.items())
+    for each in dirs:
+        try:
+            config.preopen_dir(str(each.host), each.guest, not each.readonly)
+        except WasmtimeError:
+            raise HostError(f"--dir {each.guest}:{each.host}: no such directory") from None
+    if stdin is None:
+        config.inherit_stdin()
+    else:
+        config.stdin_file = stdin
+    if stdout is None:
+        config.inherit_stdout()
+    else:
+        config.stdout_custom = stdout
+    if stderr is None:
+        config.inherit_stderr()
+    else:
+        config.stderr_custom = stderr
+    return config
+
+
+def _frame_line(frame: Frame) -> str:
+    name = frame.func_name or f"function {frame.func_index}"
+    return f"{name} at {frame.module_offset:#x}"
+
+
+def _first_line(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    cause = [line for line in lines if line.startswith(("wasm trap:", "Caused by:"))]
+    return cause[0] if cause else (lines[0] if lines else "unknown trap")

