@@ -1,0 +1,3 @@
+module llama-api-server
+
+go 1.27

@@ -1,0 +1,93 @@
+// Package nn is the guest's view of wasi_ephemeral_nn: named graphs, execution contexts, and
+// the errnos they answer with.
+package nn
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Errno is a result of a wasi-nn function, as WasmEdge defines them.
+type Errno uint32
+
+// The errnos the server tells apart.
+const (
+	InvalidArgument Errno = 1
+	InvalidEncoding Errno = 2
+	RuntimeError    Errno = 5
+	TooLarge        Errno = 7
+	NotFound        Errno = 8
+	EndOfSequence   Errno = 100
+	ContextFull     Errno = 101
+	PromptTooLong   Errno = 102
+	ModelNotFound   Errno = 103
+)
+
+var errnoNames = map[Errno]string{
+	InvalidArgument: "invalid argument",
+	InvalidEncoding: "invalid encoding",
+	3:               "missing memory",
+	4:               "busy",
+	RuntimeError:    "runtime error",
+	6:               "unsupported operation",
+	TooLarge:        "too large",
+	NotFound:        "not found",
+	EndOfSequence:   "end of sequence",
+	ContextFull:     "context full",
+	PromptTooLong:   "prompt too long",
+	ModelNotFound:   "model not found",
+}
+
+func (e Errno) Error() string {
+	if name, ok := errnoNames[e]; ok {
+		return name
+	}
+	return fmt.Sprintf("wasi-nn error %d", uint32(e))
+}
+
+// The inputs and outputs of a context.
+const (
+	Text     uint32 = 0
+	Metadata uint32 = 1
+)
+
+// Graph is a loaded model.
+type Graph interface {
+	// NewContext makes an execution context: one computation at a time.
+	NewContext() (Context, error)
+}
+
+// Context is one execution context. Its errors are Errnos.
+type Context interface {
+	SetInput(index uint32, data []byte) error
+	// Compute runs the input to its end.
+	Compute() error
+	// ComputeSingle makes one token; it answers EndOfSequence or ContextFull after the last.
+	ComputeSingle() error
+	Output(index uint32) ([]byte, error)
+	// OutputSingle is the bytes of the last token.
+	OutputSingle(index uint32) ([]byte, error)
+	// FiniSingle ends the computation, however far it is; the context can be used again.
+	FiniSingle() error
+}
+
+// Counts is what a context tells of its computation, in tokens, and of its library. Parallel
+// is how many contexts of a graph may compute at a time; WasmEdge does not say it and has one.
+type Counts struct {
+	Input       int    `json:"input_tokens"`
+	Output      int    `json:"output_tokens"`
+	BuildNumber int    `json:"llama_build_number"`
+	Commit      string `json:"llama_commit"`
+	Parallel    int    `json:"n_parallel"`
+}
+
+// ReadCounts asks a context for its counts.
+func ReadCounts(context Context) (Counts, error) {
+	var counts Counts
+	text, err := context.Output(Metadata)
+	if err != nil {
+		return counts, err
+	}
+	err = json.Unmarshal(text, &counts)
+	return counts, err
+}

@@ -1,0 +1,103 @@
+// Package prompt turns a conversation into the text a model was trained on.
+//
+// No template starts with the beginning-of-sequence token where the model's tokeniser adds it
+// by itself: the host tokenises with special tokens added.
+package prompt
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// The roles of a message.
+const (
+	System    = "system"
+	User      = "user"
+	Assistant = "assistant"
+	ToolRole  = "tool"
+)
+
+// Message is one turn.
+type Message struct {
+	Role       string
+	Content    string
+	ToolCalls  []ToolCall // of an assistant
+	ToolCallID string     // of a tool: the call it answers
+}
+
+// ToolCall is a call of a function as the model made it.
+type ToolCall struct {
+	ID        string
+	Name      string
+	Arguments string // JSON
+}
+
+// Tool is a function the model may call.
+type Tool struct {
+	Name        string
+	Description string
+	Parameters  json.RawMessage // a JSON schema
+	Raw         json.RawMessage // the tool as the client wrote it
+}
+
+// Conversation is what a prompt is made of.
+type Conversation struct {
+	Messages []Message
+	Tools    []Tool
+	Now      time.Time
+}
+
+// Template is one of the formats that --prompt-template names.
+type Template struct {
+	Name string
+	// Stops are the texts that end a turn.
+	Stops []string
+	// Calls is how an answer calls tools; nil for a template without tools.
+	Calls *CallFormat
+	// Thinks is set where the prompt ends inside of <think>.
+	Thinks bool
+
+	render func(Conversation) (string, error)
+}
+
+// ErrNoMessages is the error for a conversation without a message.
+var ErrNoMessages = errors.New("messages is empty")
+
+// Render is the prompt of a conversation, up to where the assistant's answer begins.
+func (t *Template) Render(conversation Conversation) (string, error) {
+	if len(conversation.Messages) == 0 {
+		return "", ErrNoMessages
+	}
+	return t.render(conversation)
+}
+
+// Find is the template of that name, or nil.
+func Find(name string) *Template {
+	for _, template := range templates {
+		if template.Name == name {
+			return template
+		}
+	}
+	return nil
+}
+
+// Names are the templates in the order of the help text, and the two names that stand for a
+// model that is given no prompt by a template.
+func Names() []string {
+	var names []string
+	for _, template := range templates {
+		names = append(names, template.Name)
+	}
+	return append(names, Embedding, None)
+}
+
+// The names of --prompt-template that have no template: for embedding models, and for models
+// that only complete.
+const (
+	Embedding = "embedding"
+	None      = "none"
+)
+
+// CallFormat is the way a model writes tool calls.
+type CallFormat struct{}

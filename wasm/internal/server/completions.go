@@ -1,0 +1,138 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+type completionRequest struct {
+	sampling
+	Prompt   oneOrMore       `json:"prompt"`
+	Suffix   *string         `json:"suffix"`
+	Echo     bool            `json:"echo"`
+	Logprobs json.RawMessage `json:"logprobs"`
+	BestOf   *int            `json:"best_of"`
+}
+
+type completionResponse struct {
+	ID      string             `json:"id"`
+	Object  string             `json:"object"`
+	Created int64              `json:"created"`
+	Model   string             `json:"model"`
+	Choices []completionChoice `json:"choices"`
+	Usage   *usage             `json:"usage,omitempty"`
+}
+
+type completionChoice struct {
+	Index        int       `json:"index"`
+	Text         string    `json:"text"`
+	Logprobs     *struct{} `json:"logprobs"`
+	FinishReason *string   `json:"finish_reason"`
+}
+
+func (c *completionRequest) check() error {
+	if err := c.sampling.check(); err != nil {
+		return err
+	}
+	if len(c.Prompt) == 0 {
+		return invalid("prompt", "'prompt' is needed: a string or an array of strings.")
+	}
+	if c.Suffix != nil && *c.Suffix != "" {
+		return invalid("suffix", "'suffix' is not supported.")
+	}
+	if text := string(c.Logprobs); text != "" && text != "null" && text != "false" {
+		return invalid("logprobs", "'logprobs' is not supported: the wasi-nn interface has no probabilities.")
+	}
+	if c.BestOf != nil && *c.BestOf != c.choices() {
+		return invalid("best_of", "'best_of' is not supported.")
+	}
+	return nil
+}
+
+func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
+	var request completionRequest
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	model, err := s.model("chat", request.Model)
+	if err != nil {
+		return err
+	}
+	if err := request.check(); err != nil {
+		return err
+	}
+	answer := completionResponse{ID: "cmpl-" + uuid(), Object: "text_completion", Created: time.Now().Unix(), Model: model.Name}
+	if request.Stream {
+		return s.streamCompletions(r, newEventStream(w), model, &request, answer)
+	}
+	answer.Usage = &usage{}
+	err = s.eachCompletion(r, model, &request, answer.Usage, func(index int) func(string, *string) error {
+		answer.Choices = append(answer.Choices, completionChoice{Index: index})
+		return func(text string, finish *string) error {
+			answer.Choices[index].Text += text
+			answer.Choices[index].FinishReason = finish
+			return nil
+		}
+	})
+	if err == nil {
+		writeJSON(w, http.StatusOK, answer)
+	}
+	return err
+}
+
+func (s *Server) streamCompletions(r *http.Request, events *eventStream, model *Model, request *completionRequest, answer completionResponse) error {
+	total := &usage{}
+	err := s.eachCompletion(r, model, request, total, func(index int) func(string, *string) error {
+		return func(text string, finish *string) error {
+			answer.Choices = []completionChoice{{Index: index, Text: text, FinishReason: finish}}
+			return events.send(answer)
+		}
+	})
+	if err != nil {
+		return events.fail(err)
+	}
+	if request.includeUsage(s.Options.IncludeUsage) {
+		answer.Choices, answer.Usage = []completionChoice{}, total
+		if err := events.send(answer); err != nil {
+			return err
+		}
+	}
+	return events.done()
+}
+
+// eachCompletion makes every choice of every prompt, one after the other; begin answers what
+// takes the text of the index'th, and its finish reason with the last.
+func (s *Server) eachCompletion(r *http.Request, model *Model, request *completionRequest, total *usage, begin func(index int) func(string, *string) error) error {
+	index := 0
+	for _, prompt := range request.Prompt {
+		for choice := range request.choices() {
+			emit := begin(index)
+			index++
+			work := generation{
+				prompt:  prompt,
+				changes: request.changes(choice),
+				limit:   request.limit(s.Options.NPredict),
+				stops:   s.stops(nil, request.Stop),
+			}
+			if request.Echo {
+				if err := emit(prompt, nil); err != nil {
+					return err
+				}
+			}
+			result, err := s.generate(r.Context(), model, work, func(text string) error { return emit(text, nil) })
+			if err != nil {
+				return err
+			}
+			if err := emit("", &result.finish); err != nil {
+				return err
+			}
+			if choice == 0 {
+				total.Prompt += result.prompt
+			}
+			total.Completion += result.completion
+			total.Total = total.Prompt + total.Completion
+		}
+	}
+	return nil
+}

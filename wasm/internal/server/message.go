@@ -1,0 +1,109 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"llama-api-server/internal/prompt"
+)
+
+// chatMessage is a message as a client writes it.
+type chatMessage struct {
+	Role       string     `json:"role"`
+	Content    content    `json:"content"`
+	Name       string     `json:"name"`
+	ToolCalls  []toolCall `json:"tool_calls"`
+	ToolCallID string     `json:"tool_call_id"`
+}
+
+type toolCall struct {
+	Index    *int         `json:"index,omitempty"`
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Function functionCall `json:"function"`
+}
+
+type functionCall struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+// content is a text, null, or parts.
+type content struct {
+	null  bool
+	parts []part
+}
+
+type part struct {
+	Type     string `json:"type"`
+	Text     string `json:"text"`
+	ImageURL *struct {
+		URL string `json:"url"`
+	} `json:"image_url"`
+}
+
+func (c *content) UnmarshalJSON(text []byte) error {
+	var one *string
+	if json.Unmarshal(text, &one) == nil {
+		c.null = one == nil
+		if one != nil {
+			c.parts = []part{{Type: "text", Text: *one}}
+		}
+		return nil
+	}
+	if err := json.Unmarshal(text, &c.parts); err != nil {
+		return errors.New("content: a string or an array of parts is needed")
+	}
+	return nil
+}
+
+var roles = map[string]string{
+	"system": prompt.System, "developer": prompt.System, "user": prompt.User,
+	"assistant": prompt.Assistant, "tool": prompt.ToolRole, "function": prompt.ToolRole,
+}
+
+// turn is the message for a template. Images become the inline form the host reads, where
+// vision says that the model has a projector.
+func (m *chatMessage) turn(index int, vision bool) (prompt.Message, error) {
+	param := fmt.Sprintf("messages[%d]", index)
+	turn := prompt.Message{Role: roles[m.Role], ToolCallID: m.ToolCallID}
+	if turn.Role == "" {
+		return turn, invalid(param+".role", "The role '%s' is not known; system, developer, user, assistant and tool are.", m.Role)
+	}
+	if (m.Content.null || m.Content.parts == nil) && len(m.ToolCalls) == 0 && turn.Role != prompt.Assistant {
+		return turn, invalid(param+".content", "A %s message needs a content.", m.Role)
+	}
+	for _, call := range m.ToolCalls {
+		if !json.Valid([]byte(call.Function.Arguments)) {
+			return turn, invalid(param+".tool_calls", "The arguments of the call of '%s' are not JSON.", call.Function.Name)
+		}
+		turn.ToolCalls = append(turn.ToolCalls, prompt.ToolCall{ID: call.ID, Name: call.Function.Name, Arguments: call.Function.Arguments})
+	}
+	var texts []string
+	for _, part := range m.Content.parts {
+		text, err := part.inline(param+".content", vision)
+		if err != nil {
+			return turn, err
+		}
+		texts = append(texts, text)
+	}
+	turn.Content = strings.Join(texts, "\n")
+	return turn, nil
+}
+
+// inline is the part as text.
+func (p part) inline(param string, vision bool) (string, error) {
+	switch {
+	case p.Type == "text":
+		return p.Text, nil
+	case p.Type != "image_url" || p.ImageURL == nil:
+		return "", invalid(param, "Parts of type '%s' are not supported; text and image_url are.", p.Type)
+	case !vision:
+		return "", invalid(param, "This model takes no images: the server was started without --llava-mmproj.")
+	case !strings.HasPrefix(p.ImageURL.URL, "data:image/") || !strings.Contains(p.ImageURL.URL, ";base64,"):
+		return "", invalid(param, "An image must be given as 'data:image/...;base64,...'; the server fetches nothing.")
+	}
+	return `<img src="` + p.ImageURL.URL + `">`, nil
+}

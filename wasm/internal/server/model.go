@@ -1,0 +1,169 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+
+	"llama-api-server/internal/nn"
+	"llama-api-server/internal/options"
+	"llama-api-server/internal/prompt"
+)
+
+// Model is a loaded model with the settings its requests begin from.
+type Model struct {
+	Name     string
+	Alias    string
+	Kind     string // "chat" or "embedding"
+	Template *prompt.Template
+	CtxSize  int // tokens
+	Batch    int // tokens
+	Ubatch   int // tokens
+	Counts   nn.Counts
+
+	graph    nn.Graph
+	metadata map[string]any
+	idle     []nn.Context
+	turns    chan struct{} // a place for each computation that may be under way
+}
+
+// Load asks the host for the model preloaded as alias, set up with config (JSON).
+type Load func(alias, config string) (nn.Graph, error)
+
+// LoadModels asks the host for every model of the options.
+func LoadModels(settings *options.Options, debug bool, load Load) ([]*Model, error) {
+	var models []*Model
+	for index := range settings.Templates {
+		model, err := loadModel(settings, index, debug, load)
+		if err != nil {
+			return nil, err
+		}
+		models = append(models, model)
+	}
+	return models, nil
+}
+
+func loadModel(settings *options.Options, index int, debug bool, load Load) (*Model, error) {
+	template := settings.Templates[index]
+	model := &Model{
+		Name:     settings.ModelNames[index],
+		Alias:    settings.ModelAliases[index],
+		Kind:     "chat",
+		Template: prompt.Find(template),
+		CtxSize:  settings.CtxSizes[index],
+		Batch:    settings.BatchSizes[index],
+		Ubatch:   settings.UbatchSizes[index],
+	}
+	if template == prompt.Embedding {
+		model.Kind = "embedding"
+	}
+	model.metadata = metadata(settings, model, debug)
+	config, err := json.Marshal(model.metadata)
+	if err != nil {
+		return nil, err
+	}
+	model.graph, err = load(model.Alias, string(config))
+	if err == nn.NotFound || err == nn.ModelNotFound {
+		return nil, fmt.Errorf("no model is preloaded as '%s'; give --nn-preload %s:GGML:AUTO:<file>", model.Alias, model.Alias)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading the model '%s' failed: %w", model.Alias, err)
+	}
+	context, err := model.graph.NewContext()
+	if err != nil {
+		return nil, fmt.Errorf("making a context for the model '%s' failed: %w", model.Alias, err)
+	}
+	model.idle = append(model.idle, context)
+	if counts, err := nn.ReadCounts(context); err == nil {
+		model.Counts = counts
+	}
+	model.turns = make(chan struct{}, max(1, model.Counts.Parallel))
+	return model, nil
+}
+
+// metadata is what the host is told of a model: the keys the official server sends. What the
+// command line does not say, the host chooses.
+func metadata(settings *options.Options, model *Model, debug bool) map[string]any {
+	values := map[string]any{
+		"enable-log":        true,
+		"enable-debug-log":  debug,
+		"embedding":         model.Kind == "embedding",
+		"ctx-size":          model.CtxSize,
+		"batch-size":        model.Batch,
+		"ubatch-size":       model.Ubatch,
+		"n-predict":         settings.NPredict,
+		"n-gpu-layers":      settings.NGPULayers,
+		"split-mode":        settings.SplitMode,
+		"temp":              settings.Temp,
+		"top-p":             settings.TopP,
+		"repeat-penalty":    settings.RepeatPenalty,
+		"presence-penalty":  settings.PresencePenalty,
+		"frequency-penalty": settings.FrequencyPenalty,
+		"grammar":           settings.Grammar,
+	}
+	if settings.MainGPU != nil {
+		values["main-gpu"] = *settings.MainGPU
+	}
+	if settings.TensorSplit != "" {
+		values["tensor-split"] = settings.TensorSplit
+	}
+	if settings.Threads != nil {
+		values["threads"] = *settings.Threads
+	}
+	if settings.NoMmap != nil {
+		values["use-mmap"] = !*settings.NoMmap
+	}
+	if settings.Mmproj != "" && model.Kind == "chat" {
+		values["mmproj"] = settings.Mmproj
+	}
+	if settings.ReversePrompt != "" {
+		values["reverse-prompt"] = settings.ReversePrompt
+	}
+	if settings.JSONSchema != "" && model.Kind == "chat" {
+		values["json-schema"] = settings.JSONSchema
+	}
+	return values
+}
+
+// with is the model's metadata with a request's changes, as JSON.
+func (m *Model) with(changes map[string]any) ([]byte, error) {
+	values := maps.Clone(m.metadata)
+	maps.Copy(values, changes)
+	return json.Marshal(values)
+}
+
+// acquire waits for a turn and answers a context that nothing else computes on. The error is
+// the context's or the host's.
+func (m *Model) acquire(ctx context.Context) (nn.Context, error) {
+	select {
+	case m.turns <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if last := len(m.idle) - 1; last >= 0 {
+		idle := m.idle[last]
+		m.idle = m.idle[:last]
+		return idle, nil
+	}
+	made, err := m.graph.NewContext()
+	if err != nil {
+		<-m.turns
+		return nil, newError(http.StatusInternalServerError, "server_error", "", "",
+			fmt.Sprintf("making a context for the model '%s' failed: %v", m.Name, err))
+	}
+	return made, nil
+}
+
+// release ends what the context computes and gives the turn on.
+func (m *Model) release(used nn.Context) {
+	used.FiniSingle()
+	m.idle = append(m.idle, used)
+	<-m.turns
+}
+
+// plugin is the build of llama.cpp under the model, as /v1/info words it.
+func (m *Model) plugin() string {
+	return fmt.Sprintf("b%d (commit %s)", m.Counts.BuildNumber, m.Counts.Commit)
+}

@@ -1,0 +1,193 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+)
+
+// decode reads a JSON body into target. The error is a 400, 413 or 415.
+func decode(r *http.Request, target any) error {
+	if kind := r.Header.Get("Content-Type"); kind != "" {
+		media, _, err := mime.ParseMediaType(kind)
+		if err != nil || (media != "application/json" && media != "text/plain" && media != "application/x-www-form-urlencoded") {
+			return newError(http.StatusUnsupportedMediaType, "invalid_request_error", "", "",
+				fmt.Sprintf("The body's Content-Type is '%s'; send application/json.", kind))
+		}
+	}
+	body, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return newError(http.StatusRequestEntityTooLarge, "invalid_request_error", "", "",
+			fmt.Sprintf("The body is larger than %d bytes.", large.Limit))
+	}
+	if err != nil {
+		return invalid("", "The body could not be read: %v", err)
+	}
+	return unmarshal(body, target)
+}
+
+func unmarshal(body []byte, target any) error {
+	err := json.Unmarshal(body, target)
+	var kind *json.UnmarshalTypeError
+	var failure *apiError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &failure):
+		return failure
+	case errors.As(err, &kind):
+		return invalid(kind.Field, "'%s' has the wrong type: a %s is not allowed there.", kind.Field, kind.Value)
+	}
+	return invalid("", "The body is not valid JSON: %v", err)
+}
+
+// oneOrMore is a string or an array of strings.
+type oneOrMore []string
+
+func (o *oneOrMore) UnmarshalJSON(text []byte) error {
+	var one *string
+	if json.Unmarshal(text, &one) == nil {
+		if one != nil {
+			*o = oneOrMore{*one}
+		}
+		return nil
+	}
+	var more []string
+	if err := json.Unmarshal(text, &more); err != nil {
+		return errors.New("a string or an array of strings is needed")
+	}
+	*o = more
+	return nil
+}
+
+// sampling is what chat and completion requests have in common.
+type sampling struct {
+	Model               string             `json:"model"`
+	Temperature         *float64           `json:"temperature"`
+	TopP                *float64           `json:"top_p"`
+	TopK                *int               `json:"top_k"`
+	MinP                *float64           `json:"min_p"`
+	PresencePenalty     *float64           `json:"presence_penalty"`
+	FrequencyPenalty    *float64           `json:"frequency_penalty"`
+	RepeatPenalty       *float64           `json:"repeat_penalty"`
+	Seed                *int64             `json:"seed"`
+	MaxTokens           *int               `json:"max_tokens"`
+	MaxCompletionTokens *int               `json:"max_completion_tokens"`
+	Stop                oneOrMore          `json:"stop"`
+	N                   *int               `json:"n"`
+	Stream              bool               `json:"stream"`
+	StreamOptions       *streamOptions     `json:"stream_options"`
+	LogitBias           map[string]float64 `json:"logit_bias"`
+}
+
+type streamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+}
+
+const (
+	mostChoices = 16
+	mostStops   = 16
+)
+
+// ranged is a parameter with the range it has to be in and the metadata key it becomes.
+type ranged struct {
+	param, key  string
+	value       *float64
+	least, most float64
+}
+
+func (s *sampling) ranges() []ranged {
+	return []ranged{
+		{"temperature", "temp", s.Temperature, 0, 2},
+		{"top_p", "top-p", s.TopP, 0, 1},
+		{"min_p", "min-p", s.MinP, 0, 1},
+		{"presence_penalty", "presence-penalty", s.PresencePenalty, 0, 2},
+		{"frequency_penalty", "frequency-penalty", s.FrequencyPenalty, 0, 2},
+		{"repeat_penalty", "repeat-penalty", s.RepeatPenalty, 0, 10},
+	}
+}
+
+// check judges what the request asks for.
+func (s *sampling) check() error {
+	for _, row := range s.ranges() {
+		if row.value != nil && (*row.value < row.least || *row.value > row.most) {
+			return invalid(row.param, "'%s' is %g; a number from %g to %g is allowed.", row.param, *row.value, row.least, row.most)
+		}
+	}
+	if s.TopK != nil && *s.TopK < 0 {
+		return invalid("top_k", "'top_k' is %d; a number from 0 up is allowed.", *s.TopK)
+	}
+	if n := s.choices(); n < 1 || n > mostChoices {
+		return invalid("n", "'n' is %d; a number from 1 to %d is allowed.", n, mostChoices)
+	}
+	for param, value := range map[string]*int{"max_tokens": s.MaxTokens, "max_completion_tokens": s.MaxCompletionTokens} {
+		if value != nil && *value < 1 {
+			return invalid(param, "'%s' is %d; a number from 1 up is allowed.", param, *value)
+		}
+	}
+	if len(s.Stop) > mostStops || slices.Contains(s.Stop, "") {
+		return invalid("stop", "'stop' takes 1 to %d texts, none of them empty.", mostStops)
+	}
+	if len(s.LogitBias) > 0 {
+		return invalid("logit_bias", "'logit_bias' is not supported: the wasi-nn interface has no such setting.")
+	}
+	return nil
+}
+
+func (s *sampling) choices() int {
+	if s.N == nil {
+		return 1
+	}
+	return *s.N
+}
+
+// limit is the most tokens of an answer, or the default.
+func (s *sampling) limit(otherwise int) int {
+	switch {
+	case s.MaxCompletionTokens != nil:
+		return *s.MaxCompletionTokens
+	case s.MaxTokens != nil:
+		return *s.MaxTokens
+	}
+	return otherwise
+}
+
+// changes is the request's part of the metadata, for its index'th choice.
+func (s *sampling) changes(choice int) map[string]any {
+	changes := map[string]any{"n-predict": -1}
+	for _, row := range s.ranges() {
+		if row.value != nil {
+			changes[row.key] = *row.value
+		}
+	}
+	if s.TopK != nil {
+		changes["top-k"] = *s.TopK
+	}
+	if s.Seed != nil {
+		changes["seed"] = (*s.Seed + int64(choice)) & 0x7fffffff
+	}
+	return changes
+}
+
+func (s *sampling) includeUsage(always bool) bool {
+	return always || (s.StreamOptions != nil && s.StreamOptions.IncludeUsage)
+}
+
+// usage is the count of tokens of a response.
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+	Total      int `json:"total_tokens"`
+}
+
+// add counts one answer; the choices of a request share its prompt.
+func (u *usage) add(result outcome) {
+	u.Prompt = result.prompt
+	u.Completion += result.completion
+	u.Total = u.Prompt + u.Completion
+}
