@@ -1,0 +1,108 @@
+"""The socket descriptors of one guest, and how a blocked call is woken."""
+
+import errno
+import heapq
+import os
+import select
+import threading
+
+from ..errors import Interrupted
+from .socket import Socket
+
+FIRST = 65536
+"""The lowest socket descriptor: lower ones are files, which wasmtime holds."""
+
+_LONGEST_POLL = 2**31 - 1
+"""Milliseconds that poll(2) can wait."""
+
+
+class Waker:
+    """Wakes the guest's thread out of any wait, for good."""
+
+    def __init__(self) -> None:
+        self.fd, self._write = os.pipe()
+        self._open = True
+        self._lock = threading.Lock()
+
+    def wait(self, fd: int, events: int, seconds: float | None = None) -> bool:
+        """Whether one of ``events`` (POLLIN, POLLOUT) came on ``fd`` within ``seconds``.
+
+        Raises Interrupted once ``interrupt`` was called.
+        """
+        poller = select.poll()
+        poller.register(fd, events)
+        return bool(self.poll(poller, None if seconds is None else seconds * 1000))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises Interrupted."""
+        self.poll(select.poll(), seconds * 1000)
+
+    def poll(self, poller: select.poll, milliseconds: float | None) -> list[tuple[int, int]]:
+        """Wait on ``poller`` too: the host descriptors and events that are ready, or [] in time.
+
+        Raises Interrupted once ``interrupt`` was called.
+        """
+        poller.register(self.fd, select.POLLIN)
+        wait = None if milliseconds is None else min(milliseconds, _LONGEST_POLL)
+        ready = poller.poll(wait)
+        if any(fd == self.fd for fd, _ in ready):
+            raise Interrupted("a host call was interrupted: the guest is being stopped")
+        return ready
+
+    def interrupt(self) -> None:
+        """Make this and every later wait raise Interrupted. Any thread, any number of times."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                os.close(self._write)
+
+    def close(self) -> None:
+        """Free both descriptors."""
+        self.interrupt()
+        os.close(self.fd)
+
+
+class Descriptors:
+    """Numbers for open sockets, the lowest free one first.
+
+    ``sockets`` is the table itself: host functions look a descriptor up in it directly.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.sockets: dict[int, Socket] = {}
+        self._limit = limit
+        self._free: list[int] = []
+        self._next = FIRST
+
+    def check_room(self) -> None:
+        """Raise OSError (EMFILE) at the limit."""
+        if len(self.sockets) >= self._limit:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def add(self, socket: Socket) -> int:
+        """The number that ``socket`` has from now on."""
+        if self._free:
+            number = heapq.heappop(self._free)
+        else:
+            number = self._next
+            self._next += 1
+        self.sockets[number] = socket
+        return number
+
+    def remove(self, number: int) -> None:
+        """Close the socket and free its number."""
+        socket = self.sockets.pop(number)
+        heapq.heappush(self._free, number)
+        socket.close()
+
+    def renumber(self, source: int, target: int) -> None:
+        """Give ``source``'s socket the number ``target``, closing what had it."""
+        replaced = self.sockets[target]
+        self.sockets[target] = self.sockets.pop(source)
+        heapq.heappush(self._free, source)
+        replaced.close()
+
+    def close(self) -> None:
+        """Close every socket."""
+        for number in tuple(self.sockets):
+            self.remove(number)

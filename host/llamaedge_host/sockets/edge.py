@@ -1,0 +1,60 @@
+"""What the socket functions share at the ABI's edge."""
+
+import functools
+import struct
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ..errno import Errno, from_os_error
+from ..imports import HostFunction
+from ..memory import Memory
+from .descriptors import FIRST
+
+Imports = dict[tuple[str, str], HostFunction]
+"""Host functions by import name and parameter letters."""
+
+MAX_VECTORS = 1024
+"""The most buffers in one call (WasmEdge's kIOVMax)."""
+
+_VECTOR = struct.Struct("<II")
+
+_Self = TypeVar("_Self")
+_Params = ParamSpec("_Params")
+
+
+def answers_errno(
+    function: Callable[Concatenate[_Self, _Params], int],
+) -> Callable[Concatenate[_Self, _Params], int]:
+    """Make an OSError of ``function`` the errno that the guest gets."""
+
+    @functools.wraps(function)
+    def call(self: _Self, /, *args: _Params.args, **kwargs: _Params.kwargs) -> int:
+        try:
+            return function(self, *args, **kwargs)
+        except OSError as error:
+            return from_os_error(error)
+
+    return call
+
+
+def vectors(memory: Memory, pointer: int, count: int) -> list[memoryview]:
+    """The windows of an iovec array (buffer u32, length u32). Raises BadPointer."""
+    if count == 1:
+        start, length = memory.unpack(_VECTOR, pointer)
+        return [memory.view(start, length)]
+    array = memory.view(pointer, count * _VECTOR.size)
+    return [memory.view(start, length) for start, length in _VECTOR.iter_unpack(array)]
+
+
+def misaligned(alignment: int, *pointers: int) -> bool:
+    """Whether one of ``pointers`` is not a multiple of ``alignment`` (a power of two)."""
+    return any(pointer & (alignment - 1) for pointer in pointers)
+
+
+def absent(fd: int) -> Errno:
+    """What a socket function answers for a descriptor that is no open socket."""
+    return Errno.NOTSOCK if fd < FIRST else Errno.BADF
+
+
+MISALIGNED = Errno.ADDRNOTAVAIL
+"""What WasmEdge's socket functions answer for a misaligned pointer."""

@@ -1,0 +1,103 @@
+"""A guest's socket: a host socket that never blocks, and what the guest believes of it."""
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+from .address import HOST_FAMILIES, HOST_KINDS, Address, Family, HostAddress, Kind, from_host
+
+RIGHT_FD_READ = 1 << 1
+RIGHT_FD_SET_FLAGS = 1 << 3
+RIGHT_FD_WRITE = 1 << 6
+_RIGHT_POLL = 1 << 27
+_RIGHTS_SOCK_SHUTDOWN_TO_BIND = 0b1111 << 28
+_RIGHTS_SOCK_RECV_TO_SEND_TO = 0b1111 << 32
+_RIGHT_SOCK_SHUTDOWN = 1 << 28
+_RIGHTS_OF_STREAM = RIGHT_FD_READ | RIGHT_FD_SET_FLAGS | RIGHT_FD_WRITE | _RIGHT_POLL
+
+RIGHTS_OPENED = _RIGHTS_OF_STREAM | _RIGHTS_SOCK_SHUTDOWN_TO_BIND | _RIGHTS_SOCK_RECV_TO_SEND_TO
+"""Rights of a socket from sock_open (WasmEdge's VINode::sockOpen)."""
+
+RIGHTS_ACCEPTED = _RIGHTS_OF_STREAM | _RIGHT_SOCK_SHUTDOWN | _RIGHTS_SOCK_RECV_TO_SEND_TO
+"""Rights of a socket from sock_accept (WasmEdge's VINode::sockAccept)."""
+
+
+class Socket:
+    """One open socket. Every operation answers at once, or raises BlockingIOError.
+
+    ``nonblocking`` is what the guest asked for; ``receive_timeout`` and ``send_timeout`` are
+    its SO_RCVTIMEO and SO_SNDTIMEO in seconds. Operations raise OSError.
+    """
+
+    __slots__ = (
+        "family",
+        "host",
+        "inheriting",
+        "kind",
+        "nonblocking",
+        "receive_timeout",
+        "rights",
+        "send_timeout",
+    )
+
+    def __init__(self, host: socket.socket, family: Family, kind: Kind, rights: int) -> None:
+        host.setblocking(False)
+        self.host = host
+        self.family = family
+        self.kind = kind
+        self.rights = rights
+        self.inheriting = rights
+        self.nonblocking = False
+        self.receive_timeout: float | None = None
+        self.send_timeout: float | None = None
+
+    def bind(self, address: Address) -> None:
+        """Bind to ``address``."""
+        self.host.bind(self.fitting(address))
+
+    def listen(self, backlog: int) -> None:
+        """Listen with a queue of ``backlog`` connections."""
+        self.host.listen(backlog)
+
+    def accept(self) -> "Socket":
+        """The next waiting connection."""
+        host, _ = self.host.accept()
+        return Socket(host, self.family, self.kind, RIGHTS_ACCEPTED)
+
+    def connect(self, address: Address) -> None:
+        """Begin to connect; BlockingIOError (EINPROGRESS) while it is under way."""
+        self.host.connect(self.fitting(address))
+
+    def send_to(self, data: Sequence[memoryview], address: Address) -> int:
+        """Send one message of ``data`` to ``address``; bytes sent."""
+        return self.host.sendmsg(data, (), socket.MSG_NOSIGNAL, self.fitting(address))
+
+    def local(self) -> Address:
+        """The address it is bound to."""
+        return from_host(self.family, self.host.getsockname())
+
+    def peer(self) -> Address:
+        """The address it is connected to."""
+        return from_host(self.family, self.host.getpeername())
+
+    def source(self, address: object) -> Address:
+        """The sender of a message, from what the host's recvmsg says of it."""
+        return from_host(self.family, address)
+
+    def fitting(self, address: Address) -> HostAddress:
+        """``address`` for the host, or OSError (EAFNOSUPPORT) for another family's."""
+        if address.family is not self.family:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        return address.to_host()
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        with suppress(OSError):
+            self.host.close()
+
+
+def open_host(family: Family, kind: Kind) -> socket.socket:
+    """A new host socket. Raises OSError."""
+    return socket.socket(HOST_FAMILIES[family], HOST_KINDS[kind])

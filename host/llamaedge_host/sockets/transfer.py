@@ -1,0 +1,268 @@
+"""sock_recv, sock_recv_from, sock_send, sock_send_to, and fd_read and fd_write of a socket.
+
+Source: WasmEdge's lib/host/wasi/wasifunc.cpp and inode-linux.cpp.
+"""
+
+import errno
+import os
+import select
+import socket
+from typing import Any
+
+from ..errno import Errno, from_os_error
+from ..memory import Memory
+from .address import ADDRESS, STORAGE_SIZE, Family, Kind, network_port, read_address, write_host
+from .descriptors import Descriptors, Waker
+from .edge import MAX_VECTORS, MISALIGNED, Imports, absent, answers_errno, vectors
+from .socket import Socket
+
+_PEEK = 1
+_WAITALL = 2
+_RIFLAGS = _PEEK | _WAITALL
+_TRUNCATED = 1
+_NOSIGNAL = socket.MSG_NOSIGNAL
+_AGAIN = (errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+class TransferCalls:
+    """Those functions over one guest's descriptors."""
+
+    def __init__(self, memory: Memory, descriptors: Descriptors, waker: Waker) -> None:
+        self._memory = memory
+        self._sockets = descriptors.sockets
+        self._waker = waker
+
+    def imports(self) -> Imports:
+        """Every function, V1's and V2's names and types."""
+        both: Imports = {
+            ("sock_recv", "iiiiii"): self.recv,
+            ("sock_recv_from", "iiiiiiii"): self.recv_from,
+            ("sock_send", "iiiii"): self.send,
+            ("sock_send_to", "iiiiiii"): self.send_to,
+        }
+        named = {(f"{name}_v2", params): call for (name, params), call in both.items()}
+        first: Imports = {("sock_recv_from", "iiiiiii"): self.recv_from_v1}
+        return both | named | first
+
+    def recv(self, fd: int, iovs: int, count: int, flags: int, nread: int, roflags: int) -> int:
+        """``fd, *iov, iov_len, riflags, *nread, *roflags``: receive; blocks unless non-blocking.
+
+        ``flags``: PEEK 1; WAITALL 2, without PEEK. ``*nread`` is u32 (bytes), ``*roflags`` u16,
+        1 for a message cut short. ADDRNOTAVAIL: misaligned; INVAL: unknown flags, or more than
+        1,024 buffers; BADF; NOTSOCK; AGAIN: nothing yet, or SO_RCVTIMEO is over; NOTCONN;
+        CONNRESET.
+        """
+        if (iovs | nread) & 3 or roflags & 1:
+            return MISALIGNED
+        memory = self._memory
+        if flags & ~_RIFLAGS or count > MAX_VECTORS:
+            return Errno.INVAL
+        rooms = vectors(memory, iovs, count)
+        memory.view(nread, 4)
+        memory.view(roflags, 2)
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return absent(fd)
+        try:
+            if flags == _WAITALL and guest.kind is Kind.STREAM and not guest.nonblocking:
+                received, truncated = self._receive_all(guest, rooms), 0
+            else:
+                received, truncated, _ = self._receive(guest, rooms, flags & _PEEK)
+        except OSError as error:
+            return from_os_error(error)
+        memory.set_u32(nread, received)
+        memory.set_u16(roflags, truncated)
+        return Errno.SUCCESS
+
+    @answers_errno
+    def recv_from(
+        self,
+        fd: int,
+        iovs: int,
+        count: int,
+        address: int,
+        flags: int,
+        port: int,
+        nread: int,
+        roflags: int,
+    ) -> int:
+        """``fd, *iov, iov_len, *addr, riflags, *port, *nread, *roflags``: receive, with the sender.
+
+        As recv. The address's buffer is 4, 16 or 128 bytes, else INVAL; an address that does not
+        fit, or that a stream does not have, is left out. ``*port`` is u16 in network byte order.
+        INVAL also for a Unix sender and a buffer of less than 128 bytes.
+        """
+        if (iovs | nread | address) & 3 or (roflags | port) & 1:
+            return MISALIGNED
+        memory = self._memory
+        room = memory.view(*memory.unpack(ADDRESS, address))
+        if len(room) not in (4, 16, STORAGE_SIZE) or flags & ~_RIFLAGS or count > MAX_VECTORS:
+            return Errno.INVAL
+        memory.view(port, 2)
+        return self._recv_from(fd, iovs, count, room, flags, port, nread, roflags)
+
+    @answers_errno
+    def recv_from_v1(
+        self, fd: int, iovs: int, count: int, address: int, flags: int, nread: int, roflags: int
+    ) -> int:
+        """``fd, *iov, iov_len, *addr, riflags, *nread, *roflags``: as recv_from, with no port.
+
+        The address's buffer may have any size; one that is too short stays as it is.
+        """
+        if (iovs | nread | address) & 3 or roflags & 1:
+            return MISALIGNED
+        memory = self._memory
+        room = memory.view(*memory.unpack(ADDRESS, address))
+        if flags & ~_RIFLAGS or count > MAX_VECTORS:
+            return Errno.INVAL
+        return self._recv_from(fd, iovs, count, room, flags, None, nread, roflags)
+
+    def _recv_from(
+        self,
+        fd: int,
+        iovs: int,
+        count: int,
+        room: memoryview,
+        flags: int,
+        port: int | None,
+        nread: int,
+        roflags: int,
+    ) -> int:
+        memory = self._memory
+        rooms = vectors(memory, iovs, count)
+        memory.view(nread, 4)
+        memory.view(roflags, 2)
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return absent(fd)
+        received, truncated, source = self._receive(guest, rooms, flags & _PEEK, named=True)
+        memory.set_u32(nread, received)
+        memory.set_u16(roflags, truncated)
+        sender = guest.source(source)
+        if sender.family is Family.UNSPEC:
+            return Errno.SUCCESS
+        tagged = port is not None and len(room) == STORAGE_SIZE
+        if not write_host(room[2:] if tagged else room, sender):
+            return Errno.INVAL if sender.family is Family.UNIX else Errno.SUCCESS
+        if tagged:
+            room[:2] = sender.family.to_bytes(2, "little")
+        if port is not None:
+            memory.write(port, network_port(sender.port))
+        return Errno.SUCCESS
+
+    def send(self, fd: int, iovs: int, count: int, flags: int, nsent: int) -> int:
+        """``fd, *ciov, len, siflags, *nsent``: send; blocks unless non-blocking.
+
+        ``flags`` are ignored. ``*nsent`` is u32 (bytes). ADDRNOTAVAIL: misaligned; INVAL: more
+        than 1,024 buffers; BADF; NOTSOCK; AGAIN: no room, or SO_SNDTIMEO is over; NOTCONN; PIPE;
+        CONNRESET; MSGSIZE; DESTADDRREQ.
+        """
+        if (iovs | nsent) & 3:
+            return MISALIGNED
+        if count > MAX_VECTORS:
+            return Errno.INVAL
+        memory = self._memory
+        data = vectors(memory, iovs, count)
+        memory.view(nsent, 4)
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return absent(fd)
+        try:
+            sent = self._send(guest, data)
+        except OSError as error:
+            return from_os_error(error)
+        memory.set_u32(nsent, sent)
+        return Errno.SUCCESS
+
+    @answers_errno
+    def send_to(
+        self, fd: int, iovs: int, count: int, address: int, port: int, flags: int, nsent: int
+    ) -> int:
+        """``fd, *ciov, len, *addr, port, siflags, *nsent``: send one message to an address.
+
+        As send; INVAL also for a bad address buffer; AFNOSUPPORT: another family's; ACCES.
+        """
+        if (iovs | nsent | address) & 3:
+            return MISALIGNED
+        memory = self._memory
+        where = read_address(memory, address, port)
+        if where is None or count > MAX_VECTORS:
+            return Errno.INVAL
+        data = vectors(memory, iovs, count)
+        memory.view(nsent, 4)
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return absent(fd)
+        while True:
+            try:
+                sent = guest.send_to(data, where)
+                break
+            except BlockingIOError:
+                self._wait(guest, select.POLLOUT, guest.send_timeout)
+        memory.set_u32(nsent, sent)
+        return Errno.SUCCESS
+
+    def read(self, guest: Socket, rooms: list[memoryview]) -> int:
+        """Receive into ``rooms``, as fd_read does; bytes. Raises OSError."""
+        received, _, _ = self._receive(guest, rooms, 0)
+        return received
+
+    def write(self, guest: Socket, data: list[memoryview]) -> int:
+        """Send ``data``, as fd_write does; bytes. Raises OSError."""
+        return self._send(guest, data)
+
+    def _send(self, guest: Socket, data: list[memoryview]) -> int:
+        host = guest.host
+        while True:
+            try:
+                if len(data) == 1:
+                    return host.send(data[0], _NOSIGNAL)
+                return host.sendmsg(data, (), _NOSIGNAL)
+            except BlockingIOError:
+                self._wait(guest, select.POLLOUT, guest.send_timeout)
+
+    def _receive(
+        self, guest: Socket, rooms: list[memoryview], peek: int, *, named: bool = False
+    ) -> tuple[int, int, Any]:
+        """Bytes received, roflags, and the sender as the host says it."""
+        host = guest.host
+        host_flags = socket.MSG_PEEK if peek else 0
+        while True:
+            try:
+                if len(rooms) == 1 and guest.kind is Kind.STREAM and not named:
+                    return host.recv_into(rooms[0], 0, host_flags), 0, None
+                received, _, answered, source = host.recvmsg_into(rooms, 0, host_flags)
+                cut = _TRUNCATED if answered & socket.MSG_TRUNC else 0
+                return received, cut, source
+            except BlockingIOError:
+                self._wait(guest, select.POLLIN, guest.receive_timeout)
+
+    def _receive_all(self, guest: Socket, rooms: list[memoryview]) -> int:
+        """Receive until ``rooms`` are full, the stream ends, or SO_RCVTIMEO is over; bytes."""
+        wanted = sum(map(len, rooms))
+        total = 0
+        while total < wanted:
+            try:
+                received, _, _ = self._receive(guest, rooms, 0)
+            except OSError:
+                if total:
+                    return total
+                raise
+            if not received:
+                break
+            total += received
+            rooms = _rest(rooms, received)
+        return total
+
+    def _wait(self, guest: Socket, event: int, timeout: float | None) -> None:
+        """Wait for ``event``, or raise the BlockingIOError that is being handled."""
+        if guest.nonblocking or not self._waker.wait(guest.host.fileno(), event, timeout):
+            raise BlockingIOError(*_AGAIN)
+
+
+def _rest(rooms: list[memoryview], used: int) -> list[memoryview]:
+    for index, room in enumerate(rooms):
+        if used < len(room):
+            return [room[used:], *rooms[index + 1 :]]
+        used -= len(room)
+    return []

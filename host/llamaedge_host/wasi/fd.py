@@ -1,0 +1,245 @@
+"""The fd functions: a socket's are answered here, a file's by wasmtime.
+
+Source: the witx of wasi_snapshot_preview1; WasmEdge's include/host/wasi/vinode.h for the
+rights that each function needs, of which a socket has few.
+"""
+
+import struct
+from collections.abc import Callable
+
+from ..errno import Errno, from_os_error
+from ..imports import HostFunction
+from ..memory import Memory
+from ..sockets.address import Kind
+from ..sockets.calls import FDFLAG_NONBLOCK, FDFLAGS
+from ..sockets.descriptors import FIRST, Descriptors
+from ..sockets.edge import MAX_VECTORS, MISALIGNED, Imports, vectors
+from ..sockets.socket import RIGHT_FD_READ, RIGHT_FD_SET_FLAGS, RIGHT_FD_WRITE
+from ..sockets.transfer import TransferCalls
+from .stdin import DESCRIPTOR as STDIN
+from .stdin import Stdin
+
+Forward = Callable[[str, tuple[int, ...]], int]
+"""Calls wasmtime's function of that name in the guest's memory; its errno."""
+
+FDSTAT = struct.Struct("<BxH4xQQ")
+"""fdstat: filetype u8, flags u16, rights u64, inheriting rights u64."""
+
+_FLAGS_OFFSET = 2
+_FILESTAT = struct.Struct("<QQB7xQQQQQ")
+"""filestat: dev, ino, filetype u8, nlink, size, then atim, mtim, ctim (nanoseconds)."""
+
+_FILETYPES = {Kind.DGRAM: 5, Kind.STREAM: 6}
+_FLAGS_NEED_SYNC = 0b11010
+"""dsync, rsync and sync need rights that no socket has."""
+
+_NOT_CAPABLE = {
+    "fd_advise": "iIIi",
+    "fd_allocate": "iII",
+    "fd_datasync": "i",
+    "fd_filestat_set_size": "iI",
+    "fd_filestat_set_times": "iIIi",
+    "fd_pread": "iiiIi",
+    "fd_pwrite": "iiiIi",
+    "fd_readdir": "iiiIi",
+    "fd_seek": "iIii",
+    "fd_sync": "i",
+    "fd_tell": "ii",
+}
+_NOT_PREOPENED = {"fd_prestat_get": "ii", "fd_prestat_dir_name": "iii"}
+
+
+class FdCalls:
+    """The fd functions over one guest's descriptors."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        forward: Forward,
+        descriptors: Descriptors,
+        transfer: TransferCalls,
+        stdin: Stdin,
+    ) -> None:
+        self._memory = memory
+        self._forward = forward
+        self._descriptors = descriptors
+        self._sockets = descriptors.sockets
+        self._transfer = transfer
+        self._stdin = stdin
+
+    def imports(self) -> Imports:
+        """Every fd function there is."""
+        calls: Imports = {
+            ("fd_close", "i"): self.close,
+            ("fd_fdstat_get", "ii"): self.fdstat_get,
+            ("fd_fdstat_set_flags", "ii"): self.fdstat_set_flags,
+            ("fd_fdstat_set_rights", "iII"): self.fdstat_set_rights,
+            ("fd_filestat_get", "ii"): self.filestat_get,
+            ("fd_read", "iiii"): self.read,
+            ("fd_renumber", "ii"): self.renumber,
+            ("fd_write", "iiii"): self.write,
+        }
+        for name, params in _NOT_CAPABLE.items():
+            calls[name, params] = self._refusing(name, Errno.NOTCAPABLE)
+        for name, params in _NOT_PREOPENED.items():
+            calls[name, params] = self._refusing(name, Errno.BADF)
+        return calls
+
+    def _refusing(self, name: str, answer: Errno) -> HostFunction:
+        """The file's function; ``answer`` for a socket."""
+        sockets, forward = self._sockets, self._forward
+
+        def call(fd: int, *args: int) -> int:
+            if fd < FIRST:
+                return forward(name, (fd, *args))
+            return answer if fd in sockets else Errno.BADF
+
+        return call
+
+    def read(self, fd: int, iovs: int, count: int, nread: int) -> int:
+        """``fd, *iovs, iovs_len, *nread``: read; blocks unless non-blocking.
+
+        Of a socket or standard input. ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers;
+        BADF; NOTCAPABLE: the right was dropped; AGAIN; NOTCONN; CONNRESET.
+        """
+        if fd < FIRST and (fd != STDIN or self._stdin.fd is None):
+            return self._forward("fd_read", (fd, iovs, count, nread))
+        if (iovs | nread) & 3:
+            return MISALIGNED
+        if count > MAX_VECTORS:
+            return Errno.INVAL
+        memory = self._memory
+        rooms = vectors(memory, iovs, count)
+        memory.view(nread, 4)
+        try:
+            if fd == STDIN:
+                received = self._stdin.read(rooms)
+            else:
+                guest = self._sockets.get(fd)
+                if guest is None:
+                    return Errno.BADF
+                if not guest.rights & RIGHT_FD_READ:
+                    return Errno.NOTCAPABLE
+                received = self._transfer.read(guest, rooms)
+        except OSError as error:
+            return from_os_error(error)
+        memory.set_u32(nread, received)
+        return Errno.SUCCESS
+
+    def write(self, fd: int, iovs: int, count: int, nwritten: int) -> int:
+        """``fd, *ciovs, ciovs_len, *nwritten``: write; blocks unless non-blocking.
+
+        Of a socket: ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers; BADF; NOTCAPABLE:
+        the right was dropped; AGAIN; NOTCONN; PIPE; CONNRESET; MSGSIZE; DESTADDRREQ.
+        """
+        if fd < FIRST:
+            return self._forward("fd_write", (fd, iovs, count, nwritten))
+        if (iovs | nwritten) & 3:
+            return MISALIGNED
+        if count > MAX_VECTORS:
+            return Errno.INVAL
+        memory = self._memory
+        data = vectors(memory, iovs, count)
+        memory.view(nwritten, 4)
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return Errno.BADF
+        if not guest.rights & RIGHT_FD_WRITE:
+            return Errno.NOTCAPABLE
+        try:
+            sent = self._transfer.write(guest, data)
+        except OSError as error:
+            return from_os_error(error)
+        memory.set_u32(nwritten, sent)
+        return Errno.SUCCESS
+
+    def close(self, fd: int) -> int:
+        """``fd``: close. BADF."""
+        if fd < FIRST:
+            if fd == STDIN:
+                self._stdin.forget()
+            return self._forward("fd_close", (fd,))
+        if fd not in self._sockets:
+            return Errno.BADF
+        self._descriptors.remove(fd)
+        return Errno.SUCCESS
+
+    def renumber(self, fd: int, to: int) -> int:
+        """``fd, to``: give ``fd`` the number ``to``, which must be open, and close what had it.
+
+        BADF; NOTSUP: one is a socket and the other a file.
+        """
+        if fd < FIRST and to < FIRST:
+            if STDIN in (fd, to):
+                self._stdin.forget()
+            return self._forward("fd_renumber", (fd, to))
+        if fd >= FIRST and to >= FIRST:
+            if fd not in self._sockets or to not in self._sockets:
+                return Errno.BADF
+            if fd != to:
+                self._descriptors.renumber(fd, to)
+            return Errno.SUCCESS
+        return Errno.NOTSUP if max(fd, to) in self._sockets else Errno.BADF
+
+    def fdstat_get(self, fd: int, stat: int) -> int:
+        """``fd, *fdstat``: file type, flags and rights. ADDRNOTAVAIL: misaligned; BADF."""
+        guest = self._sockets.get(fd)
+        if guest is None:
+            if fd >= FIRST:
+                return Errno.BADF
+            answer = self._forward("fd_fdstat_get", (fd, stat))
+            if fd == STDIN and answer == 0 and self._stdin.nonblocking:
+                self._memory.set_u16(stat + _FLAGS_OFFSET, FDFLAG_NONBLOCK)
+            return answer
+        if stat & 7:
+            return MISALIGNED
+        flags = FDFLAG_NONBLOCK if guest.nonblocking else 0
+        self._memory.pack(
+            FDSTAT, stat, _FILETYPES[guest.kind], flags, guest.rights, guest.inheriting
+        )
+        return Errno.SUCCESS
+
+    def fdstat_set_flags(self, fd: int, flags: int) -> int:
+        """``fd, fdflags``: set NONBLOCK or not; a socket ignores APPEND.
+
+        INVAL: unknown flags; BADF; NOTCAPABLE: DSYNC, RSYNC or SYNC, or the right was dropped.
+        """
+        if fd < FIRST:
+            if fd == STDIN and self._stdin.fd is not None and not flags & ~FDFLAG_NONBLOCK:
+                self._stdin.nonblocking = bool(flags)
+                return Errno.SUCCESS
+            return self._forward("fd_fdstat_set_flags", (fd, flags))
+        if flags & ~FDFLAGS:
+            return Errno.INVAL
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return Errno.BADF
+        if flags & _FLAGS_NEED_SYNC or not guest.rights & RIGHT_FD_SET_FLAGS:
+            return Errno.NOTCAPABLE
+        guest.nonblocking = bool(flags & FDFLAG_NONBLOCK)
+        return Errno.SUCCESS
+
+    def fdstat_set_rights(self, fd: int, base: int, inheriting: int) -> int:
+        """``fd, rights, inheriting``: drop rights. BADF; NOTCAPABLE: one that it has not."""
+        if fd < FIRST:
+            return self._forward("fd_fdstat_set_rights", (fd, base, inheriting))
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return Errno.BADF
+        if base & ~guest.rights or inheriting & ~guest.inheriting:
+            return Errno.NOTCAPABLE
+        guest.rights, guest.inheriting = base, inheriting
+        return Errno.SUCCESS
+
+    def filestat_get(self, fd: int, stat: int) -> int:
+        """``fd, *filestat``: of a socket its type alone. ADDRNOTAVAIL: misaligned; BADF."""
+        if fd < FIRST:
+            return self._forward("fd_filestat_get", (fd, stat))
+        if stat & 7:
+            return MISALIGNED
+        self._memory.view(stat, _FILESTAT.size)
+        guest = self._sockets.get(fd)
+        if guest is None:
+            return Errno.BADF
+        self._memory.pack(_FILESTAT, stat, 0, 0, _FILETYPES[guest.kind], 1, 0, 0, 0, 0)
+        return Errno.SUCCESS

@@ -1,0 +1,125 @@
+"""The WASI imports that are answered here rather than by wasmtime."""
+
+from collections.abc import Callable
+
+from ..errno import Errno
+from ..imports import HostFunction, Provider
+from ..memory import Memory
+from ..sockets.addrinfo import AddrinfoCalls
+from ..sockets.calls import SocketCalls
+from ..sockets.descriptors import Descriptors, Waker
+from ..sockets.edge import Imports
+from ..sockets.network import Network
+from ..sockets.options import OptionCalls
+from ..sockets.transfer import TransferCalls
+from . import log
+from .fd import FdCalls, Forward
+from .poll import PollCalls
+from .stdin import Stdin
+
+MODULE = "wasi_snapshot_preview1"
+UNSTABLE = "wasi_unstable"
+
+_SAME_IN_UNSTABLE = {
+    "args_get": "ii",
+    "args_sizes_get": "ii",
+    "clock_res_get": "ii",
+    "clock_time_get": "iIi",
+    "environ_get": "ii",
+    "environ_sizes_get": "ii",
+    "path_create_directory": "iii",
+    "path_link": "iiiiiii",
+    "path_open": "iiiiiIIii",
+    "path_readlink": "iiiiii",
+    "path_remove_directory": "iii",
+    "path_rename": "iiiiii",
+    "path_symlink": "iiiii",
+    "path_unlink_file": "iii",
+    "path_filestat_set_times": "iiiiIIi",
+    "random_get": "ii",
+    "sched_yield": "",
+}
+"""wasmtime's functions that wasi_unstable has too, with the same meaning."""
+
+_OTHER_IN_UNSTABLE = ("fd_filestat_get", "fd_seek", "poll_oneoff")
+"""A shorter filestat, whence in another order, longer subscriptions."""
+
+_WHENCE = {0: 1, 1: 2, 2: 0}
+"""wasi_unstable's whence (current, end, set) as preview 1's (set, current, end)."""
+
+
+class Wasi(Provider):
+    """Sockets, polling, and the fd functions that sockets share with files, for one guest.
+
+    ``forward`` calls wasmtime's own function in the guest's memory. At most ``max_sockets``
+    are open at once. ``stdin_fd`` is the host's descriptor behind the guest's standard input,
+    None where wasmtime reads it. ``stdout`` and ``stderr`` take what the guest logs.
+    """
+
+    fault = Errno.FAULT
+
+    def __init__(
+        self,
+        memory: Memory,
+        forward: Forward,
+        network: Network,
+        *,
+        max_sockets: int = 1024,
+        stdin_fd: int | None = 0,
+        stdout: Callable[[bytes], None] | None = None,
+        stderr: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._forward = forward
+        self._network = network
+        self._descriptors = Descriptors(max_sockets)
+        self._waker = Waker()
+        stdin = Stdin(stdin_fd, self._waker)
+        transfer = TransferCalls(memory, self._descriptors, self._waker)
+        poll = PollCalls(memory, forward, self._descriptors, stdin, self._waker)
+        calls: Imports = {}
+        for group in (
+            SocketCalls(memory, self._descriptors, network, self._waker),
+            transfer,
+            OptionCalls(memory, self._descriptors),
+            AddrinfoCalls(memory, network),
+            FdCalls(memory, forward, self._descriptors, transfer, stdin),
+            poll,
+        ):
+            calls |= group.imports()
+        logging = log.LogCalls(
+            memory, stdout or log.to_descriptor(1), stderr or log.to_descriptor(2)
+        )
+        self._modules = {
+            MODULE: calls,
+            UNSTABLE: self._unstable(calls) | {("poll_oneoff", "iiii"): poll.poll_unstable},
+            log.MODULE: logging.imports(),
+        }
+
+    def resolve(self, module: str, name: str, params: str, results: str) -> HostFunction | None:
+        """The function for this import's name and type; None leaves it to others."""
+        if results != ("" if module == log.MODULE else "i"):
+            return None
+        return self._modules.get(module, {}).get((name, params))
+
+    def interrupt(self) -> None:
+        """Wake a blocked call; it and every later one that would block raises Interrupted."""
+        self._waker.interrupt()
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._descriptors.close()
+        self._network.close()
+        self._waker.close()
+
+    def _unstable(self, calls: Imports) -> Imports:
+        same = {key: call for key, call in calls.items() if key[0] not in _OTHER_IN_UNSTABLE}
+        for name, params in _SAME_IN_UNSTABLE.items():
+            same[name, params] = self._forwarder(name)
+        seek = calls["fd_seek", "iIii"]
+        same["fd_seek", "iIii"] = lambda fd, offset, whence, to: (
+            seek(fd, offset, _WHENCE[whence], to) if whence in _WHENCE else Errno.INVAL
+        )
+        return same
+
+    def _forwarder(self, name: str) -> HostFunction:
+        return lambda *args: self._forward(name, args)
