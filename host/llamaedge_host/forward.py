@@ -7,7 +7,7 @@ function a WASI function that calls on.
 
 from collections.abc import Callable
 
-from wasmtime import FuncType, Instance, Linker, Memory, Module, Store
+from wasmtime import FuncType, Instance, Linker, Memory, Module, Store, WasmtimeError
 
 from .errno import Errno
 from .hostcall import RawCall
@@ -25,14 +25,21 @@ class Forward:
         self._calls: dict[str, RawCall] = {}
 
     def __call__(self, name: str, arguments: tuple[int, ...]) -> int:
-        """The errno of wasmtime's function ``name``; FAULT for a guest without a memory."""
+        """The errno of wasmtime's function ``name``.
+
+        FAULT for a pointer outside the guest's memory and ADDRNOTAVAIL for a misaligned one,
+        as WasmEdge answers: wasmtime itself would end the guest.
+        """
         call = self._calls.get(name)
         if call is None:
             memory = self._memory()
             if memory is None:
                 return Errno.FAULT
             call = self._calls[name] = self._link(name, memory)
-        return call(*arguments)
+        try:
+            return call(*arguments)
+        except WasmtimeError as error:
+            return Errno.ADDRNOTAVAIL if "not aligned" in str(error) else Errno.FAULT
 
     def _link(self, name: str, memory: Memory) -> RawCall:
         function = self._wasi.get(self._store, WASI, name)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,6 +19,7 @@ from wasmtime import (
     ImportType,
     Instance,
     Linker,
+    Module,
     Store,
     Trap,
     TrapCode,
@@ -25,8 +27,10 @@ from wasmtime import (
     WasmtimeError,
 )
 from wasmtime import Memory as WasmMemory
+from wasmtime._exportable import AsExtern
 
 from . import modules
+from .errno import Errno
 from .errors import GuestExit, GuestStopped, GuestTrap, HostError, Interrupted, LinkError
 from .forward import WASI, Forward
 from .hostcall import HostCalls, letters
@@ -40,6 +44,10 @@ from .wasi import Wasi
 _log = logging.getLogger(__name__)
 _PAGE = 65536  # bytes
 _creation = threading.Lock()  # wasmtime-py's tables are not thread-safe
+
+_DIRECT = {"clock_time_get", "sched_yield"}
+"""wasmtime's functions that guests call too often for the way through Python, which answers
+an errno where wasmtime would end the guest for a bad pointer."""
 
 Output = Callable[[bytes], None]
 _T = TypeVar("_T")
@@ -68,6 +76,8 @@ class Guest:
 
     Raises ModuleError for a file that is no valid module and LinkError for imports that
     cannot be linked (with ``strict_imports`` also for those that only trap when called).
+    ``linked`` are further modules by name, whose exports the guest may import; they share the
+    guest's WASI but have no sockets and no wasi-nn.
     """
 
     def __init__(
@@ -84,6 +94,7 @@ class Guest:
         nn: NeuralNetwork | None = None,
         limits: Limits = Limits(),
         settings: modules.EngineSettings | None = None,
+        linked: Mapping[str, Path] | None = None,
         strict_imports: bool = False,
     ) -> None:
         self.name, wasm = _source(module)
@@ -110,15 +121,18 @@ class Guest:
         self._instance: Instance | None = None
         self._memory: WasmMemory | None = None
         memory = Memory(self._locate_memory)
-        forward = Forward(self._store, self._own_wasi, self._find_memory)
+        self._forward = Forward(self._store, self._own_wasi, self._find_memory)
         self._providers: list[Provider] = [
-            Wasi(memory, forward, network or HostNetwork(), max_sockets=limits.sockets),
+            Wasi(memory, self._forward, network or HostNetwork(), max_sockets=limits.sockets),
         ]
         if nn is not None:
             self._providers.append(nn.session(memory))
+        self._linked: dict[str, Instance] = {}
         try:
-            imports = [self._import(each, strict_imports) for each in compiled.imports]
-            self._instance = self._guarded(lambda: Instance(self._store, compiled, imports))
+            for name, path in (linked or {}).items():
+                other = modules.load(self._engine, settings, modules.read_wasm(path), str(path))
+                self._linked[name] = self._instantiate(other, (), strict_imports)
+            self._instance = self._instantiate(compiled, self._providers, strict_imports)
         except BaseException:
             self.close()
             raise
@@ -156,6 +170,20 @@ class Guest:
             if timer is not None:
                 timer.cancel()
 
+    def export_type(self, name: str) -> FuncType | None:
+        """The type of the exported function ``name``, or None if there is none."""
+        if self._instance is None:
+            return None
+        function = self._instance.exports(self._store).get(name)
+        return function.type(self._store) if isinstance(function, Func) else None
+
+    @property
+    def fuel_used(self) -> int | None:
+        """Fuel used so far, where Limits.fuel is set."""
+        if self._limits.fuel is None:
+            return None
+        return self._limits.fuel - int(self._store.get_fuel())
+
     def stop(self, reason: str = "stop") -> None:
         """End the guest wherever it is: in wasm, a poll or a computation. Any thread."""
         with self._stop_lock:
@@ -189,21 +217,35 @@ class Guest:
     ) -> None:
         self.close()
 
-    def _import(self, wanted: ImportType, strict: bool) -> Func:
+    def _instantiate(self, module: Module, providers: Sequence[Provider], strict: bool) -> Instance:
+        imports = [self._import(each, providers, strict) for each in module.imports]
+        return self._guarded(lambda: Instance(self._store, module, imports))
+
+    def _import(self, wanted: ImportType, providers: Sequence[Provider], strict: bool) -> AsExtern:
         type_ = wanted.type
         where = f"{wanted.module}.{wanted.name}"
+        if wanted.module in self._linked:
+            exports = self._linked[wanted.module].exports(self._store)
+            found: AsExtern | None = exports.get(wanted.name or "")
+            if found is None:
+                raise LinkError(f"{self.name} imports {where}; the module has no such export")
+            return found
         if not isinstance(type_, FuncType):
             raise LinkError(f"{self.name} imports {where}, which is no function; nothing has it")
         params, results = letters(type_.params), letters(type_.results)
-        for provider in self._providers:
+        for provider in providers:
             function = provider.resolve(wanted.module, wanted.name or "", params, results)
             if function is not None:
                 return self._calls.create(self._store, type_, function, provider.fault)
         if (wanted.module, wanted.name) == (WASI, "proc_exit") and (params, results) == ("i", ""):
             return self._calls.create(self._store, type_, _proc_exit, 0)
         own = self._own_wasi_function(wanted)
-        if own is not None:
+        if own is not None and (not providers or wanted.name in _DIRECT):
             return own
+        if own is not None:
+            return self._calls.create(
+                self._store, type_, partial(self._forwarded, wanted.name), Errno.FAULT
+            )
         problem = LinkError(
             f"{self.name} imports {where} ({params}) -> ({results}), which this host does not have"
         )
@@ -211,6 +253,9 @@ class Guest:
             raise problem
         _log.debug("%s; a call of it will trap", problem)
         return self._calls.create_trap(self._store, type_, problem)
+
+    def _forwarded(self, name: str, *arguments: int) -> int:
+        return self._forward(name, arguments)
 
     def _own_wasi_function(self, wanted: ImportType) -> Func | None:
         if wanted.module != WASI:
@@ -265,7 +310,7 @@ class Guest:
             _log.debug("a host function failed", exc_info=failure)
             return GuestTrap(f"a host function failed: {failure!r}", code="host", frames=frames)
         name = code.name.lower().replace("_", " ") if code else "error"
-        return GuestTrap(_first_line(str(error)), code=name, frames=frames)
+        return GuestTrap(_reason(str(error)), code=name, frames=frames)
 
 
 def _proc_exit(code: int) -> None:
@@ -320,7 +365,7 @@ def _frame_line(frame: Frame) -> str:
     return f"{name} at {frame.module_offset:#x}"
 
 
-def _first_line(message: str) -> str:
+def _reason(message: str) -> str:
+    """The innermost cause, which wasmtime puts last."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    cause = [line for line in lines if line.startswith(("wasm trap:", "Caused by:"))]
-    return cause[0] if cause else (lines[0] if lines else "unknown trap")
+    return lines[-1].removeprefix("wasm trap: ") if lines else "unknown trap"

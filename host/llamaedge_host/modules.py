@@ -17,6 +17,7 @@ from pathlib import Path
 
 import platformdirs
 from wasmtime import Config, Engine, Module, WasmtimeError
+from wasmtime import _ffi as ffi
 
 from .errors import ModuleError
 
@@ -39,6 +40,7 @@ class EngineSettings:
     def engine(self) -> Engine:
         """A new engine. It has one guest, so that its epoch interrupts that guest alone."""
         config = Config()
+        ffi.wasmtime_config_wasm_component_model_async_set(config.ptr(), False)
         config.epoch_interruption = True
         config.consume_fuel = self.fuel
         config.memory_may_move = False
