@@ -84,7 +84,7 @@ def compile_guest(source: Path, guest: Path) -> None:
         if done.returncode:
             raise RuntimeError(f"compiling the bundled guest failed:\n{done.stderr}")
         if not guest.exists() or guest.read_bytes() != built.read_bytes():
-            os.replace(built, guest)
+            built.replace(guest)
     finally:
         built.unlink(missing_ok=True)
 

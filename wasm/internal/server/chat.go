@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/http"
+	"llama-api-server/internal/http1"
 	"time"
 
 	"llama-api-server/internal/prompt"
@@ -46,7 +46,7 @@ type chatDelta struct {
 	ToolCalls []toolCall `json:"tool_calls,omitempty"`
 }
 
-func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	var request chatRequest
 	if err := decode(r, &request); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := chatResponse{ID: "chatcmpl-" + uuid(), Created: time.Now().Unix(), Model: model.Name}
 	if request.Stream {
-		return s.streamChat(r.Context(), newEventStream(w), model, &request, work, answer)
+		return s.streamChat(r.Context(), eventStream{w}, model, &request, work, answer)
 	}
 	return s.wholeChat(w, r, model, &request, work, answer)
 }
@@ -104,7 +104,7 @@ func (s *Server) stops(template, request []string) []string {
 	return stops
 }
 
-func (s *Server) wholeChat(w http.ResponseWriter, r *http.Request, model *Model, request *chatRequest, work generation, answer chatResponse) error {
+func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, request *chatRequest, work generation, answer chatResponse) error {
 	answer.Object = "chat.completion"
 	answer.Usage = &usage{}
 	for index := range request.choices() {
@@ -124,11 +124,10 @@ func (s *Server) wholeChat(w http.ResponseWriter, r *http.Request, model *Model,
 			FinishReason: &result.finish,
 		})
 	}
-	writeJSON(w, http.StatusOK, answer)
-	return nil
+	return writeJSON(w, 200, answer)
 }
 
-func (s *Server) streamChat(ctx context.Context, events *eventStream, model *Model, request *chatRequest, work generation, answer chatResponse) error {
+func (s *Server) streamChat(ctx context.Context, events eventStream, model *Model, request *chatRequest, work generation, answer chatResponse) error {
 	answer.Object = "chat.completion.chunk"
 	total := usage{}
 	for index := range request.choices() {

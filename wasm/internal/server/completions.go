@@ -2,7 +2,7 @@ package server
 
 import (
 	"encoding/json"
-	"net/http"
+	"llama-api-server/internal/http1"
 	"time"
 )
 
@@ -50,7 +50,7 @@ func (c *completionRequest) check() error {
 	return nil
 }
 
-func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) completions(w *http1.Response, r *http1.Request) error {
 	var request completionRequest
 	if err := decode(r, &request); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := completionResponse{ID: "cmpl-" + uuid(), Object: "text_completion", Created: time.Now().Unix(), Model: model.Name}
 	if request.Stream {
-		return s.streamCompletions(r, newEventStream(w), model, &request, answer)
+		return s.streamCompletions(r, eventStream{w}, model, &request, answer)
 	}
 	answer.Usage = &usage{}
 	err = s.eachCompletion(r, model, &request, answer.Usage, func(index int) func(string, *string) error {
@@ -75,13 +75,13 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	})
-	if err == nil {
-		writeJSON(w, http.StatusOK, answer)
+	if err != nil {
+		return err
 	}
-	return err
+	return writeJSON(w, 200, answer)
 }
 
-func (s *Server) streamCompletions(r *http.Request, events *eventStream, model *Model, request *completionRequest, answer completionResponse) error {
+func (s *Server) streamCompletions(r *http1.Request, events eventStream, model *Model, request *completionRequest, answer completionResponse) error {
 	total := &usage{}
 	err := s.eachCompletion(r, model, request, total, func(index int) func(string, *string) error {
 		return func(text string, finish *string) error {
@@ -103,7 +103,7 @@ func (s *Server) streamCompletions(r *http.Request, events *eventStream, model *
 
 // eachCompletion makes every choice of every prompt, one after the other; begin answers what
 // takes the text of the index'th, and its finish reason with the last.
-func (s *Server) eachCompletion(r *http.Request, model *Model, request *completionRequest, total *usage, begin func(index int) func(string, *string) error) error {
+func (s *Server) eachCompletion(r *http1.Request, model *Model, request *completionRequest, total *usage, begin func(index int) func(string, *string) error) error {
 	index := 0
 	for _, prompt := range request.Prompt {
 		for choice := range request.choices() {

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"strings"
+
+	"llama-api-server/internal/http1"
 )
 
 // apiError is OpenAI's error object with the status it is sent with.
@@ -17,8 +20,12 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.Message }
 
-func newError(status int, kind, code, param, message string) *apiError {
-	failure := &apiError{status: status, Message: message, Type: kind}
+// newError is an error object; an empty code or param is null.
+func newError(status int, code, param, format string, values ...any) *apiError {
+	failure := &apiError{status: status, Message: fmt.Sprintf(format, values...), Type: "invalid_request_error"}
+	if status >= 500 {
+		failure.Type = "server_error"
+	}
 	if param != "" {
 		failure.Param = &param
 	}
@@ -30,36 +37,54 @@ func newError(status int, kind, code, param, message string) *apiError {
 
 // invalid is a 400 that names the parameter at fault.
 func invalid(param, format string, values ...any) *apiError {
-	return newError(http.StatusBadRequest, "invalid_request_error", "", param, fmt.Sprintf(format, values...))
+	return newError(400, "", param, format, values...)
 }
 
 func internal(format string, values ...any) *apiError {
-	return newError(http.StatusInternalServerError, "server_error", "", "", fmt.Sprintf(format, values...))
+	return newError(500, "", "", format, values...)
 }
 
 func contextLengthExceeded(limit, tokens int) *apiError {
-	return newError(http.StatusBadRequest, "invalid_request_error", "context_length_exceeded", "messages",
-		fmt.Sprintf("This model's maximum context length is %d tokens. However, your messages resulted in %d tokens. Please reduce the length of the messages.", limit, tokens))
+	return newError(400, "context_length_exceeded", "messages",
+		"The model's context has room for %d tokens, of which %d are kept free; the request has %d.", limit, reserve, tokens)
 }
 
 func modelNotFound(name string, known []string) *apiError {
-	return newError(http.StatusNotFound, "invalid_request_error", "model_not_found", "model",
-		fmt.Sprintf("The model '%s' does not exist; this server has %v.", name, known))
+	return newError(404, "model_not_found", "model",
+		"The model '%s' does not exist; this server has %s.", name, strings.Join(known, ", "))
 }
 
-// writeError sends err as an error object; one that is not an apiError is a 500.
-func writeError(w http.ResponseWriter, err error) {
-	failure, ok := err.(*apiError)
-	if !ok {
-		failure = internal("%v", err)
+// asError is err as an error object; one that nobody foresaw is a 500.
+func asError(err error) *apiError {
+	switch failure := err.(type) {
+	case *apiError:
+		return failure
+	case *http1.BadRequest:
+		return newError(failure.Status, "", "", "%s", failure.Reason)
 	}
-	writeJSON(w, failure.status, map[string]*apiError{"error": failure})
+	return internal("%v", err)
 }
 
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
+// errorObject is the body that carries an error.
+func errorObject(err error) any { return map[string]*apiError{"error": asError(err)} }
+
+func writeError(w *http1.Response, err error) error {
+	return writeJSON(w, asError(err).status, errorObject(err))
+}
+
+func writeJSON(w *http1.Response, status int, value any) error {
+	body, err := encode(value)
+	if err != nil {
+		return err
+	}
+	return w.Send(status, "application/json", body)
+}
+
+// encode is value as JSON on one line, with <, > and & as they are.
+func encode(value any) ([]byte, error) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
-	encoder.Encode(value)
+	err := encoder.Encode(value)
+	return body.Bytes(), err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 
 	"llama-api-server/internal/nn"
 	"llama-api-server/internal/options"
@@ -150,8 +149,7 @@ func (m *Model) acquire(ctx context.Context) (nn.Context, error) {
 	made, err := m.graph.NewContext()
 	if err != nil {
 		<-m.turns
-		return nil, newError(http.StatusInternalServerError, "server_error", "", "",
-			fmt.Sprintf("making a context for the model '%s' failed: %v", m.Name, err))
+		return nil, internal("making a context for the model '%s' failed: %v", m.Name, err)
 	}
 	return made, nil
 }

@@ -1,6 +1,6 @@
 package server
 
-import "net/http"
+import "llama-api-server/internal/http1"
 
 type modelObject struct {
 	ID      string `json:"id"`
@@ -9,11 +9,10 @@ type modelObject struct {
 	OwnedBy string `json:"owned_by"`
 }
 
-func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) listModels(w *http1.Response, r *http1.Request) error {
 	list := []modelObject{}
 	for _, model := range s.Models {
 		list = append(list, modelObject{model.Name, s.Started.Unix(), "model", "Not specified"})
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"object": "list", "data": list})
-	return nil
+	return writeJSON(w, 200, map[string]any{"object": "list", "data": list})
 }

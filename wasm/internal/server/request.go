@@ -3,30 +3,23 @@ package server
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"mime"
-	"net/http"
 	"slices"
+	"strings"
+
+	"llama-api-server/internal/http1"
 )
 
 // decode reads a JSON body into target. The error is a 400, 413 or 415.
-func decode(r *http.Request, target any) error {
-	if kind := r.Header.Get("Content-Type"); kind != "" {
-		media, _, err := mime.ParseMediaType(kind)
-		if err != nil || (media != "application/json" && media != "text/plain" && media != "application/x-www-form-urlencoded") {
-			return newError(http.StatusUnsupportedMediaType, "invalid_request_error", "", "",
-				fmt.Sprintf("The body's Content-Type is '%s'; send application/json.", kind))
-		}
+func decode(r *http1.Request, target any) error {
+	media, _, _ := strings.Cut(r.Header["content-type"], ";")
+	switch media = strings.ToLower(strings.TrimSpace(media)); media {
+	case "", "application/json", "text/plain", "application/x-www-form-urlencoded":
+	default:
+		return newError(415, "", "", "The body's Content-Type is '%s'; send application/json.", media)
 	}
-	body, err := io.ReadAll(r.Body)
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return newError(http.StatusRequestEntityTooLarge, "invalid_request_error", "", "",
-			fmt.Sprintf("The body is larger than %d bytes.", large.Limit))
-	}
+	body, err := r.Body()
 	if err != nil {
-		return invalid("", "The body could not be read: %v", err)
+		return err
 	}
 	return unmarshal(body, target)
 }

@@ -2,17 +2,17 @@ package server
 
 import (
 	"crypto/subtle"
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
+
+	"llama-api-server/internal/http1"
 )
 
 // route is an endpoint: the methods it takes, and what answers them.
 type route struct {
 	path    string
 	methods []string
-	handle  func(*Server, http.ResponseWriter, *http.Request) error
+	handle  func(*Server, *http1.Response, *http1.Request) error
 }
 
 var routes = []route{
@@ -22,56 +22,51 @@ var routes = []route{
 	{"/echo", []string{"GET", "POST"}, (*Server).echo},
 }
 
-var crossOrigin = map[string]string{
-	"Access-Control-Allow-Origin":  "*",
-	"Access-Control-Allow-Methods": "*",
-	"Access-Control-Allow-Headers": "*",
+var crossOrigin = []string{
+	"Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
 }
 
-// Handler answers every request of this server.
-func (s *Server) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, value := range crossOrigin {
-			w.Header().Set(name, value)
-		}
-		defer func() {
-			if failure := recover(); failure != nil {
-				if failure == http.ErrAbortHandler {
-					panic(failure)
-				}
-				s.Log.Log("error", "%s %s: %v", r.Method, r.URL.Path, failure)
-				writeError(w, internal("internal error"))
-			}
-		}()
-		if err := s.dispatch(w, r); err != nil && r.Context().Err() == nil {
-			s.Log.Log("warn", "%s %s: %v", r.Method, r.URL.Path, err)
+// Handle answers one request.
+func (s *Server) Handle(w *http1.Response, r *http1.Request) {
+	for _, name := range crossOrigin {
+		w.Set(name, "*")
+	}
+	s.Log.Log("debug", "%s %s", r.Method, r.Path)
+	err := s.dispatch(w, r)
+	switch {
+	case err == nil:
+	case r.Context().Err() != nil:
+		s.Log.Log("debug", "%s %s: the client is gone", r.Method, r.Path)
+	default:
+		s.Log.Log("warn", "%s %s: %v", r.Method, r.Path, err)
+		if !w.Begun() {
 			writeError(w, err)
 		}
-	})
+	}
 }
 
-func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) error {
-	s.Log.Log("debug", "%s %s", r.Method, r.URL.Path)
-	found := slices.IndexFunc(routes, func(route route) bool { return route.path == r.URL.Path })
-	if r.Method == http.MethodOptions {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+func (s *Server) panicked(r *http1.Request, reason any) {
+	s.Log.Log("error", "%s %s: %v", r.Method, r.Path, reason)
+}
+
+func (s *Server) dispatch(w *http1.Response, r *http1.Request) error {
+	if r.Method == "OPTIONS" {
+		return w.Send(204, "", nil)
 	}
 	if err := s.authorise(r); err != nil {
+		w.Set("WWW-Authenticate", "Bearer")
 		return err
 	}
+	found := slices.IndexFunc(routes, func(route route) bool { return route.path == r.Path })
 	if found < 0 {
-		return newError(http.StatusNotFound, "invalid_request_error", "not_found", "",
-			fmt.Sprintf("There is nothing at %s; the endpoints are %s.", r.URL.Path, strings.Join(paths(), ", ")))
+		return newError(404, "not_found", "", "There is nothing at %s; the endpoints are %s.", r.Path, strings.Join(paths(), ", "))
 	}
 	route := routes[found]
 	allowed := route.allowed()
 	if !slices.Contains(allowed, r.Method) {
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		return newError(http.StatusMethodNotAllowed, "invalid_request_error", "method_not_allowed", "",
-			fmt.Sprintf("%s does not take %s; it takes %s.", r.URL.Path, r.Method, strings.Join(allowed, ", ")))
+		w.Set("Allow", strings.Join(allowed, ", "))
+		return newError(405, "method_not_allowed", "", "%s does not take %s; it takes %s.", r.Path, r.Method, strings.Join(allowed, ", "))
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	return route.handle(s, w, r)
 }
 
@@ -93,20 +88,17 @@ func paths() []string {
 }
 
 // authorise checks the request's key where the server has one.
-func (s *Server) authorise(r *http.Request) error {
+func (s *Server) authorise(r *http1.Request) error {
 	if s.APIKey == "" {
 		return nil
 	}
-	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	scheme, key, _ := strings.Cut(r.Header["authorization"], " ")
 	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(s.APIKey)) == 1 {
 		return nil
 	}
-	return newError(http.StatusUnauthorized, "invalid_request_error", "invalid_api_key", "",
-		"The API key is missing or wrong; send it as 'Authorization: Bearer <key>'.")
+	return newError(401, "invalid_api_key", "", "The API key is missing or wrong; send it as 'Authorization: Bearer <key>'.")
 }
 
-func (s *Server) echo(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, err := w.Write([]byte("echo test"))
-	return err
+func (s *Server) echo(w *http1.Response, r *http1.Request) error {
+	return w.Send(200, "text/plain; charset=utf-8", []byte("echo test"))
 }

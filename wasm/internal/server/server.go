@@ -2,10 +2,16 @@
 package server
 
 import (
-	"net/http"
 	"time"
 
+	"llama-api-server/internal/http1"
 	"llama-api-server/internal/options"
+)
+
+// The bounds of a request in bytes.
+const (
+	maxHeader = 64 << 10
+	maxBody   = 64 << 20
 )
 
 // Server answers requests with its models.
@@ -19,46 +25,28 @@ type Server struct {
 	pace pace
 }
 
-// The bounds of a connection.
-const (
-	headerTimeout = 30 * time.Second
-	idleTimeout   = 5 * time.Minute
-	maxHeader     = 64 << 10 // bytes
-	maxBody       = 64 << 20 // bytes
-)
-
-// HTTP is the net/http server for these models; its caller gives it a listener.
-func (s *Server) HTTP() *http.Server {
-	return &http.Server{
-		Handler:           s.Handler(),
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-	}
+// HTTP is the server of connections for these models; its caller gives it a listener.
+func (s *Server) HTTP() *http1.Server {
+	return &http1.Server{Handler: s.Handle, MaxHeader: maxHeader, MaxBody: maxBody, Panicked: s.panicked}
 }
 
-// model is the model a request names: an empty name is the first of that kind.
+// model is the model a request names: an empty name, and "default", is the first of that kind.
 func (s *Server) model(kind, name string) (*Model, error) {
 	var known []string
 	var first *Model
 	for _, model := range s.Models {
 		known = append(known, model.Name)
-		if model.Kind != kind {
-			continue
+		if model.Name == name && model.Kind != kind {
+			return nil, invalid("model", "The model '%s' is a %s model; this endpoint needs a %s model.", name, model.Kind, kind)
 		}
 		if model.Name == name {
 			return model, nil
 		}
-		if first == nil {
+		if model.Kind == kind && first == nil {
 			first = model
 		}
 	}
-	for _, model := range s.Models {
-		if model.Name == name {
-			return nil, invalid("model", "The model '%s' is a %s model; this endpoint needs a %s model.", name, model.Kind, kind)
-		}
-	}
-	if name != "" && (name != "default" || first == nil) {
+	if name != "" && name != "default" {
 		return nil, modelNotFound(name, known)
 	}
 	if first == nil {

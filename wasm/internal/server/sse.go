@@ -1,68 +1,40 @@
 package server
 
-import (
-	"bytes"
-	"encoding/json"
-	"net/http"
-)
+import "llama-api-server/internal/http1"
 
-// eventStream sends server-sent events, one frame a value, each at once.
-type eventStream struct {
-	w     http.ResponseWriter
-	flush func() error
-	frame bytes.Buffer
-}
-
-// newEventStream writes nothing yet, so that an error before the first frame is still a plain
-// response.
-func newEventStream(w http.ResponseWriter) *eventStream {
-	return &eventStream{w: w, flush: http.NewResponseController(w).Flush}
-}
-
-func (e *eventStream) begun() bool { return e.w.Header().Get("Content-Type") == contentEvents }
-
-const contentEvents = "text/event-stream"
+// eventStream sends server-sent events, one frame a value, each at once. It begins with the
+// first frame, so that an error before it is still a plain response.
+type eventStream struct{ w *http1.Response }
 
 // send writes one frame with value as JSON.
-func (e *eventStream) send(value any) error {
-	e.frame.Reset()
-	e.frame.WriteString("data: ")
-	encoder := json.NewEncoder(&e.frame)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+func (e eventStream) send(value any) error {
+	body, err := encode(value)
+	if err != nil {
 		return err
 	}
-	e.frame.WriteByte('\n')
-	return e.write(e.frame.Bytes())
+	return e.write(append(append([]byte("data: "), body...), '\n'))
 }
 
 // done writes the frame that ends a stream.
-func (e *eventStream) done() error { return e.write([]byte("data: [DONE]\n\n")) }
+func (e eventStream) done() error { return e.write([]byte("data: [DONE]\n\n")) }
 
-func (e *eventStream) write(frame []byte) error {
-	if !e.begun() {
-		e.w.Header().Set("Content-Type", contentEvents)
-		e.w.Header().Set("Cache-Control", "no-cache")
+func (e eventStream) write(frame []byte) error {
+	if !e.w.Begun() {
+		e.w.Set("Cache-Control", "no-cache")
+		e.w.Stream(200, "text/event-stream")
 	}
-	if _, err := e.w.Write(frame); err != nil {
-		return err
-	}
-	return e.flush()
+	_, err := e.w.Write(frame)
+	return err
 }
 
 // fail ends a stream with an error: as a frame if the stream has begun, else as err itself,
 // which the caller answers as a plain response.
-func (e *eventStream) fail(err error) error {
-	if !e.begun() {
+func (e eventStream) fail(err error) error {
+	if !e.w.Begun() {
 		return err
 	}
-	failure, ok := err.(*apiError)
-	if !ok {
-		failure = internal("%v", err)
+	if e.send(errorObject(err)) == nil {
+		e.done()
 	}
-	if err := e.send(map[string]*apiError{"error": failure}); err != nil {
-		return nil
-	}
-	e.done()
 	return nil
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -85,11 +84,28 @@ func overlap(text string, words []string) int {
 	return longest
 }
 
-// special matches a token's piece that is a model's control token and not text.
-var special = regexp.MustCompile(`^(?:<\|[^<>|\s]{1,40}\|>|<｜[^<>｜\s]{1,40}｜>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS|SYSTEM_PROMPT)\])$`)
+// controls are what the pieces of control tokens look like, other than <|name|>.
+var controls = []string{
+	"<s>", "</s>", "<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>",
+	"[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]",
+	"[/TOOL_RESULTS]", "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]",
+}
+
+// isControl tells whether a token's piece is a control token and not text: text is made of
+// smaller pieces.
+func isControl(piece string) bool {
+	for _, bars := range [][2]string{{"<|", "|>"}, {"<｜", "｜>"}} {
+		name, before := strings.CutPrefix(piece, bars[0])
+		name, after := strings.CutSuffix(name, bars[1])
+		if before && after && name != "" && !strings.ContainsAny(name, "<>| \n") {
+			return true
+		}
+	}
+	return slices.Contains(controls, piece)
+}
 
 // hides tells whether a piece is a control token that nothing reads.
 func (f *filter) hides(piece string) bool {
-	return special.MatchString(piece) &&
+	return isControl(piece) &&
 		!slices.Contains(f.keep, piece) && !slices.Contains(f.stopper.stops, piece)
 }

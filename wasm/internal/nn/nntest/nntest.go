@@ -1,0 +1,121 @@
+// Package nntest is a model for tests: it answers with pieces it was given.
+package nntest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+
+	"llama-api-server/internal/nn"
+)
+
+// Graph is a model whose every answer is Pieces, one a token, and then End.
+type Graph struct {
+	Pieces   []string
+	End      error // EndOfSequence where it is nil
+	CtxSize  int   // tokens; a prompt's tokens are its words
+	Parallel int
+	// Answer, if set, makes the pieces from the prompt.
+	Answer func(prompt string) []string
+	// Computed is called with each token, before it is made.
+	Computed func()
+
+	mutex    sync.Mutex
+	Settings []map[string]any // every metadata input
+	Prompts  []string         // every text input
+	Made     int              // contexts
+	Tokens   int              // computed
+	Finished int              // computations ended
+}
+
+// Load is the graph for every name but "missing".
+func (g *Graph) Load(name, config string) (nn.Graph, error) {
+	if name == "missing" {
+		return nil, nn.NotFound
+	}
+	var settings map[string]any
+	if err := json.Unmarshal([]byte(config), &settings); err != nil {
+		return nil, nn.InvalidEncoding
+	}
+	g.Settings = append(g.Settings, settings)
+	return g, nil
+}
+
+// NewContext makes a context.
+func (g *Graph) NewContext() (nn.Context, error) {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.Made++
+	return &context{graph: g}, nil
+}
+
+type context struct {
+	graph  *Graph
+	prompt string
+	pieces []string
+	next   int
+}
+
+func (c *context) SetInput(index uint32, data []byte) error {
+	c.graph.mutex.Lock()
+	defer c.graph.mutex.Unlock()
+	if index != nn.Metadata {
+		c.prompt, c.next = string(data), 0
+		c.pieces = c.graph.Pieces
+		if c.graph.Answer != nil {
+			c.pieces = c.graph.Answer(c.prompt)
+		}
+		c.graph.Prompts = append(c.graph.Prompts, c.prompt)
+		return nil
+	}
+	var settings map[string]any
+	if err := json.Unmarshal(data, &settings); err != nil {
+		return nn.InvalidEncoding
+	}
+	c.graph.Settings = append(c.graph.Settings, settings)
+	return nil
+}
+
+func (c *context) tokens() int { return len(strings.Fields(c.prompt)) }
+
+func (c *context) ComputeSingle() error {
+	if c.graph.Computed != nil {
+		c.graph.Computed()
+	}
+	c.graph.mutex.Lock()
+	defer c.graph.mutex.Unlock()
+	if c.graph.CtxSize > 0 && c.tokens()+c.next >= c.graph.CtxSize {
+		return nn.ContextFull
+	}
+	if c.next == len(c.pieces) {
+		if c.graph.End != nil {
+			return c.graph.End
+		}
+		return nn.EndOfSequence
+	}
+	c.next++
+	c.graph.Tokens++
+	return nil
+}
+
+func (c *context) Compute() error { return nil }
+
+func (c *context) OutputSingle(index uint32) ([]byte, error) {
+	return []byte(c.pieces[c.next-1]), nil
+}
+
+func (c *context) Output(index uint32) ([]byte, error) {
+	if index == nn.Metadata {
+		return fmt.Appendf(nil, `{"input_tokens": %d, "output_tokens": %d, "llama_build_number": 7, "llama_commit": "c0ffee", "n_parallel": %d}`,
+			c.tokens(), c.next, c.graph.Parallel), nil
+	}
+	return fmt.Appendf(nil, `{"n_embedding": 3, "embedding": [%d,0.5,-0.25]}`, len(c.prompt)), nil
+}
+
+func (c *context) FiniSingle() error {
+	c.graph.mutex.Lock()
+	defer c.graph.mutex.Unlock()
+	c.graph.Finished++
+	return nil
+}

@@ -1,0 +1,282 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"llama-api-server/internal/nn/nntest"
+	"llama-api-server/internal/options"
+	"llama-api-server/internal/prompt"
+)
+
+// serve is the address of a server on graph with those options.
+func serve(t *testing.T, graph *nntest.Graph, arguments ...string) string {
+	t.Helper()
+	return start(t, graph, &Server{Log: NewLogger(io.Discard, "error")}, arguments...)
+}
+
+func start(t *testing.T, graph *nntest.Graph, server *Server, arguments ...string) string {
+	t.Helper()
+	if len(arguments) == 0 {
+		arguments = []string{"-p", "chatml"}
+	}
+	settings, err := options.Parse(arguments, prompt.Names())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Options = settings
+	server.Started = time.Unix(1700000000, 0)
+	if server.Models, err = LoadModels(settings, false, graph.Load); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go server.HTTP().Serve(listener)
+	return "http://" + listener.Addr().String()
+}
+
+type reply struct {
+	status int
+	header http.Header
+	body   string
+	json   map[string]any
+}
+
+func do(t *testing.T, method, url, body string, header ...string) reply {
+	t.Helper()
+	request, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := reply{status: response.StatusCode, header: response.Header, body: string(text)}
+	json.Unmarshal(text, &answer.json)
+	return answer
+}
+
+// frames are the data of a stream's events.
+func frames(t *testing.T, body string) []string {
+	t.Helper()
+	var frames []string
+	lines := bufio.NewScanner(bytes.NewBufferString(body))
+	for lines.Scan() {
+		if data, found := strings.CutPrefix(lines.Text(), "data: "); found {
+			frames = append(frames, data)
+		} else if lines.Text() != "" {
+			t.Fatalf("not an event: %q", lines.Text())
+		}
+	}
+	return frames
+}
+
+// at digs in JSON: map keys and list indices.
+func at(t *testing.T, value any, path ...any) any {
+	t.Helper()
+	for _, step := range path {
+		switch key := step.(type) {
+		case string:
+			object, ok := value.(map[string]any)
+			if !ok {
+				t.Fatalf("no object for %v in %v", key, value)
+			}
+			value = object[key]
+		case int:
+			list, ok := value.([]any)
+			if !ok || key >= len(list) {
+				t.Fatalf("no item %v in %v", key, value)
+			}
+			value = list[key]
+		}
+	}
+	return value
+}
+
+func TestModels(t *testing.T) {
+	address := serve(t, &nntest.Graph{}, "-p", "chatml,embedding", "-m", "llama-3-8b,minilm")
+	got := do(t, "GET", address+"/v1/models", "")
+	want := `{"data":[` +
+		`{"id":"llama-3-8b","created":1700000000,"object":"model","owned_by":"Not specified"},` +
+		`{"id":"minilm","created":1700000000,"object":"model","owned_by":"Not specified"}],"object":"list"}` + "\n"
+	if got.status != 200 || got.body != want {
+		t.Errorf("got %d %s, want %s", got.status, got.body, want)
+	}
+}
+
+func TestChatWhole(t *testing.T) {
+	graph := &nntest.Graph{Pieces: []string{"Robert", " Opp", "<|im_end|>", "never"}}
+	address := serve(t, graph)
+	got := do(t, "POST", address+"/v1/chat/completions", `{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Who?"}],"model":"default"}`)
+	if got.status != 200 {
+		t.Fatal(got.status, got.body)
+	}
+	if text := at(t, got.json, "choices", 0, "message", "content"); text != "Robert Opp" {
+		t.Errorf("content %q", text)
+	}
+	if reason := at(t, got.json, "choices", 0, "finish_reason"); reason != "stop" {
+		t.Errorf("finish_reason %v", reason)
+	}
+	usage := at(t, got.json, "usage").(map[string]any)
+	if usage["prompt_tokens"] != 6.0 || usage["completion_tokens"] != 3.0 || usage["total_tokens"] != 9.0 {
+		t.Errorf("usage %v", usage)
+	}
+	if want := "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n"; graph.Prompts[0] != want {
+		t.Errorf("prompt %q, want %q", graph.Prompts[0], want)
+	}
+	if graph.Finished != 1 {
+		t.Errorf("%d computations ended", graph.Finished)
+	}
+}
+
+func TestChatStream(t *testing.T) {
+	graph := &nntest.Graph{Pieces: []string{"Hel", "lo ", "\xf0\x9f", "\x98\x80"}}
+	address := serve(t, graph)
+	got := do(t, "POST", address+"/v1/chat/completions", `{"messages":[{"role":"user","content":"Hi"}],"stream":true,"stream_options":{"include_usage":true}}`)
+	if kind := got.header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Errorf("content type %q", kind)
+	}
+	var contents, finishes []string
+	var usage any
+	events := frames(t, got.body)
+	for index, event := range events[:len(events)-1] {
+		var chunk map[string]any
+		if err := json.Unmarshal([]byte(event), &chunk); err != nil {
+			t.Fatal(err)
+		}
+		if chunk["object"] != "chat.completion.chunk" {
+			t.Errorf("object %v", chunk["object"])
+		}
+		if chunk["usage"] != nil {
+			usage = chunk["usage"]
+			continue
+		}
+		delta := at(t, chunk, "choices", 0, "delta").(map[string]any)
+		if _, role := delta["role"]; role != (index == 0) {
+			t.Errorf("role in chunk %d: %v", index, delta)
+		}
+		if text, ok := delta["content"].(string); ok && text != "" {
+			contents = append(contents, text)
+		}
+		if reason, ok := at(t, chunk, "choices", 0, "finish_reason").(string); ok {
+			finishes = append(finishes, reason)
+		}
+	}
+	if joined := strings.Join(contents, "|"); joined != "Hel|lo |😀" {
+		t.Errorf("contents %q", joined)
+	}
+	if len(finishes) != 1 || finishes[0] != "stop" {
+		t.Errorf("finish reasons %v", finishes)
+	}
+	if at(t, usage, "completion_tokens") != 4.0 {
+		t.Errorf("usage %v", usage)
+	}
+	if events[len(events)-1] != "[DONE]" {
+		t.Errorf("the last event is %q", events[len(events)-1])
+	}
+}
+
+func TestLimits(t *testing.T) {
+	table := []struct {
+		name, fields, text, finish string
+		tokens                     float64
+	}{
+		{"end", ``, "a b c d e", "stop", 5},
+		{"max_tokens", `"max_tokens":2`, "a b", "length", 2},
+		{"max_completion_tokens", `"max_completion_tokens":3,"max_tokens":1`, "a b c", "length", 3},
+		{"exactly", `"max_tokens":5`, "a b c d e", "length", 5},
+		{"stop", `"stop":" c"`, "a b", "stop", 3},
+		{"stop over pieces", `"stop":["x","b c d"]`, "a ", "stop", 4},
+		{"stop not come", `"stop":["e f"]`, "a b c d e", "stop", 5},
+	}
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			address := serve(t, &nntest.Graph{Pieces: []string{"a", " b", " c", " d", " e"}})
+			body := `{"messages":[{"role":"user","content":"x"}]`
+			if row.fields != "" {
+				body += "," + row.fields
+			}
+			got := do(t, "POST", address+"/v1/chat/completions", body+"}")
+			if got.status != 200 {
+				t.Fatal(got.status, got.body)
+			}
+			text := at(t, got.json, "choices", 0, "message", "content")
+			finish := at(t, got.json, "choices", 0, "finish_reason")
+			tokens := at(t, got.json, "usage", "completion_tokens")
+			if text != row.text || finish != row.finish || tokens != row.tokens {
+				t.Errorf("got %q, %v, %v", text, finish, tokens)
+			}
+		})
+	}
+}
+
+func TestErrors(t *testing.T) {
+	messages := `"messages":[{"role":"user","content":"x"}]`
+	table := []struct {
+		name, method, path, body string
+		status                   int
+		param, code              any
+	}{
+		{"no JSON", "POST", "/v1/chat/completions", `{"messages":`, 400, nil, nil},
+		{"empty body", "POST", "/v1/chat/completions", ``, 400, nil, nil},
+		{"wrong type", "POST", "/v1/chat/completions", `{"messages":"x"}`, 400, "messages", nil},
+		{"no messages", "POST", "/v1/chat/completions", `{}`, 400, "messages", nil},
+		{"unknown role", "POST", "/v1/chat/completions", `{"messages":[{"role":"king","content":"x"}]}`, 400, "messages[0].role", nil},
+		{"unknown model", "POST", "/v1/chat/completions", `{` + messages + `,"model":"nope"}`, 404, "model", "model_not_found"},
+		{"temperature", "POST", "/v1/chat/completions", `{` + messages + `,"temperature":3}`, 400, "temperature", nil},
+		{"max_tokens", "POST", "/v1/chat/completions", `{` + messages + `,"max_tokens":0}`, 400, "max_tokens", nil},
+		{"n", "POST", "/v1/chat/completions", `{` + messages + `,"n":0}`, 400, "n", nil},
+		{"stop", "POST", "/v1/chat/completions", `{` + messages + `,"stop":""}`, 400, "stop", nil},
+		{"logit_bias", "POST", "/v1/chat/completions", `{` + messages + `,"logit_bias":{"5":1}}`, 400, "logit_bias", nil},
+		{"too long", "POST", "/v1/chat/completions", `{"messages":[{"role":"user","content":"` + strings.Repeat("x ", 60) + `"}]}`, 400, "messages", "context_length_exceeded"},
+		{"prompt", "POST", "/v1/completions", `{}`, 400, "prompt", nil},
+		{"suffix", "POST", "/v1/completions", `{"prompt":"x","suffix":"y"}`, 400, "suffix", nil},
+		{"logprobs", "POST", "/v1/completions", `{"prompt":"x","logprobs":3}`, 400, "logprobs", nil},
+		{"method", "GET", "/v1/chat/completions", ``, 405, nil, "method_not_allowed"},
+		{"path", "GET", "/v2", ``, 404, nil, "not_found"},
+	}
+	address := serve(t, &nntest.Graph{Pieces: []string{"a"}}, "-p", "chatml", "-c", "64")
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			got := do(t, row.method, address+row.path, row.body)
+			failure, _ := got.json["error"].(map[string]any)
+			if got.status != row.status || failure == nil || failure["param"] != row.param || failure["code"] != row.code {
+				t.Errorf("got %d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+func TestKey(t *testing.T) {
+	address := start(t, &nntest.Graph{}, &Server{APIKey: "secret", Log: NewLogger(io.Discard, "error")})
+	for header, status := range map[string]int{"": 401, "Bearer wrong": 401, "secret": 401, "Bearer secret": 200, "bearer secret": 200} {
+		if got := do(t, "GET", address+"/v1/models", "", "Authorization", header); got.status != status {
+			t.Errorf("%q: %d, want %d", header, got.status, status)
+		}
+	}
+	if got := do(t, "OPTIONS", address+"/v1/models", ""); got.status != 204 || got.header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("OPTIONS: %d %v", got.status, got.header)
+	}
+}
