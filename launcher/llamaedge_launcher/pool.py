@@ -1,0 +1,127 @@
+"""The guest instances that are ready, and which request goes to which."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+MAX_WAITING = 128  # requests
+
+
+class Unavailable(Exception):
+    """No guest is ready; try again in ``retry_after`` seconds."""
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Overloaded(Exception):
+    """As many requests wait as may wait; try again in ``retry_after`` seconds."""
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(eq=False)
+class Instance:
+    """A guest that listens on the Unix socket ``path`` and answers ``running`` requests."""
+
+    path: str
+    running: int = 0
+
+
+class Pool:
+    """Gives each request an instance, first come first served.
+
+    An instance answers ``limit`` requests at once; with a limit of 1 it has one request
+    from its arrival to the end of its body, which guests with one computation need.
+    """
+
+    def __init__(self, *, limit: int, max_waiting: int = MAX_WAITING) -> None:
+        self._limit = limit
+        self._max_waiting = max_waiting
+        self._instances: list[Instance] = []
+        self._waiting: deque[asyncio.Future[Instance]] = deque()
+        self._closed = Unavailable("the models are being loaded")
+
+    @property
+    def ready(self) -> int:
+        """The number of instances that take requests."""
+        return len(self._instances)
+
+    def add(self, path: str) -> None:
+        """Take in the instance that listens on ``path``."""
+        self._instances.append(Instance(path))
+        self._serve_waiting()
+
+    def remove(self, path: str, reason: Unavailable) -> None:
+        """Give the instance on ``path`` no more requests; after the last, answer ``reason``."""
+        self._instances = [each for each in self._instances if each.path != path]
+        if not self._instances:
+            self.close(reason)
+
+    def close(self, reason: Unavailable) -> None:
+        """Forget all instances; raise ``reason`` for requests that wait and that come."""
+        self._instances.clear()
+        self._closed = reason
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(reason)
+        self._waiting.clear()
+
+    @asynccontextmanager
+    async def lease(self, *, computes: bool = True) -> AsyncIterator[str]:
+        """The socket path of an instance, held for one request.
+
+        A request that does not compute is not counted by instances that answer several.
+        Raises Unavailable and Overloaded.
+        """
+        if not computes and self._limit > 1:
+            yield self._least_busy().path
+            return
+        instance = await self._acquire()
+        try:
+            yield instance.path
+        finally:
+            instance.running -= 1
+            self._serve_waiting()
+
+    def _least_busy(self) -> Instance:
+        if not self._instances:
+            raise self._closed
+        return min(self._instances, key=lambda each: each.running)
+
+    async def _acquire(self) -> Instance:
+        instance = self._least_busy()
+        if instance.running < self._limit:
+            instance.running += 1
+            return instance
+        if len(self._waiting) >= self._max_waiting:
+            raise Overloaded(f"{self._max_waiting} requests are waiting already")
+        place: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            self._give_up(place)
+            raise
+
+    def _give_up(self, place: "asyncio.Future[Instance]") -> None:
+        if place in self._waiting:
+            self._waiting.remove(place)
+        elif place.done() and not place.cancelled() and place.exception() is None:
+            place.result().running -= 1
+            self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        while self._waiting and self._instances:
+            instance = self._least_busy()
+            if instance.running >= self._limit:
+                return
+            place = self._waiting.popleft()
+            if not place.done():
+                instance.running += 1
+                place.set_result(instance)

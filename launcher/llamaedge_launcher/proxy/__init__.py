@@ -1,0 +1,1 @@
+"""The public HTTP server in front of the guests."""

@@ -1,0 +1,110 @@
+"""The routes of the public server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..pool import Pool
+from .errors import (
+    CORS,
+    ApiError,
+    answer_api_error,
+    answer_exception,
+    answer_http_exception,
+)
+from .forward import Forward
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A path that guests serve."""
+
+    path: str
+    methods: tuple[str, ...]
+    takes_json: bool = False
+    computes: bool = False
+
+
+ENDPOINTS = (
+    Endpoint("/v1/models", ("GET",)),
+    Endpoint("/v1/info", ("GET",)),
+    Endpoint("/v1/chat/completions", ("POST",), takes_json=True, computes=True),
+    Endpoint("/v1/completions", ("POST",), takes_json=True, computes=True),
+    Endpoint("/v1/embeddings", ("POST",), takes_json=True, computes=True),
+    Endpoint("/echo", ("GET", "POST")),
+)
+_ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+State = Callable[[], str]
+
+
+def create_app(pool: Pool, state: State, *, known_only: bool) -> Starlette:
+    """The public server's application.
+
+    ``state`` tells the worker's state for /health. With ``known_only`` a path outside the
+    table is a 404; else it goes to the guest, which may serve more.
+    """
+
+    async def health(request: Request) -> Response:
+        status = 200 if pool.ready else 503
+        return JSONResponse({"status": state(), "guests": pool.ready}, status)
+
+    routes = [Route("/health", health)]
+    routes += [
+        _route(
+            each.path,
+            Forward(pool, takes_json=each.takes_json, computes=each.computes),
+            each.methods,
+        )
+        for each in ENDPOINTS
+    ]
+    if not known_only:
+        rest = Forward(pool, takes_json=False, computes=True)
+        routes.append(_route("/{path:path}", _Contained(rest), _ANY))
+    handlers: dict[Any, Any] = {
+        ApiError: answer_api_error,
+        HTTPException: answer_http_exception,
+        Exception: answer_exception,
+    }
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def _route(path: str, app: ASGIApp, methods: tuple[str, ...]) -> Route:
+    return Route(path, _Methods(app, methods))
+
+
+class _Methods:
+    """Answers a browser's OPTIONS request in the guest's place, and methods it has not."""
+
+    def __init__(self, app: ASGIApp, methods: tuple[str, ...]) -> None:
+        self._app = app
+        self._methods = {*methods, "HEAD"} if "GET" in methods else {*methods}
+        self._allow = {"Allow": ", ".join(sorted({*self._methods, "OPTIONS"}))}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method == "OPTIONS":
+            await Response(None, 204, {**CORS, **self._allow})(scope, receive, send)
+        elif method not in self._methods:
+            raise HTTPException(405, headers=self._allow)
+        else:
+            await self._app(scope, receive, send)
+
+
+class _Contained:
+    """Refuses paths that climb, which a guest's static files might follow."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if ".." in scope["path"].replace("\\", "/").split("/"):
+            raise HTTPException(404)
+        await self._app(scope, receive, send)

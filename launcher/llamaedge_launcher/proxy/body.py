@@ -1,0 +1,59 @@
+"""The body of a client's request: whole, bounded, and JSON where the endpoint takes JSON."""
+
+import json
+from typing import NoReturn
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+from .errors import ApiError
+
+MAX_BODY = 64 * 1024 * 1024  # bytes; pictures come in base64
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body. Raises ApiError 413 past MAX_BODY, ClientDisconnect."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > MAX_BODY:
+            raise _too_large()
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            raise _too_large()
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def check_json(body: bytes) -> None:
+    """Raise ApiError 400 unless ``body`` is a JSON object in UTF-8."""
+    try:
+        value = json.loads(body.decode(), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise _invalid(f"it is not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise _invalid(f"{error.msg} at {where}" if body.strip() else "it is empty") from error
+    except (ValueError, RecursionError) as error:
+        raise _invalid(str(error)) from error
+    if not isinstance(value, dict):
+        raise _invalid("it must be an object")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _invalid(reason: str) -> ApiError:
+    return ApiError(400, f"the body is not a JSON object: {reason}", code="invalid_json")
+
+
+def _too_large() -> ApiError:
+    limit = MAX_BODY // (1024 * 1024)
+    return ApiError(413, f"the body is larger than {limit} MiB", code="body_too_large")

@@ -1,0 +1,71 @@
+"""OpenAI's error object: ``{"error": {"message", "type", "param", "code"}}``."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+_TYPES = {429: "rate_limit_error"}
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "*",
+    "Access-Control-Allow-Headers": "*",
+}
+
+
+class ApiError(Exception):
+    """An answer with ``status`` and an error object; ``code`` names the error for programs."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.retry_after = retry_after
+
+    def body(self) -> bytes:
+        """The error object as JSON."""
+        default = "server_error" if self.status >= 500 else "invalid_request_error"
+        kind = _TYPES.get(self.status, default)
+        error = {"message": self.message, "type": kind, "param": None, "code": self.code}
+        return json.dumps({"error": error}).encode()
+
+    def frame(self) -> bytes:
+        """The error object as one frame of an event stream."""
+        return b"data: " + self.body() + b"\n\n"
+
+    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+        """The whole answer."""
+        merged = {**CORS, **(headers or {})}
+        if self.retry_after is not None:
+            merged["Retry-After"] = str(self.retry_after)
+        return Response(self.body(), self.status, merged, media_type="application/json")
+
+
+async def answer_api_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler of ApiError."""
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's handler of what its routing raises: unknown paths and wrong methods."""
+    assert isinstance(error, HTTPException)
+    path, method = request.url.path, request.method
+    messages = {
+        404: (f"there is nothing at {path}", "unknown_url"),
+        405: (f"{path} does not take {method}", "method_not_allowed"),
+    }
+    phrase = HTTPStatus(error.status_code).phrase
+    message, code = messages.get(error.status_code, (error.detail or phrase, None))
+    return ApiError(error.status_code, message, code=code).response(error.headers)
+
+
+async def answer_exception(request: Request, error: Exception) -> Response:
+    """Starlette's handler of everything else, which is a fault of this program."""
+    return ApiError(500, "an error in the server; its log has the details").response()

@@ -1,0 +1,140 @@
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llamaedge_launcher.pool import Overloaded, Pool, Unavailable
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 20))
+
+
+def test_before_the_first_instance_requests_are_told_that_it_loads() -> None:
+    async def test() -> None:
+        with pytest.raises(Unavailable, match="loaded"):
+            async with Pool(limit=1).lease():
+                pass
+
+    run(test())
+
+
+def test_waiting_requests_are_served_in_their_order() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1)
+        pool.add("a")
+        served: list[int] = []
+
+        async def request(number: int) -> None:
+            async with pool.lease():
+                served.append(number)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*map(request, range(20)))
+        assert served == list(range(20))
+
+    run(test())
+
+
+def test_a_full_queue_refuses() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1, max_waiting=2)
+        pool.add("a")
+
+        async def request() -> None:
+            async with pool.lease():
+                await asyncio.sleep(0.01)
+
+        results = await asyncio.gather(*(request() for _ in range(5)), return_exceptions=True)
+        assert [type(each) for each in results] == [type(None)] * 3 + [Overloaded] * 2
+
+    run(test())
+
+
+def test_requests_that_do_not_compute_pass_those_that_do() -> None:
+    async def test() -> None:
+        pool = Pool(limit=2, max_waiting=0)
+        pool.add("a")
+        async with pool.lease(), pool.lease(), pool.lease(computes=False) as path:
+            assert path == "a"
+
+    run(test())
+
+
+def test_a_guest_of_one_request_counts_every_request() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1, max_waiting=0)
+        pool.add("a")
+        async with pool.lease():
+            with pytest.raises(Overloaded):
+                async with pool.lease(computes=False):
+                    pass
+
+    run(test())
+
+
+def test_waiting_requests_learn_that_the_last_instance_has_gone() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1)
+        pool.add("a")
+        async with pool.lease():
+            waiting = asyncio.create_task(pool.lease().__aenter__())
+            await asyncio.sleep(0)
+            pool.remove("a", Unavailable("it trapped", retry_after=3))
+            with pytest.raises(Unavailable, match="it trapped") as raised:
+                await waiting
+            assert raised.value.retry_after == 3
+        pool.add("b")
+        async with pool.lease() as path:
+            assert path == "b"
+
+    run(test())
+
+
+@settings(deadline=None)
+@given(
+    limit=st.integers(1, 3),
+    instances=st.integers(1, 3),
+    requests=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=30),
+)
+def test_any_schedule_keeps_the_limit_and_frees_every_place(
+    limit: int, instances: int, requests: list[tuple[int, int, bool]]
+) -> None:
+    """A request arrives after so many steps, takes so many, and is cancelled or not."""
+
+    async def test() -> None:
+        pool = Pool(limit=limit)
+        for number in range(instances):
+            pool.add(str(number))
+        running: dict[str, int] = {}
+
+        async def request(arrival: int, steps: int) -> None:
+            for _ in range(arrival):
+                await asyncio.sleep(0)
+            async with pool.lease() as path:
+                running[path] = running.get(path, 0) + 1
+                assert running[path] <= limit
+                try:
+                    for _ in range(steps):
+                        await asyncio.sleep(0)
+                finally:
+                    running[path] -= 1
+
+        tasks = []
+        for arrival, steps, cancelled in requests:
+            tasks.append(asyncio.create_task(request(arrival, steps)))
+            if cancelled:
+                asyncio.get_running_loop().call_later(0, tasks[-1].cancel)
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            assert result is None or isinstance(result, asyncio.CancelledError)
+        assert not any(running.values())
+        held = [pool.lease() for _ in range(limit * instances)]
+        for lease in held:
+            await asyncio.wait_for(lease.__aenter__(), 1)
+        for lease in held:
+            await lease.__aexit__(None, None, None)
+
+    run(test())
