@@ -1,0 +1,85 @@
+"""What the front process and a worker tell each other.
+
+They share one Unix socket, the worker's standard input. The front writes the configuration,
+one line of JSON, and keeps its end open for as long as it lives; the worker writes events,
+one line of JSON each. The end of the socket tells each of the other's end.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker runs.
+
+    ``folder`` is its private folder, ``guest`` the module's path, ``args`` the guest's after
+    argv[0]; ``dirs`` and ``preloads`` are as on the command line. ``parallel`` is the number
+    of sequences of a model, None for what fits the machine.
+    """
+
+    folder: str
+    guest: str
+    args: tuple[str, ...]
+    env: dict[str, str]
+    dirs: tuple[str, ...]
+    preloads: tuple[str, ...]
+    instances: int
+    parallel: int | None
+    log_level: str
+
+    def encode(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "WorkerConfig":
+        """Read what encode() wrote."""
+        fields: dict[str, Any] = json.loads(line)
+        for name in ("args", "dirs", "preloads"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A guest takes connections on the Unix socket ``path``."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The guest that listened on ``path`` has ended; another one is being started."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker cannot serve: a model does not load, or a guest ends before it listens."""
+
+    message: str
+    exit_code: int = 1
+
+
+Event = Listening | Ended | Failed
+_EVENTS: dict[str, type[Event]] = {
+    "listening": Listening,
+    "ended": Ended,
+    "failed": Failed,
+}
+_NAMES = {kind: name for name, kind in _EVENTS.items()}
+
+
+def encode_event(event: Event) -> bytes:
+    """One line of JSON."""
+    return json.dumps({"event": _NAMES[type(event)], **asdict(event)}).encode() + b"\n"
+
+
+def decode_event(line: bytes) -> Event:
+    """Read what encode_event() wrote."""
+    fields: dict[str, Any] = json.loads(line)
+    return _EVENTS[fields.pop("event")](**fields)

@@ -1,0 +1,145 @@
+"""The worker process: the models, and the guests on private networks.
+
+``python -m llamaedge_launcher.worker`` with the front's socket as standard input.
+"""
+
+import logging
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from . import log
+from .control import Ended, Event, Failed, Listening, WorkerConfig, encode_event
+
+_log = logging.getLogger(__name__)
+_FIRST_DELAY = 0.1  # seconds before a guest is started again
+_LONGEST_DELAY = 10.0
+_STEADY = 10.0  # seconds of service after which the delay is the first again
+
+
+def main() -> None:
+    """Serve until the front ends."""
+    front = _take_stdin()
+    lines = front.makefile("rb")
+    line = lines.readline()
+    if not line:
+        return
+    config = WorkerConfig.decode(line)
+    log.configure(config.log_level)
+    threading.Thread(target=_end_with_front, args=(lines, config.folder), daemon=True).start()
+    Worker(config, front).run()
+
+
+def _take_stdin() -> socket.socket:
+    """The socket that standard input is; standard input is empty from then on."""
+    front = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return front
+
+
+def _end_with_front(lines: BinaryIO, folder: str) -> None:
+    """Wait for the front's end, then end at once, whatever the guests are doing."""
+    with suppress(OSError):
+        lines.read()
+    shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+class Worker:
+    """Loads the models and keeps ``config.instances`` guests running."""
+
+    def __init__(self, config: WorkerConfig, front: socket.socket) -> None:
+        self._config = config
+        self._front = front
+        self._sending = threading.Lock()
+        self._loaded = threading.Event()
+
+    def run(self) -> None:
+        """Serve; never returns. Guests are compiled while the models load."""
+        from llamaedge_host import HostError, NeuralNetwork, Preload, Preopen
+
+        config = self._config
+        try:
+            preloads = [Preload.parse(text) for text in config.preloads]
+            self._dirs = [Preopen.parse(text) for text in config.dirs]
+            self._nn = NeuralNetwork(preloads, parallel=config.parallel)
+            for number in range(config.instances):
+                threading.Thread(target=self._keep, args=(number,), daemon=True).start()
+            self._nn.preload_all()
+        except HostError as error:
+            self._tell(Failed(str(error)))
+        else:
+            self._loaded.set()
+        threading.Event().wait()
+
+    def _keep(self, number: int) -> None:
+        """Run one guest after another; each has a network of its own."""
+        delay = _FIRST_DELAY
+        run = 0
+        while True:
+            started = time.monotonic()
+            run += 1
+            path = Path(self._config.folder, f"{number}.{run}")
+            path.mkdir(mode=0o700)
+            listening: list[str] = []
+            message, code = self._run_guest(path, listening)
+            shutil.rmtree(path, ignore_errors=True)
+            if not listening and run == 1:
+                self._tell(Failed(message, code))
+                return
+            for each in listening:
+                self._tell(Ended(each, message))
+            if time.monotonic() - started > _STEADY:
+                delay = _FIRST_DELAY
+            time.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    def _run_guest(self, folder: Path, listening: list[str]) -> tuple[str, int]:
+        """One guest from start to end: how it ended, and the exit code that this means."""
+        from llamaedge_host import Guest, GuestTrap, HostError, PrivateNetwork
+
+        def on_listen(path: Path) -> None:
+            listening.append(str(path))
+            self._tell(Listening(str(path)))
+
+        config = self._config
+        name = Path(config.guest).name
+        try:
+            with Guest(
+                config.guest,
+                args=config.args,
+                env=config.env,
+                dirs=self._dirs,
+                network=PrivateNetwork(folder, on_listen),
+                nn=self._nn,
+            ) as guest:
+                self._loaded.wait()
+                code = guest.run()
+        except GuestTrap as error:
+            return f"the guest {name} trapped: {error}", 1
+        except HostError as error:
+            return str(error), 1
+        except Exception:
+            _log.exception("a fault in the host ended the guest %s", name)
+            return f"a fault in the host ended the guest {name}", 1
+        return f"the guest {name} ended with exit code {code}", 2 if code == 2 else 1
+
+    def _tell(self, event: Event) -> None:
+        with self._sending:
+            try:
+                self._front.sendall(encode_event(event))
+            except OSError:
+                _log.debug("the front has gone")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""A worker that speaks the control protocol, with scripted HTTP servers for guests.
+
+The configuration's ``guest`` names what it does; ``args`` are its parameters. A request's
+JSON body says how the guest answers it: ``answer`` is a key of ANSWERS.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from llamaedge_launcher.control import (
+    Ended,
+    Event,
+    Failed,
+    Listening,
+    WorkerConfig,
+    encode_event,
+)
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+FRAME = b'data: {"piece": %d}\n\n'
+running = 0
+most = 0
+dropped = 0
+
+
+class Guest:
+    """A server on a Unix socket."""
+
+    def __init__(self, tell: Callable[[Event], None], path: str) -> None:
+        self.tell = tell
+        self.path = path
+
+    async def start(self) -> None:
+        self.server = await asyncio.start_unix_server(self.answer, self.path)
+        self.tell(Listening(self.path))
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        global running, most, dropped
+        running += 1
+        most = max(most, running)
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first, *lines = head.strip().split("\r\n")
+            headers = {
+                name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
+            }
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            request: dict[str, Any] = {"line": first, "headers": headers, "body": body.decode()}
+            wanted = json.loads(body) if body.startswith(b"{") else {}
+            await ANSWERS[wanted.get("answer", "echo")](self, writer, request | wanted)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            dropped += 1
+        finally:
+            running -= 1
+            writer.close()
+
+
+async def echo(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    state = {"most": most, "running": running, "dropped": dropped, "pid": os.getpid()}
+    body = json.dumps(request | state | {"path": guest.path}).encode()
+    writer.write(OK + b"X-Guest: fake\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+
+async def stream(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    writer.write(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    for number in range(request.get("count", 5)):
+        frame = FRAME % number
+        writer.write(b"%x\r\n%s\r\n" % (len(frame), frame))
+        await writer.drain()
+        await asyncio.sleep(request.get("gap", 0.0))
+        if number == request.get("die_after"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == request.get("cut_after"):
+            return
+    writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+async def die(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def trap(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    guest.server.close()
+    guest.tell(Ended(guest.path, "the guest fake.wasm trapped: unreachable"))
+    await asyncio.sleep(request.get("after", 0.0))
+    await Guest(guest.tell, guest.path + "+").start()
+
+
+async def wait(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    await asyncio.sleep(request.get("seconds", 0.2))
+    await echo(guest, writer, request)
+
+
+async def plain_error(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    writer.write(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 9\r\n\r\nno luck\r\n")
+
+
+async def json_error(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    body = b'{"error": {"message": "mine"}}'
+    head = b"HTTP/1.1 422 Unprocessable\r\ncontent-type: application/json\r\n"
+    writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+
+
+async def garbage(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    writer.write(b"this is not HTTP\r\n\r\n")
+
+
+async def cut(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    writer.write(OK + b"content-length: 99\r\n\r\n{")
+
+
+ANSWERS: dict[str, Callable[[Guest, asyncio.StreamWriter, dict[str, Any]], Awaitable[None]]] = {
+    each.__name__: each
+    for each in (echo, stream, die, trap, wait, plain_error, json_error, garbage, cut)
+}
+
+
+async def serve(config: WorkerConfig, tell: Callable[[Event], None]) -> None:
+    guests = [Guest(tell, f"{config.folder}/{n}") for n in range(config.instances)]
+    for guest in guests:
+        await guest.start()
+    await asyncio.Event().wait()
+
+
+def end_with_front(front: socket.socket) -> None:
+    front.recv(1)
+    os._exit(0)
+
+
+def main() -> None:
+    front = socket.socket(fileno=os.dup(0))
+    config = WorkerConfig.decode(front.makefile("rb", buffering=0).readline())
+
+    def tell(event: Event) -> None:
+        front.sendall(encode_event(event))
+
+    threading.Thread(target=end_with_front, args=(front,), daemon=True).start()
+    match config.guest:
+        case "serve":
+            asyncio.run(serve(config, tell))
+        case "slow":
+            time.sleep(float(config.args[0]))
+            asyncio.run(serve(config, tell))
+        case "once":
+            if not Path(config.args[0]).exists():
+                Path(config.args[0]).touch()
+                asyncio.run(serve(config, tell))
+            tell(Failed("the model has gone"))
+            time.sleep(60)
+        case "fail":
+            tell(Failed("the model does not load", int(config.args[0])))
+            time.sleep(60)
+        case "exit":
+            sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The front process with fake workers: ``front.py LIMIT INSTANCES KNOWN_ONLY GUEST [ARG ...]``.
+
+Prints its port, then "ready".
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from llamaedge_launcher import log
+from llamaedge_launcher.address import Address
+from llamaedge_launcher.control import WorkerConfig
+from llamaedge_launcher.errors import LauncherError
+from llamaedge_launcher.serve import serve
+from llamaedge_launcher.supervisor import WorkerProcess
+
+FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+
+
+def say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    limit, instances, known_only, guest, *args = sys.argv[1:]
+    log.configure("info")
+    config = WorkerConfig("", guest, tuple(args), {}, (), (), int(instances), None, "info")
+    listener = Address(port=0).listen()
+    say(listener.getsockname()[1])
+    start = partial(WorkerProcess, config, FAKE)
+    try:
+        return serve(
+            listener,
+            start(),
+            start,
+            limit=int(limit),
+            known_only=known_only == "known",
+            on_ready=lambda: say("ready"),
+        )
+    except LauncherError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""The public server before a scripted guest (fake_worker.py)."""
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import Front, StartFront
+
+CHAT = "/v1/chat/completions"
+
+
+def chat(client: httpx.Client, **body: Any) -> httpx.Response:
+    return client.post(CHAT, json=body)
+
+
+def error(response: httpx.Response) -> dict[str, Any]:
+    """The error object, whose shape is always whole."""
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["access-control-allow-origin"] == "*"
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert isinstance(body["error"]["message"], str)
+    found: dict[str, Any] = body["error"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "status", "message"),
+    [
+        ("GET", "/nothing", b"", 404, "nothing at /nothing"),
+        ("GET", "/v1/nothing?x=1", b"", 404, "nothing at /v1/nothing"),
+        ("GET", "/v1/models/../../etc/passwd", b"", 404, "nothing at"),
+        ("GET", CHAT, b"", 405, f"{CHAT} does not take GET"),
+        ("PUT", "/v1/models", b"", 405, "/v1/models does not take PUT"),
+        ("PATCH", "/v1/models", b"", 405, "/v1/models does not take PATCH"),
+        ("POST", CHAT, b"", 400, "not a JSON object: it is empty"),
+        ("POST", CHAT, b"{", 400, "at line 1 column 2"),
+        ("POST", CHAT, b"[]", 400, "it must be an object"),
+        ("POST", CHAT, b"3", 400, "it must be an object"),
+        ("POST", CHAT, b'{"a": NaN}', 400, "NaN is not JSON"),
+        ("POST", CHAT, b'{"a": "\xff"}', 400, "not UTF-8 at byte 7"),
+        ("POST", CHAT, b"[" * 100_000, 400, "not a JSON object"),
+        ("POST", CHAT, b'{"a": ' + b"9" * 10_000 + b"}", 400, "not a JSON object"),
+        ("POST", "/v1/completions", b"nonsense", 400, "not a JSON object"),
+        ("POST", "/v1/embeddings", b"nonsense", 400, "not a JSON object"),
+        ("POST", CHAT, b'{"answer": "garbage"}', 502, "not HTTP"),
+        ("POST", CHAT, b'{"answer": "plain_error"}', 500, "no luck"),
+    ],
+)
+def test_an_error_is_openais_object(
+    client: httpx.Client, method: str, path: str, content: bytes, status: int, message: str
+) -> None:
+    response = client.request(method, path, content=content)
+    assert response.status_code == status
+    assert message in error(response)["message"]
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: httpx.Client) -> None:
+    assert client.get(CHAT).headers["allow"] == "OPTIONS, POST"
+    assert client.put("/v1/models").headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_a_browser_may_ask_from_any_page(client: httpx.Client) -> None:
+    response = client.options(CHAT)
+    assert response.status_code == 204
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["allow"] == "OPTIONS, POST"
+
+
+def test_a_guests_error_object_is_passed_on(client: httpx.Client) -> None:
+    response = chat(client, answer="json_error")
+    assert response.status_code == 422
+    assert response.json() == {"error": {"message": "mine"}}
+
+
+def test_the_request_reaches_the_guest_whole_but_for_its_hops(client: httpx.Client) -> None:
+    response = client.post(
+        CHAT + "?a=%2F&b=ä",
+        content=b'{"text": "\xc3\xa4"}',
+        headers={"X-Own": "1", "Authorization": "Bearer x", "TE": "trailers", "Expect": "nothing"},
+    )
+    seen = response.json()
+    assert seen["line"] == f"POST {CHAT}?a=%2F&b=%C3%A4 HTTP/1.1"
+    assert seen["body"] == '{"text": "ä"}'
+    assert seen["headers"]["x-own"] == "1"
+    assert seen["headers"]["authorization"] == "Bearer x"
+    assert seen["headers"]["content-length"] == "14"
+    assert seen["headers"]["connection"] == "close"
+    assert not {"te", "expect", "transfer-encoding", "accept-encoding"} & set(seen["headers"])
+    assert response.headers["x-guest"] == "fake"
+    assert "close" not in response.headers.get("connection", "")
+
+
+def test_a_chunked_body_reaches_the_guest_with_its_length(client: httpx.Client) -> None:
+    response = client.post(CHAT, content=iter([b'{"a":', b" 1}"]))
+    assert response.json()["body"] == '{"a": 1}'
+    assert response.json()["headers"]["content-length"] == "8"
+
+
+def test_head_is_get_without_the_body(client: httpx.Client) -> None:
+    response = client.head("/v1/models")
+    assert response.status_code == 200
+    assert response.content == b""
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(front: Front) -> None:
+    with socket.create_connection(("127.0.0.1", front.port)) as connection:
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_stream_comes_frame_by_frame(client: httpx.Client) -> None:
+    body = {"answer": "stream", "count": 5, "gap": 0.1}
+    arrivals = []
+    with client.stream("POST", CHAT, json=body) as response:
+        assert response.headers["content-type"] == "text/event-stream"
+        for line in response.iter_lines():
+            if line:
+                arrivals.append((time.monotonic(), line))
+    assert [line for _, line in arrivals] == [
+        *(f'data: {{"piece": {number}}}' for number in range(5)),
+        "data: [DONE]",
+    ]
+    gaps = [b - a for (a, _), (b, _) in pairwise(arrivals)]
+    assert min(gaps) > 0.05, "frames were held back"
+
+
+def test_a_stream_whose_guest_ends_is_ended_by_an_error_frame(client: httpx.Client) -> None:
+    with client.stream("POST", CHAT, json={"answer": "stream", "cut_after": 1}) as response:
+        lines = [line for line in response.iter_lines() if line]
+    assert lines[:2] == ['data: {"piece": 0}', 'data: {"piece": 1}']
+    assert json.loads(lines[2].removeprefix("data: "))["error"]["code"] == "guest_ended"
+    assert len(lines) == 3
+
+
+def test_another_answer_that_is_cut_off_is_seen_as_such(client: httpx.Client) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        chat(client, answer="cut")
+
+
+def test_a_client_that_goes_away_stops_the_guest(client: httpx.Client, front: Front) -> None:
+    dropped = chat(client).json()["dropped"]
+    with (
+        front.client() as other,
+        other.stream("POST", CHAT, json={"answer": "stream", "count": 10_000, "gap": 0.02}) as it,
+    ):
+        next(it.iter_lines())
+    deadline = time.monotonic() + 1
+    while chat(client).json()["dropped"] == dropped:
+        assert time.monotonic() < deadline, "the guest still writes"
+        time.sleep(0.02)
+
+
+def test_health_says_ready(client: httpx.Client) -> None:
+    response = client.get("/health")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready", "guests": 1}
+
+
+def test_the_log_is_one_line_a_request_without_a_traceback(
+    client: httpx.Client, front: Front
+) -> None:
+    client.get("/v1/models")
+    with pytest.raises(httpx.RemoteProtocolError):
+        chat(client, answer="cut")
+    log = front.log.read_text()
+    assert "Traceback" not in log
+    assert '"GET /v1/models HTTP/1.1" 200' in log
+    assert "[info]" in log
+
+
+def test_a_guest_of_one_request_never_has_two(start_front: StartFront) -> None:
+    front = start_front(limit=1)
+    with front.client() as client, ThreadPoolExecutor(8) as threads:
+        bodies = [{"answer": "wait", "seconds": 0.02}, {"answer": "stream"}] * 8
+        statuses = list(threads.map(lambda body: client.post(CHAT, json=body).status_code, bodies))
+        assert statuses == [200] * 16
+        assert client.get("/v1/models").json()["most"] == 1
+
+
+def test_a_client_that_goes_away_while_it_waits_frees_its_place(start_front: StartFront) -> None:
+    front = start_front(limit=1)
+    with front.client() as client:
+        slow = threading.Thread(target=chat, args=(client,), kwargs={"answer": "wait"})
+        slow.start()
+        time.sleep(0.05)
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(CHAT, json={"answer": "wait", "seconds": 5}, timeout=0.05)
+        started = time.monotonic()
+        assert chat(client).status_code == 200
+        assert time.monotonic() - started < 1
+        slow.join()
+
+
+def test_requests_are_spread_over_instances(start_front: StartFront) -> None:
+    front = start_front(limit=1, instances=3)
+    with front.client() as client, ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(lambda _: chat(client, answer="wait").json(), range(3)))
+        assert len({each["path"] for each in answers}) == 3
+
+
+def test_other_guests_may_serve_paths_of_their_own(start_front: StartFront) -> None:
+    front = start_front(limit=1, known_only=False)
+    with front.client() as client:
+        assert client.get("/index.html").json()["line"] == "GET /index.html HTTP/1.1"
+        assert client.post("/v1/rag", content=b"any").json()["body"] == "any"
+        assert client.put("/v1/models").status_code == 405
+        for path in ("/..%2fsecret", "/a/%2e%2e/b", "/..%5cb"):
+            assert client.get(path).status_code == 404

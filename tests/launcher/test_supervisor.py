@@ -1,0 +1,180 @@
+"""The front process with scripted workers (fake_worker.py): start, restart, end."""
+
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import Front, StartFront
+
+CHAT = "/v1/chat/completions"
+
+
+def until(client: httpx.Client, status: int, seconds: float = 5) -> httpx.Response:
+    """The first answer with ``status``."""
+    deadline = time.monotonic() + seconds
+    while (response := client.get("/v1/models")).status_code != status:
+        assert time.monotonic() < deadline, f"{response.status_code} {response.text}"
+        time.sleep(0.02)
+    return response
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_gone(pid: int, seconds: float = 2) -> None:
+    deadline = time.monotonic() + seconds
+    while not gone(pid):
+        assert time.monotonic() < deadline, f"process {pid} is still there"
+        time.sleep(0.01)
+
+
+def leftovers(front: Front) -> list[str]:
+    folder = front.log.with_name(front.log.stem.replace("front", "tmp"))
+    return [each.name for each in folder.iterdir()]
+
+
+def test_while_it_loads_requests_are_told_so(start_front: StartFront) -> None:
+    front = start_front("slow", "1.0", ready=False)
+    with front.client() as client:
+        response = until(client, 503)
+        assert response.headers["retry-after"] == "1"
+        assert "loaded" in response.json()["error"]["message"]
+        health = client.get("/health")
+        assert (health.status_code, health.json()["status"]) == (503, "loading")
+        front.wait_ready()
+        assert client.get("/health").json()["status"] == "ready"
+        assert client.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("guest", "args", "code", "message"),
+    [
+        ("fail", ("1",), 1, "error: the model does not load"),
+        ("fail", ("2",), 2, "error: the model does not load"),
+        ("exit", (), 1, "error: the worker process ended with exit code 3"),
+    ],
+)
+def test_a_first_worker_that_fails_ends_the_program(
+    start_front: StartFront, guest: str, args: tuple[str, ...], code: int, message: str
+) -> None:
+    front = start_front(guest, *args, ready=False)
+    assert front.process.wait(timeout=10) == code
+    assert front.log.read_text().splitlines() == [message]
+    assert not leftovers(front)
+
+
+def test_a_worker_that_dies_is_replaced(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client:
+        first = client.get("/v1/models").json()["pid"]
+        with client.stream("POST", CHAT, json={"answer": "stream", "die_after": 2}) as response:
+            lines = [line for line in response.iter_lines() if line]
+        assert lines[:3] == [f'data: {{"piece": {number}}}' for number in range(3)]
+        assert json.loads(lines[3].removeprefix("data: "))["error"]["code"] == "guest_ended"
+        response = until(client, 503)
+        assert int(response.headers["retry-after"]) >= 1
+        assert response.json()["error"]["code"] == "unavailable"
+        assert client.get("/health").status_code == 503
+        assert until(client, 200).json()["pid"] != first
+        wait_gone(first)
+    assert (
+        "the worker process ended by SIGKILL; starting it again in 0.5 s" in front.log.read_text()
+    )
+    assert "Traceback" not in front.log.read_text()
+    assert len(leftovers(front)) == 1, "the first worker's folder is still there"
+
+
+def test_a_request_whose_worker_dies_is_a_502(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client:
+        response = client.post(CHAT, json={"answer": "die"})
+        assert response.status_code == 502
+        assert response.json()["error"]["code"] == "guest_ended"
+        until(client, 200)
+
+
+def test_each_restart_waits_longer(start_front: StartFront, tmp_path: Path) -> None:
+    front = start_front("once", str(tmp_path / "started"))
+    with front.client() as client:
+        client.post(CHAT, json={"answer": "die"})
+        time.sleep(2.5)
+        assert client.get("/health").status_code == 503
+    delays = re.findall(r"the model has gone .*again in ([0-9.]+) s", front.log.read_text())
+    assert delays[:1] == ["1.0"]
+    assert front.end() == 130
+
+
+def test_a_guest_that_traps_is_replaced_in_its_worker(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client:
+        before = client.get("/v1/models").json()
+        client.post(CHAT, json={"answer": "trap", "after": 0.3})
+        after = until(client, 200).json()
+        assert after["pid"] == before["pid"]
+        assert after["path"] != before["path"]
+    assert "the guest fake.wasm trapped: unreachable; starting another" in front.log.read_text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_everything_within_two_seconds(
+    start_front: StartFront, number: int, code: int
+) -> None:
+    front = start_front()
+    with front.client() as client:
+        pid = client.get("/v1/models").json()["pid"]
+        body: dict[str, Any] = {"answer": "stream", "count": 10_000, "gap": 0.05}
+        with client.stream("POST", CHAT, json=body) as response:
+            lines = response.iter_lines()
+            next(lines)
+            started = time.monotonic()
+            front.process.send_signal(number)
+            last = [line for line in lines if line][-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "guest_ended"
+        assert front.process.wait(timeout=5) == code
+        assert time.monotonic() - started < 2
+    wait_gone(pid)
+    assert not leftovers(front)
+    assert "Traceback" not in front.log.read_text()
+
+
+def test_a_signal_ends_it_while_a_client_does_not_read(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client:
+        body = {"answer": "stream", "count": 1_000_000}
+        with client.stream("POST", CHAT, json=body) as response:
+            next(response.iter_lines())
+            time.sleep(0.5)
+            started = time.monotonic()
+            assert front.end() == 130
+            assert time.monotonic() - started < 2
+    assert "Traceback" not in front.log.read_text()
+
+
+def test_a_signal_ends_it_while_it_loads(start_front: StartFront) -> None:
+    front = start_front("slow", "30", ready=False)
+    with front.client() as client:
+        until(client, 503)
+    started = time.monotonic()
+    assert front.end(signal.SIGTERM) == 0
+    assert time.monotonic() - started < 2
+    assert not leftovers(front)
+
+
+def test_a_worker_ends_when_its_front_is_killed(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client:
+        pid = client.get("/v1/models").json()["pid"]
+    front.end(signal.SIGKILL)
+    wait_gone(pid)
