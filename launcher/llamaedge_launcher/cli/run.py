@@ -1,0 +1,156 @@
+"""The command ``llamaedge run``."""
+
+import socket
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import click
+
+from .. import log
+from ..address import Address
+from .options import SERVER_OPTIONS, ServerClickOption
+from .plan import BUNDLED, PARALLEL, Plan, make_plan
+from .screen import Screen
+from .values import Assignment, SocketAddress
+
+
+class _RunCommand(click.Command):
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """click's call: the host's options and the server's are two lists."""
+        groups: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
+        for param in self.get_params(context):
+            record = param.get_help_record(context)
+            if record is not None:
+                groups[isinstance(param, ServerClickOption)].append(record)
+        for title, rows in zip(("Options", "Server options"), groups.values(), strict=True):
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _server_options(command: click.Command) -> click.Command:
+    command.params += map(ServerClickOption, SERVER_OPTIONS)
+    return command
+
+
+@_server_options
+@click.command(cls=_RunCommand, short_help="Serve models.")
+@click.option(
+    "--nn-preload",
+    "preloads",
+    multiple=True,
+    metavar="NAME:GGML:AUTO:PATH",
+    help="A model for the server; may be repeated  [default: the demo model]",
+)
+@click.option(
+    "--guest",
+    default=BUNDLED,
+    show_default=True,
+    metavar="PATH",
+    help="The server to run: a llama-api-server.wasm, or bundled",
+)
+@click.option(
+    "--socket-addr",
+    type=SocketAddress(),
+    metavar="HOST:PORT",
+    help=f"Where to listen  [default: {Address()}]",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Where to listen on 127.0.0.1; 0 takes any free port",
+)
+@click.option(
+    "--instances",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    help="Servers to run side by side",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 256),
+    metavar="NUMBER",
+    help=f"Requests that the bundled server computes at once  [default: {PARALLEL}]",
+)
+@click.option(
+    "--dir",
+    "dirs",
+    multiple=True,
+    metavar="[GUEST:]HOST[:readonly]",
+    help="A directory for the server; may be repeated",
+)
+@click.option(
+    "--env",
+    "environment",
+    type=Assignment(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An environment variable for the server; may be repeated",
+)
+@click.pass_context
+def run(
+    context: click.Context,
+    /,
+    preloads: tuple[str, ...],
+    guest: str,
+    socket_addr: Address | None,
+    port: int | None,
+    instances: int,
+    parallel: int | None,
+    dirs: tuple[str, ...],
+    environment: tuple[tuple[str, str], ...],
+    **server: Any,
+) -> int:
+    """Serve models at http://127.0.0.1:8080/v1, or where --socket-addr says.
+
+    Without --nn-preload it is the demo model, where `pip install 'llamaedge-host[demo]'` has
+    installed it. The server options go to the server as they are given.
+    """
+    if socket_addr is not None and port is not None:
+        raise click.UsageError("--socket-addr and --port exclude each other", context)
+    log.configure("info")
+    given = {
+        param.server_option: server[param.name]
+        for param in context.command.params
+        if isinstance(param, ServerClickOption) and param.name and server[param.name]
+    }
+    plan = make_plan(
+        context,
+        preloads=preloads,
+        guest=guest,
+        address=socket_addr or (Address() if port is None else Address(port=port)),
+        instances=instances,
+        parallel=parallel,
+        dirs=dirs,
+        environment=dict(environment),
+        server=given,
+    )
+    with closing(plan.address.listen()) as listener:
+        return _serve(plan, listener)
+
+
+def _serve(plan: Plan, listener: socket.socket) -> int:
+    """Start the worker first: the server's modules are imported while it loads."""
+    from ..supervisor import WorkerProcess
+
+    bound = Address(*listener.getsockname()[:2])
+    start = partial(WorkerProcess, plan.worker(bound))
+    worker = start()
+    try:
+        from ..serve import serve
+
+        screen = Screen(plan, bound)
+        screen.show_plan()
+        return serve(
+            listener,
+            worker,
+            start,
+            limit=plan.limit,
+            known_only=plan.bundled,
+            on_ready=screen.show_ready,
+        )
+    finally:
+        worker.kill()

@@ -1,0 +1,60 @@
+"""What the terminal shows of a server's start."""
+
+import json
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..address import Address
+from .plan import Plan
+
+
+class Screen:
+    """Writes to stderr, where the log goes."""
+
+    def __init__(self, plan: Plan, bound: Address) -> None:
+        self._plan = plan
+        self._bound = bound
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._started = time.monotonic()
+
+    def show_plan(self) -> None:
+        """What is being loaded and where it will be served."""
+        rows = Table.grid(padding=(0, 2))
+        for preload in self._plan.preloads:
+            rows.add_row("model", preload.name, f"{preload.path} ({_size(preload.path)})")
+        guest = "bundled" if self._plan.bundled else self._plan.guest.name
+        rows.add_row("server", guest, str(self._plan.guest))
+        rows.add_row("address", str(self._bound), "loading")
+        self._console.print(Text(f"llamaedge {version('llamaedge-host')}", "bold"))
+        self._console.print(rows)
+        if not self._bound.is_loopback:
+            self._console.print(
+                f"warning: {self._bound} is open to other machines, and no key is asked for",
+                style="yellow",
+            )
+
+    def show_ready(self) -> None:
+        """That it answers, and how to ask."""
+        question = {"role": "user", "content": "Who was Robert Oppenheimer?"}
+        body = json.dumps({"messages": [question], "model": self._plan.model_name})
+        url = f"http://{self._reachable()}/v1"
+        seconds = time.monotonic() - self._started
+        self._console.print(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
+        self._console.print(
+            f"  curl {url}/chat/completions -H 'Content-Type: application/json' -d '{body}'",
+            markup=False,
+        )
+
+    def _reachable(self) -> Address:
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        return Address(local.get(self._bound.host, self._bound.host), self._bound.port)
+
+
+def _size(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
