@@ -167,6 +167,7 @@ class SocketCalls:
         guest = self._sockets.get(fd)
         if guest is None:
             return absent(fd)
+        waited = False
         while True:
             try:
                 guest.connect(where)
@@ -174,15 +175,19 @@ class SocketCalls:
             except BlockingIOError as error:
                 if guest.nonblocking:
                     return from_os_error(error)
-                if error.errno in _UNDER_WAY:
-                    return self._connected(guest)
-                self._waker.sleep(_UNIX_QUEUE_RETRY)
+                if not self._wait_for_connection(guest, error):
+                    return Errno.INPROGRESS
+                waited = True
+            except OSError as error:
+                if waited and error.errno == errno.EISCONN:
+                    return Errno.SUCCESS
+                raise
 
-    def _connected(self, guest: Socket) -> int:
-        if not self._waker.wait(guest.host.fileno(), select.POLLOUT, guest.send_timeout):
-            return Errno.INPROGRESS
-        code = guest.host.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return from_os_error(OSError(code, "")) if code else Errno.SUCCESS
+    def _wait_for_connection(self, guest: Socket, error: BlockingIOError) -> bool:
+        if error.errno not in _UNDER_WAY:
+            self._waker.sleep(_UNIX_QUEUE_RETRY)
+            return True
+        return self._waker.wait(guest.host.fileno(), select.POLLOUT, guest.send_timeout)
 
     @answers_errno
     def shutdown(self, fd: int, how: int) -> int:

@@ -142,8 +142,9 @@ class TransferCalls:
         if sender.family is Family.UNSPEC:
             return Errno.SUCCESS
         tagged = port is not None and len(room) == STORAGE_SIZE
-        if not write_host(room[2:] if tagged else room, sender):
-            return Errno.INVAL if sender.family is Family.UNIX else Errno.SUCCESS
+        fits = write_host(room[2:] if tagged else room, sender)
+        if not fits and sender.family is Family.UNIX:
+            return Errno.INVAL
         if tagged:
             room[:2] = sender.family.to_bytes(2, "little")
         if port is not None:

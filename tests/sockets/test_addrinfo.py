@@ -1,0 +1,153 @@
+"""sock_getaddrinfo."""
+
+import pytest
+from guests.probe import Probe
+from guests.sockets import DGRAM, INET4, INET6, LOOPBACK, OUT, OUT2, STREAM
+
+from llamaedge_host import HostNetwork, PrivateNetwork
+from llamaedge_host.errno import Errno
+
+FAR = 0x7FFFFFF0
+ADDRINFO = "HBBB3xIIIII"
+SOCKADDR = "B3xII"
+HINTS, NODE, SERVICE = 0x100, 0x140, 0x180
+NODES, SOCKADDRS, BUFFERS, CANONICAL = 0x1000, 0x2000, 0x3000, 0x4000
+PASSIVE, CANONNAME, NUMERICHOST, NUMERICSERV = 1, 2, 4, 8
+
+
+def put_nodes(probe: Probe, count: int) -> None:
+    """A list of ``count`` nodes such as wasmedge_wasi_socket allocates."""
+    for index in range(count):
+        following = NODES + 28 * (index + 1) if index + 1 < count else 0
+        address, name = SOCKADDRS + 12 * index, CANONICAL + 32 * index
+        probe.pack(NODES + 28 * index, ADDRINFO, 0, 0, 0, 0, 0, address, name, 30, following)
+        probe.pack(address, SOCKADDR, 0, 26, BUFFERS + 32 * index)
+    probe.pack(OUT, "I", NODES)
+
+
+def look_up(
+    probe: Probe,
+    node: bytes = b"127.0.0.1",
+    service: bytes = b"80",
+    *,
+    flags: int = 0,
+    family: int = 0,
+    kind: int = STREAM,
+    protocol: int = 0,
+    room: int = 4,
+) -> int:
+    probe.write(NODE, node)
+    probe.write(SERVICE, service)
+    probe.pack(HINTS, ADDRINFO, flags, family, kind, protocol, 0, 0, 0, 0, 0)
+    put_nodes(probe, room)
+    return probe("sock_getaddrinfo", NODE, len(node), SERVICE, len(service), HINTS, OUT, room, OUT2)
+
+
+def found(probe: Probe, index: int = 0) -> tuple[int, int, int, bytes]:
+    """family, type, address length and data of a node."""
+    _, family, kind, _, length, address, *_ = probe.unpack(NODES + 28 * index, ADDRINFO)
+    tag, size, data = probe.unpack(address, SOCKADDR)
+    assert tag == family
+    return family, kind, length, probe.read(data, size)
+
+
+@pytest.mark.parametrize("ending", [b"", b"\0"])
+def test_an_ipv4_address(probe: Probe, ending: bytes) -> None:
+    assert look_up(probe, b"127.0.0.1" + ending, b"80" + ending) == 0
+    assert probe.u32(OUT2) == 1
+    data = (80).to_bytes(2, "big") + LOOPBACK[INET4] + bytes(8)
+    assert found(probe) == (INET4, STREAM, 16, data)
+
+
+def test_an_ipv6_address(probe: Probe) -> None:
+    assert look_up(probe, b"::1", b"443") == 0
+    data = (443).to_bytes(2, "big") + bytes(4) + LOOPBACK[INET6] + bytes(4)
+    assert found(probe) == (INET6, STREAM, 28, data)
+
+
+def test_a_name(probe: Probe) -> None:
+    assert look_up(probe, b"localhost", family=INET4) == 0
+    assert found(probe)[3][2:6] == LOOPBACK[INET4]
+
+
+def test_a_service_alone(probe: Probe) -> None:
+    assert look_up(probe, b"", b"8080", flags=PASSIVE, family=INET4) == 0
+    assert found(probe)[3][:6] == (8080).to_bytes(2, "big") + bytes(4)
+
+
+def test_a_canonical_name_with_its_end(probe: Probe) -> None:
+    assert look_up(probe, flags=CANONNAME | NUMERICHOST) == 0
+    *_, name, length, _ = probe.unpack(NODES, ADDRINFO)
+    assert probe.read(name, length + 1) == b"127.0.0.1\0"
+
+
+def test_no_more_answers_than_there_is_room_for(probe: Probe) -> None:
+    assert look_up(probe, kind=0, room=4) == 0
+    kinds = {found(probe, index)[1] for index in range(probe.u32(OUT2))}
+    assert kinds == {STREAM, DGRAM}  # raw sockets have no type in WASI
+    assert look_up(probe, kind=0, room=1) == 0
+    assert probe.u32(OUT2) == 1
+
+
+def test_a_list_that_ends_early_or_never(probe: Probe) -> None:
+    look_up(probe, kind=0, room=1)
+    arguments = (NODE, 9, SERVICE, 2, HINTS, OUT)
+    assert probe("sock_getaddrinfo", *arguments, 4, OUT2) == 0
+    assert probe.u32(OUT2) == 1
+    probe.pack(NODES + 24, "I", NODES)
+    assert probe("sock_getaddrinfo", *arguments, 0xFFFFFFFF, OUT2) == 0
+    assert probe.u32(OUT2) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "errno"),
+    [
+        ({"node": b"", "service": b""}, Errno.AINONAME),
+        ({"node": b"\0", "service": b"\0"}, Errno.AINONAME),
+        ({"room": 0}, Errno.AIMEMORY),
+        ({"flags": 128}, Errno.AIBADFLAG),
+        ({"flags": CANONNAME, "node": b""}, Errno.AIBADFLAG),
+        ({"family": 3}, Errno.AIFAMILY),
+        ({"kind": 3}, Errno.NOSYS),
+        ({"protocol": 3}, Errno.NOSYS),
+        ({"node": b"not numeric", "flags": NUMERICHOST}, Errno.AINONAME),
+        ({"service": b"no such service"}, Errno.AISERVICE),
+        ({"service": b"http", "flags": NUMERICSERV}, Errno.AINONAME),
+        ({"node": b"\xff\xfe"}, Errno.AINONAME),
+        ({"node": b"::1", "family": INET4}, Errno.AIADDRFAMILY),
+    ],
+    ids=str,
+)
+def test_errnos(probe: Probe, options: dict[str, int], errno: Errno) -> None:
+    assert look_up(probe, **options) == errno  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("argument", [4, 5, 7])
+def test_misaligned_pointers(probe: Probe, argument: int) -> None:
+    arguments = [NODE, 9, SERVICE, 2, HINTS, OUT, 1, OUT2]
+    arguments[argument] += 2
+    assert probe("sock_getaddrinfo", *arguments) == Errno.ADDRNOTAVAIL
+
+
+@pytest.mark.parametrize("argument", [0, 2, 4, 5, 7])
+def test_pointers_outside_memory(probe: Probe, argument: int) -> None:
+    arguments = [NODE, 9, SERVICE, 2, HINTS, OUT, 1, OUT2]
+    arguments[argument] = FAR
+    assert probe("sock_getaddrinfo", *arguments) == Errno.FAULT
+
+
+@pytest.mark.parametrize(("at", "what"), [(NODES + 12, FAR), (SOCKADDRS + 8, FAR), (OUT, FAR)])
+def test_nodes_outside_memory(probe: Probe, at: int, what: int) -> None:
+    look_up(probe)
+    probe.pack(at, "I", what)
+    assert probe("sock_getaddrinfo", NODE, 9, SERVICE, 2, HINTS, OUT, 1, OUT2) == Errno.FAULT
+
+
+def test_networks_that_reach_nothing_ask_no_name_server(tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
+    for network in (
+        HostNetwork(connect=[]),
+        PrivateNetwork(tmp_path_factory.mktemp("n")),
+    ):
+        with Probe(network=network) as probe:
+            assert look_up(probe, b"example.com") == Errno.AINONAME
+            assert look_up(probe, b"127.0.0.1") == 0
