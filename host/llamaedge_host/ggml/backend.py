@@ -1,0 +1,53 @@
+"""The GGML backend: what ``nn`` loads graphs from."""
+
+from pathlib import Path
+
+from ..nn.preload import Target
+from .counters import Counters
+from .engines import Engines
+from .graph import GgmlGraph
+from .metadata import Settings, parse
+from .model import Model, Models
+
+
+class GgmlBackend:
+    """The models and engines of this process: a ``nn.backend.Backend``.
+
+    ``parallel`` is the number of sequences that an engine computes at once, None for what the
+    machine's memory allows, at most 8.
+    """
+
+    def __init__(self, *, parallel: int | None = None) -> None:
+        self._models = Models()
+        self._engines = Engines(parallel)
+        self._kept: list[Model] = []
+
+    def preload(self, path: Path, target: Target) -> None:
+        """Load the model at ``path`` and keep it until ``close``. Raises GgmlError."""
+        self._kept.append(self._models.acquire(path, Settings(), target))
+
+    def load(self, path: Path, target: Target, config: str | None) -> GgmlGraph:
+        """A graph on the model at ``path`` with metadata JSON. Raises GgmlError.
+
+        With metadata its engine is set up too; without, only when it is needed, since
+        metadata may still follow.
+        """
+        settings = Settings().with_changes(parse(config)) if config else Settings()
+        graph = GgmlGraph(path, target, settings, self._models, self._engines)
+        if config:
+            try:
+                graph.engine()
+            except BaseException:
+                graph.close()
+                raise
+        return graph
+
+    def counters(self) -> dict[str, Counters]:
+        """What each engine has done, by its model file's name and a number."""
+        return self._engines.counters()
+
+    def close(self) -> None:
+        """Give back the models that ``preload`` keeps."""
+        for model in self._kept:
+            self._models.release(model)
+        self._kept.clear()

@@ -1,0 +1,52 @@
+"""How many sequences a context has room for: what their KV cache takes, and what there is."""
+
+import os
+from pathlib import Path
+
+from .gguf import Gguf
+from .llama_context import CACHE_TYPES, ContextParameters
+
+DEFAULT_PARALLEL = 8
+SHARE = 8
+"""The KV cache takes at most one part in so many of the available memory, unless told."""
+
+
+def cache_bytes(header: Gguf, parameters: ContextParameters) -> int:
+    """Bytes that the KV cache of one sequence takes, as the header lets one estimate it."""
+    heads = header.integer("attention.head_count") or 1
+    width = header.integer("embedding_length") // heads
+    cells = parameters.cells * header.integer("block_count")
+    shared = header.integer("attention.head_count_kv") or heads
+    return sum(
+        int(cells * shared * (header.integer(f"attention.{part}_length") or width) * size)
+        for part, size in zip(
+            ("key", "value"), (CACHE_TYPES[kind] for kind in parameters.cache_types), strict=True
+        )
+    )
+
+
+def available_memory() -> int:
+    """Bytes that may still be used: the machine's, cut by the cgroup's limit."""
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = pages
+    for line in _lines(Path("/proc/meminfo")):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit = "".join(_lines(Path("/sys/fs/cgroup/memory.max")))
+    used = "".join(_lines(Path("/sys/fs/cgroup/memory.current")))
+    if limit.isdigit() and used.isdigit():
+        free = min(free, int(limit) - int(used))
+    return max(free, 0)
+
+
+def parallel(header: Gguf, parameters: ContextParameters) -> int:
+    """The number of sequences that serves well: 8, or fewer if memory is short; at least 1."""
+    each = max(cache_bytes(header, parameters), 1)
+    return max(1, min(DEFAULT_PARALLEL, available_memory() // SHARE // each))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

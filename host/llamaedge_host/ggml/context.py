@@ -1,0 +1,244 @@
+"""Execution contexts: a prompt, its computation and what came of it.
+
+Source: WasmEdge's GGML/core and GGML/compute. A context's computation is a sequence of its own,
+so contexts of one graph do not disturb each other.
+"""
+
+import codecs
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Interrupted
+from ..nn.errno import ErrNo
+from .embedding import Embedder, as_json, normalized
+from .engine import Engine
+from .library import BUILD_NUMBER, COMMIT, GgmlError
+from .metadata import GUEST_KEYS, parse
+from .sampling import Sampler, Sampling
+from .sequence import End, Limits, Sequence
+
+if TYPE_CHECKING:
+    from .graph import GgmlGraph
+
+_log = logging.getLogger("llamaedge_host.nn")
+
+RESERVED = 4
+"""Tokens of a context that a prompt must leave free, as in WasmEdge."""
+METADATA_INDEX = 1
+
+
+class GgmlContext:
+    """A ``backend.Context`` on ``graph``. ``cancel`` may be called from any thread."""
+
+    def __init__(self, graph: "GgmlGraph") -> None:
+        self._graph = graph
+        self._own = {name: graph.settings[name] for name in GUEST_KEYS}
+        self._prompt: list[int] = []
+        self._output = bytearray()
+        self._made = 0
+        self._piece = b""
+        self._decoder = _Decoder()
+        self._sequence: Sequence | None = None
+        self._engine: Engine | None = None
+        self._ended: ErrNo | None = None
+        self._cancelled = False
+
+    def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
+        """Take metadata at index 1, a prompt at any other. Raises GgmlError."""
+        if index == METADATA_INDEX:
+            self._graph.debug("setInput: found Metadata, processing")
+            self._configure(data)
+            return
+        self._forget()
+        self._prompt = []
+        if self._own["image"] or b'<img src="data:image/' in data:
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT,
+                "setInput: the given model does not support image input, so a projection model is"
+                " required",
+            )
+        self._prompt = self._graph.model.vocabulary.tokenize(data)
+        self._graph.debug(f"setInput: {len(self._prompt)} tokens")
+
+    def _configure(self, data: bytes) -> None:
+        try:
+            changes = parse(data.decode())
+        except UnicodeDecodeError as error:
+            raise GgmlError(ErrNo.INVALID_ENCODING, f"parse metadata error: {error}") from None
+        own = {name: changes.pop(name) for name in GUEST_KEYS if name in changes}
+        self._graph.change(changes)
+        self._own |= own
+
+    def compute(self) -> ErrNo:
+        """Run to the end. SUCCESS or CONTEXT_FULL; raises GgmlError for everything else."""
+        self._forget()
+        engine = self._graph.engine()
+        if isinstance(engine, Embedder):
+            return self._embed(engine)
+        self._check("compute", engine.cells)
+        most = self._own["n-predict"]
+        if most == 0:
+            return ErrNo.SUCCESS
+        limits = Limits(
+            tokens=most if most > 0 else None,
+            reverse_prompt=self._own["reverse-prompt"].encode(),
+            ignore_end=self._graph.settings["ignore-eos"],
+        )
+        streams = self._own["stream-stdout"]
+        sequence = self._start(engine, limits, whole=not streams)
+        end = self._streamed(sequence, engine) if streams else self._take(sequence, engine)
+        assert isinstance(end, End)
+        self._sequence = None
+        self._result(sequence)
+        errno = self._settle("compute", end)
+        return ErrNo.SUCCESS if errno is ErrNo.END_OF_SEQUENCE else errno
+
+    def _streamed(self, sequence: Sequence, engine: Engine) -> End:
+        piece = self._graph.model.vocabulary.piece
+        while True:
+            item = self._take(sequence, engine)
+            token = item.token if isinstance(item, End) else item
+            if token is not None:
+                sys.stdout.buffer.write(piece(token))
+                sys.stdout.buffer.flush()
+            if isinstance(item, End):
+                return item
+
+    def _result(self, sequence: Sequence) -> None:
+        piece = self._graph.model.vocabulary.piece
+        tokens = sequence.tokens[sequence.prompt_length :]
+        self._made = len(tokens)
+        self._output += b"".join(map(piece, tokens))
+        if tokens:
+            self._piece = piece(tokens[-1])
+
+    def compute_single(self) -> ErrNo:
+        """Make one token. END_OF_SEQUENCE, CONTEXT_FULL and PROMPT_TOO_LONG stay."""
+        if self._ended is not None:
+            return self._ended
+        sequence, engine = self._sequence, self._engine
+        if sequence is None or engine is None:
+            sequence, engine = self._begin_single()
+        item = self._take(sequence, engine)
+        token = item.token if isinstance(item, End) else item
+        if token is not None:
+            piece = self._graph.model.vocabulary.piece(token)
+            self._output += piece
+            self._made += 1
+            self._piece = self._decoder.decode(piece, isinstance(item, End))
+        if not isinstance(item, End):
+            return ErrNo.SUCCESS
+        self._sequence = None
+        self._ended = item.errno
+        return self._settle("compute", item)
+
+    def _begin_single(self) -> tuple[Sequence, Engine]:
+        self._forget()
+        engine = self._graph.engine()
+        if isinstance(engine, Embedder):
+            raise GgmlError(
+                ErrNo.UNSUPPORTED_OPERATION, "compute_single: the graph computes embeddings"
+            )
+        self._check("compute", engine.cells)
+        limits = Limits(ignore_end=self._graph.settings["ignore-eos"])
+        return self._start(engine, limits, whole=False), engine
+
+    def _embed(self, engine: Embedder) -> ErrNo:
+        self._check("getEmbedding", engine.cells)
+        if len(self._prompt) > engine.room:
+            raise GgmlError(
+                ErrNo.PROMPT_TOO_LONG,
+                f"getEmbedding: the prompt is too long. Your input has {len(self._prompt)} tokens"
+                f" exceeds batch size {engine.room}. Please reduce the input size or increase your"
+                " batch-size.",
+            )
+        vector = engine.embed(self._prompt)
+        self._output += as_json(normalized(vector, self._graph.settings["embd-normalize"]))
+        return ErrNo.SUCCESS
+
+    def _check(self, where: str, cells: int) -> None:
+        count, most = len(self._prompt), cells - RESERVED
+        if not count:
+            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"{where}: llama input is not set!")
+        if count > most:
+            self._ended = ErrNo.PROMPT_TOO_LONG
+            raise GgmlError(
+                ErrNo.PROMPT_TOO_LONG,
+                f"{where}: the prompt is too long. Your input has {count} tokens. Please reduce it"
+                f" to {most} tokens.",
+            )
+
+    def _start(self, engine: Engine, limits: Limits, *, whole: bool) -> Sequence:
+        vocabulary = self._graph.model.vocabulary
+        sampler = Sampler(vocabulary, Sampling.of(self._graph.settings, engine.cells))
+        sequence = Sequence(
+            self._prompt, sampler, vocabulary, limits, room=engine.cells, whole=whole
+        )
+        self._sequence, self._engine = sequence, engine
+        engine.submit(sequence)
+        return sequence
+
+    def _take(self, sequence: Sequence, engine: Engine) -> int | End:
+        if self._cancelled:
+            raise Interrupted("the computation was cancelled")
+        item = sequence.take(engine)
+        if item is None:
+            raise Interrupted("the computation was cancelled")
+        return item
+
+    def _settle(self, where: str, end: End) -> ErrNo:
+        if end.reason:
+            raise GgmlError(end.errno, f"{where}: {end.reason}")
+        if end.errno is ErrNo.CONTEXT_FULL:
+            self._graph.info(f"{where}: the context is full. Please increase your context size.")
+        return end.errno
+
+    def output(self, index: int) -> bytes:
+        """Everything made so far, or at index 1 the counts."""
+        return self._counts() if index == METADATA_INDEX else bytes(self._output)
+
+    def output_single(self, index: int) -> bytes:
+        """The last token's piece, whole characters only, or at index 1 the counts."""
+        return self._counts() if index == METADATA_INDEX else self._piece
+
+    def _counts(self) -> bytes:
+        return (
+            f'{{"input_tokens": {len(self._prompt)}, "output_tokens": {self._made},'
+            f' "llama_build_number": {BUILD_NUMBER}, "llama_commit": "{COMMIT}"}}'
+        ).encode()
+
+    def fini_single(self) -> None:
+        """End the computation; its output is gone, its prompt stays."""
+        self._forget()
+
+    def cancel(self) -> None:
+        """Wake a blocked compute, which raises Interrupted."""
+        self._cancelled = True
+        if (sequence := self._sequence) is not None:
+            sequence.wake()
+
+    def close(self) -> None:
+        """End the computation."""
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._sequence is not None and self._engine is not None:
+            self._engine.cancel(self._sequence)
+        self._sequence = self._engine = self._ended = None
+        self._output = bytearray()
+        self._piece = b""
+        self._made = 0
+        self._decoder = _Decoder()
+
+
+class _Decoder:
+    """Cuts pieces so that each holds whole characters; bytes that are none become U+FFFD."""
+
+    def __init__(self) -> None:
+        self._decoder: Any = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def decode(self, piece: bytes, final: bool) -> bytes:
+        """What of ``piece`` and what was kept back is whole; everything if ``final``."""
+        text: str = self._decoder.decode(piece, final)
+        return text.encode()

@@ -1,0 +1,200 @@
+"""The engine: a llama context and the one thread that computes all its sequences."""
+
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+import numpy as np
+
+from ..nn.errno import ErrNo
+from .cache import Cache, Choice
+from .counters import Counters
+from .library import last_error
+from .llama_context import ContextParameters, LlamaContext
+from .model import Model
+from .sampling import logits
+from .scheduler import STALLED, Part, Scheduler
+from .sequence import End, Sequence
+
+SHARED_STEP = 0.15
+"""Seconds that prompts may take of a step in which others decode."""
+LONE_STEP = 0.5
+"""Seconds that a step of prompts alone may take: what a cancelled one still costs."""
+LEAST_PROMPT = 32
+"""Tokens of prompts in a step at least."""
+_FIRST_RATE = 200.0  # tokens per second, until measured
+
+_NO_SLOT, _ABORTED = 1, 2  # llama_decode's results
+
+
+class Engine:
+    """Computes sequences on ``model``. Methods may be called from any thread."""
+
+    def __init__(self, model: Model, parameters: ContextParameters) -> None:
+        self.model = model
+        self.counters = Counters()
+        self._context = LlamaContext(model, parameters)
+        self.cells = self._context.cells
+        self._cache = Cache(self._context.sequences)
+        self._scheduler = Scheduler(self._cache)
+        self._mail: SimpleQueue[tuple[Callable[[Sequence], None], Sequence] | None] = SimpleQueue()
+        self._rate = _FIRST_RATE
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="llama-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, sequence: Sequence) -> None:
+        """Compute ``sequence``. BUSY, as its end, if too many wait already."""
+        self._mail.put((self._submit, sequence))
+
+    def resume(self, sequence: Sequence) -> None:
+        """The guest has caught up with ``sequence``."""
+        self._mail.put((self._scheduler.resume, sequence))
+
+    def cancel(self, sequence: Sequence) -> None:
+        """Forget ``sequence`` at the next step, if it has not ended."""
+        self._mail.put((self._cancel, sequence))
+
+    def close(self) -> None:
+        """End the thread, after its present step, and free the context."""
+        self._mail.put(None)
+        self._thread.join()
+
+    def _submit(self, sequence: Sequence) -> None:
+        if self._scheduler.full:
+            sequence.end(End(ErrNo.BUSY, reason="too many computations wait"))
+        else:
+            self._scheduler.waiting.append(sequence)
+
+    def _cancel(self, sequence: Sequence) -> None:
+        if not sequence.ended:
+            self.counters.cancellations += 1
+            sequence.ended = True
+            self._scheduler.remove(sequence)
+            sequence.sampler.close()
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._read_mail()
+            while (admitted := self._scheduler.admit()) is not None:
+                self._place(*admitted)
+            self._count()
+            if self._scheduler.running:
+                self._step()
+        for sequence in self._scheduler.all():
+            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason="the model is being unloaded"))
+        self._context.close()
+
+    def _read_mail(self) -> None:
+        """Do what was asked; wait for something if there is nothing to compute."""
+        scheduler, mail = self._scheduler, self._mail
+        wait = not scheduler.running
+        while wait or not mail.empty():
+            try:
+                message = mail.get(timeout=STALLED / 2 if scheduler.waiting else None)
+            except Empty:
+                return
+            if message is None:
+                self._closing = True
+                return
+            act, sequence = message
+            act(sequence)
+            wait = False
+
+    def _place(self, sequence: Sequence, choice: Choice) -> None:
+        slot, context = choice.slot, self._context
+        if choice.source is not slot and not self.model.has_state:
+            common = context.copy(choice.source.index, slot.index, choice.common)
+        elif choice.source is not slot:
+            common = context.keep(slot.index, 0)
+        else:
+            common = context.keep(slot.index, choice.common)
+        if slot.tokens and not common:
+            self.counters.evictions += 1
+        self._cache.occupy(slot, sequence)
+        sequence.position = common
+        sequence.reused = common
+        self.counters.prompt_tokens_reused += common
+        self._scheduler.run(sequence)
+
+    def _count(self) -> None:
+        self.counters.sequences_waiting = len(self._scheduler.waiting)
+        self.counters.sequences_running = len(self._scheduler.running)
+
+    def _step(self) -> None:
+        context = self._context
+        seconds = LONE_STEP
+        for sequence in self._scheduler.running:
+            if len(sequence.tokens) - sequence.position == 1:
+                seconds = SHARED_STEP
+        parts = self._scheduler.plan(context.room, max(LEAST_PROMPT, int(self._rate * seconds)))
+        rows = 0
+        outputs: list[tuple[Sequence, int]] = []
+        for part in parts:
+            sequence, begin = part.sequence, part.sequence.position
+            end = begin + part.count
+            last = end == len(sequence.tokens)
+            rows = context.put(rows, sequence.tokens[begin:end], begin, sequence.slot, last)
+            if last:
+                outputs.append((sequence, rows - 1))
+        started = time.perf_counter()
+        result = context.decode(rows)
+        self._account(parts, rows, time.perf_counter() - started)
+        if result:
+            self._fail(parts, result)
+            return
+        for part in parts:
+            part.sequence.position += part.count
+        for sequence, row in outputs:
+            self._sample(sequence, row)
+
+    def _account(self, parts: list[Part], rows: int, seconds: float) -> None:
+        counters = self.counters
+        prompt = rows - sum(part.count == 1 for part in parts)
+        counters.batch_tokens.add(rows)
+        counters.step_seconds.add(seconds)
+        if prompt:
+            counters.prompt_tokens_evaluated += prompt
+            counters.prompt_seconds += seconds
+            if prompt >= LEAST_PROMPT:
+                self._rate += (prompt / seconds - self._rate) / 4
+        else:
+            counters.decode_seconds += seconds
+
+    def _sample(self, sequence: Sequence, row: int) -> None:
+        if sequence.made == 0 and not self._finite(row):
+            reason = "the model computes no numbers: its weights are damaged"
+            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            return
+        token = sequence.sampler.sample(self._context.pointer, row)
+        if token is None:
+            reason = "no token can follow by the grammar"
+            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            return
+        self.counters.generated_tokens += 1
+        if sequence.accept(token):
+            self._finish(sequence, None)
+        else:
+            self._scheduler.pause_if_ahead(sequence)
+
+    def _finite(self, row: int) -> bool:
+        values = logits(self._context.pointer, row, self.model.vocabulary.size)
+        return bool(np.isfinite(values.sum()))
+
+    def _finish(self, sequence: Sequence, end: End | None) -> None:
+        self.counters.sequences_ended += 1
+        self._scheduler.remove(sequence)
+        sequence.sampler.close()
+        if end is not None:
+            sequence.end(end)
+
+    def _fail(self, parts: list[Part], result: int) -> None:
+        """llama_decode failed: its sequences end, and what their slots hold is forgotten."""
+        self.counters.failed_steps += 1
+        reason = last_error(f"llama_decode answered {result}")
+        for part in parts:
+            sequence, slot = part.sequence, self._cache.slots[part.sequence.slot]
+            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._context.keep(slot.index, 0)
+            self._cache.forget(slot)

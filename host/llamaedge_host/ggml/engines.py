@@ -1,0 +1,81 @@
+"""The engines of this process: one for one model and one set of context parameters."""
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import replace
+
+from .capacity import cache_bytes, parallel
+from .counters import Counters
+from .embedding import Embedder
+from .engine import Engine
+from .llama_context import ContextParameters
+from .metadata import Settings
+from .model import Model
+
+_log = logging.getLogger("llamaedge_host.nn")
+
+
+class Engines:
+    """Shares engines among graphs. Safe to use from any thread.
+
+    ``parallel`` is the number of sequences of an engine, None for what memory allows.
+    """
+
+    def __init__(self, parallel: int | None) -> None:
+        self._parallel = parallel
+        self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
+        self._users: Counter[Engine | Embedder] = Counter()
+        self._lock = threading.Lock()
+
+    def acquire(self, model: Model, settings: Settings) -> Engine | Embedder:
+        """The engine for what ``settings`` ask for on ``model``. Raises GgmlError."""
+        with self._lock:
+            parameters = self._parameters(model, settings)
+            engine = self._engines.get((model, parameters))
+            if engine is None:
+                engine = self._engines[model, parameters] = _make(model, parameters)
+            self._users[engine] += 1
+            return engine
+
+    def release(self, engine: Engine | Embedder) -> None:
+        """One user less; the last one ends the engine."""
+        with self._lock:
+            self._users[engine] -= 1
+            if self._users[engine]:
+                return
+            del self._users[engine]
+            self._engines = {k: other for k, other in self._engines.items() if other is not engine}
+        engine.close()
+
+    def counters(self) -> dict[str, Counters]:
+        """The counters of each engine, by its model file's name and a number."""
+        with self._lock:
+            return {
+                f"{model.path.name}#{number}": engine.counters
+                for number, ((model, _), engine) in enumerate(self._engines.items())
+            }
+
+    def _parameters(self, model: Model, settings: Settings) -> ContextParameters:
+        wanted = self._parallel or (settings["n-parallel"] if settings["n-parallel"] > 1 else 0)
+        alone = ContextParameters.of(settings, model, 1)
+        if alone.embeddings:
+            return alone
+        for other, known in self._engines:
+            if not wanted and other is model and replace(known, parallel=1) == alone:
+                return known
+        return replace(alone, parallel=wanted or parallel(model.header, alone))
+
+
+def _make(model: Model, parameters: ContextParameters) -> Engine | Embedder:
+    if parameters.embeddings:
+        return Embedder(model, parameters)
+    engine = Engine(model, parameters)
+    _log.info(
+        "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB,"
+        " %d threads",
+        *(model.path.name, parameters.parallel, engine.cells),
+        cache_bytes(model.header, parameters) * parameters.parallel // 10**6,
+        parameters.threads[0],
+    )
+    return engine

@@ -1,0 +1,258 @@
+"""Checks a GGUF file before llama.cpp sees it.
+
+Source: ggml's docs/gguf.md and gguf.cpp. A file is magic, version (u32), tensor count and
+metadata count (u64), the metadata pairs, the tensor table, padding, then the tensors' data.
+"""
+
+import mmap
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+DEFAULT_ALIGNMENT = 32
+MAX_NAME = 64
+MAX_DIMENSIONS = 4
+MAX_STRING = 1 << 30
+KEPT_ARRAY = 8
+
+_STRING, _ARRAY, _BOOL = 8, 9, 7
+_SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    _BOOL: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
+_PACKED = {kind: struct.Struct(layout) for kind, layout in _SCALARS.items()}
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+
+TENSOR_TYPES = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 36),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+    34: (256, 54),
+    35: (256, 66),
+    39: (32, 17),
+    40: (64, 36),
+    41: (128, 18),
+    42: (64, 18),
+}
+"""Elements and bytes of a block of each ggml_type."""
+
+
+class GgufError(Exception):
+    """A file is not a GGUF that can be loaded; the message says why."""
+
+
+@dataclass
+class Tensor:
+    """A row of the tensor table; ``offset`` counts from the data's beginning, in bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+    size: int
+
+
+@dataclass
+class Gguf:
+    """What a file's header says. Of an array, its length and first few values are kept."""
+
+    version: int
+    metadata: dict[str, object] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
+    tensors: list[Tensor] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def architecture(self) -> str:
+        """``general.architecture``, "" if missing."""
+        value = self.metadata.get("general.architecture", "")
+        return value if isinstance(value, str) else ""
+
+    def integer(self, key: str) -> int:
+        """The architecture's integer ``key`` (``block_count``...), 0 if missing."""
+        value = self.metadata.get(f"{self.architecture}.{key}", 0)
+        return value if isinstance(value, int) else 0
+
+
+def read(path: Path) -> Gguf:
+    """The header of the GGUF at ``path``.
+
+    Raises GgufError for a file that is not a sound GGUF, FileNotFoundError, and OSError.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start[:4] != MAGIC:
+            raise GgufError(f"it is not a GGUF file: it begins with {_shown(start)}")
+        if len(start) < 8:
+            raise GgufError("it is cut off within its header")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Reader(data).file()
+
+
+def _shown(start: bytes) -> str:
+    if start.lstrip()[:1] == b"<":
+        return f"{start!r}, as an HTML page does"
+    return repr(start) if start else "nothing, it is empty"
+
+
+class _Reader:
+    """Reads a header from the front; every length is checked before it is believed."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._size = len(data)
+        self._at = len(MAGIC)
+
+    def file(self) -> Gguf:
+        version = self._number(_U32)
+        if version not in VERSIONS:
+            raise GgufError(f"it is GGUF version {version}; versions 2 and 3 can be read")
+        tensors, pairs = self._number(_U64), self._number(_U64)
+        gguf = Gguf(version, size=self._size)
+        self._fits(tensors, 24, "tensors")
+        self._fits(pairs, 13, "metadata pairs")
+        for _ in range(pairs):
+            self._pair(gguf)
+        for _ in range(tensors):
+            gguf.tensors.append(self._tensor())
+        self._check(gguf)
+        return gguf
+
+    def _pair(self, gguf: Gguf) -> None:
+        key = self._string("a metadata key")
+        if not key or key in gguf.metadata:
+            raise GgufError(f"its metadata key {key!r} is {'there twice' if key else 'empty'}")
+        kind = self._number(_U32)
+        if kind != _ARRAY:
+            gguf.metadata[key] = self._value(kind, key)
+            return
+        kind, count = self._number(_U32), self._number(_U64)
+        gguf.lengths[key] = count
+        gguf.metadata[key] = self._array(kind, count, key)
+
+    def _array(self, kind: int, count: int, key: str) -> list[object]:
+        if kind == _STRING:
+            return self._strings(count, key)
+        packed = self._packed(kind, key)
+        self._fits(count, packed.size, f"values in {key}")
+        kept = range(self._at, self._at + min(count, KEPT_ARRAY) * packed.size, packed.size)
+        self._at += count * packed.size
+        return [packed.unpack_from(self._data, at)[0] for at in kept]
+
+    def _strings(self, count: int, key: str) -> list[object]:
+        self._fits(count, _U64.size, f"strings in {key}")
+        kept: list[object] = [self._string(key) for _ in range(min(count, KEPT_ARRAY))]
+        at, size, data, unpack = self._at, self._size, self._data, _U64.unpack_from
+        for _ in range(count - len(kept)):
+            if at + 8 > size:
+                raise GgufError("it is cut off within its header")
+            at += 8 + unpack(data, at)[0]
+        if at > size:
+            raise GgufError(f"a string in {key} ends past the file's end")
+        self._at = at
+        return kept
+
+    def _value(self, kind: int, key: str) -> object:
+        if kind == _STRING:
+            return self._string(key)
+        return self._number(self._packed(kind, key))
+
+    def _packed(self, kind: int, key: str) -> struct.Struct:
+        if kind not in _PACKED:
+            raise GgufError(f"its metadata {key} has the unknown type {kind}")
+        return _PACKED[kind]
+
+    def _tensor(self) -> Tensor:
+        name = self._string("a tensor's name")
+        dimensions = self._number(_U32)
+        if len(name.encode()) >= MAX_NAME or dimensions > MAX_DIMENSIONS:
+            raise GgufError(f"its tensor {name[:MAX_NAME]!r} has {dimensions} dimensions")
+        shape = tuple(self._number(_U64) for _ in range(dimensions))
+        kind, offset = self._number(_U32), self._number(_U64)
+        if kind not in TENSOR_TYPES:
+            raise GgufError(f"its tensor {name} has the unknown type {kind}")
+        block, width = TENSOR_TYPES[kind]
+        elements = 1
+        for extent in shape:
+            elements *= extent
+        if not elements or (shape[0] if shape else 1) % block:
+            raise GgufError(f"its tensor {name} has the impossible shape {shape}")
+        return Tensor(name, shape, kind, offset, elements // block * width)
+
+    def _check(self, gguf: Gguf) -> None:
+        alignment = gguf.metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+            raise GgufError(f"its general.alignment is {alignment!r}, not a power of two")
+        if not gguf.architecture:
+            raise GgufError("its metadata lacks general.architecture")
+        begin = -(-self._at // alignment) * alignment
+        seen: set[str] = set()
+        expected = 0
+        for tensor in gguf.tensors:
+            if tensor.name in seen:
+                raise GgufError(f"its tensor {tensor.name} is there twice")
+            seen.add(tensor.name)
+            if tensor.offset != expected:
+                raise GgufError(f"its tensor {tensor.name} lies at {tensor.offset}, not {expected}")
+            expected += -(-tensor.size // alignment) * alignment
+            if begin + tensor.offset + tensor.size > self._size:
+                raise GgufError(
+                    f"its tensor {tensor.name} ends at byte {begin + tensor.offset + tensor.size},"
+                    f" but the file has {self._size}: it is cut off"
+                )
+
+    def _fits(self, count: int, least: int, what: str) -> None:
+        if count * least > self._size - self._at:
+            raise GgufError(f"it claims {count} {what}, more than a file of its size can hold")
+
+    def _number(self, packed: struct.Struct) -> int:
+        if self._at + packed.size > self._size:
+            raise GgufError("it is cut off within its header")
+        value: int = packed.unpack_from(self._data, self._at)[0]
+        self._at += packed.size
+        return value
+
+    def _string(self, what: str) -> str:
+        length = self._number(_U64)
+        if length > MAX_STRING or self._at + length > self._size:
+            raise GgufError(f"{what} claims {length} bytes, past the file's end")
+        text = self._data[self._at : self._at + length]
+        self._at += length
+        return text.decode(errors="replace")

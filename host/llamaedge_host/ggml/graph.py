@@ -1,0 +1,105 @@
+"""Graphs: a model with its metadata, shared by the execution contexts made of it."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..nn.preload import Target
+from .context import GgmlContext
+from .embedding import Embedder
+from .engine import Engine
+from .engines import Engines
+from .keys import Change
+from .library import logging_to
+from .metadata import Settings, Value
+from .model import Model, Models
+from .sampling import check
+
+_log = logging.getLogger("llamaedge_host.nn")
+
+
+class GgmlGraph:
+    """A loaded model and its settings: a ``backend.Graph``. Raises GgmlError."""
+
+    def __init__(
+        self, path: Path, target: Target, settings: Settings, models: Models, engines: Engines
+    ) -> None:
+        self._path = path
+        self._target = target
+        self._models = models
+        self._engines = engines
+        self._engine: Engine | Embedder | None = None
+        self._logs = False
+        self.settings = settings
+        self._show_log()
+        self.model = models.acquire(path, settings, target)
+        try:
+            check(settings, self.model.vocabulary)
+        except BaseException:
+            self.close()
+            raise
+
+    def context(self) -> GgmlContext:
+        """A new execution context."""
+        return GgmlContext(self)
+
+    def engine(self) -> Engine | Embedder:
+        """The engine, set up when it is first asked for. Raises GgmlError if it cannot be."""
+        if self._engine is None:
+            self._engine = self._engines.acquire(self.model, self.settings)
+        return self._engine
+
+    def change(self, changes: Mapping[str, Value]) -> None:
+        """Change settings, and set up again what they ask for; all or nothing.
+
+        Raises GgmlError for settings that cannot be used, and then nothing has changed.
+        """
+        settings = self.settings.with_changes(changes)
+        asked = self.settings.differences(settings)
+        if Change.PROMPT in asked:
+            check(settings, self.model.vocabulary)
+        if Change.RELOAD in asked:
+            model = self._models.acquire(self._path, settings, self._target)
+            try:
+                self._recreate(model, settings)
+            except BaseException:
+                self._models.release(model)
+                raise
+            self.model, model = model, self.model
+            self._models.release(model)
+        elif Change.RECREATE in asked:
+            self._recreate(self.model, settings)
+        self.settings = settings
+        self._show_log()
+
+    def _recreate(self, model: Model, settings: Settings) -> None:
+        """Take another engine in the place of one that has been set up already."""
+        if self._engine is not None:
+            engine = self._engines.acquire(model, settings)
+            self._engine, engine = engine, self._engine
+            self._engines.release(engine)
+
+    def debug(self, text: str) -> None:
+        """Log ``text`` if enable-debug-log asks for it."""
+        if self.settings["enable-debug-log"]:
+            _log.info("[WASI-NN] GGML backend: %s", text)
+
+    def info(self, text: str) -> None:
+        """Log ``text`` if enable-log asks for it."""
+        if self.settings["enable-log"]:
+            _log.info("[WASI-NN] GGML backend: %s", text)
+
+    def _show_log(self) -> None:
+        if self.settings["enable-log"] != self._logs:
+            self._logs = not self._logs
+            logging_to(self._logs)
+
+    def close(self) -> None:
+        """Give the engine and the model back."""
+        if self._engine is not None:
+            self._engines.release(self._engine)
+            self._engine = None
+        self._models.release(self.model)
+        if self._logs:
+            self._logs = False
+            logging_to(False)

@@ -1,0 +1,199 @@
+"""A llama context: a model's KV cache and buffers, and the batch that is given to it.
+
+Only one thread computes with a context. Its pointer is freed by ``close``.
+"""
+
+import array
+import ctypes
+from dataclasses import dataclass
+
+from ..nn.errno import ErrNo
+from .library import GgmlError, cpus, last_error, llama
+from .metadata import Settings
+from .model import Model
+
+MIN_CONTEXT = 256
+"""Tokens; llama.cpp rounds a context up to a multiple of it."""
+_FLASH = {"on": 1, "enabled": 1, "off": 0, "disabled": 0, "auto": -1}
+_F32, _F16 = 0, 1
+CACHE_TYPES = {_F32: 4.0, _F16: 2.0, 30: 2.0, 8: 1.0625, 2: 0.5625, 3: 0.625, 20: 0.5625}
+CACHE_TYPES |= {6: 0.6875, 7: 0.75}
+"""Bytes a value of each ggml_type that llama.cpp's KV cache can be of."""
+
+
+@dataclass(frozen=True)
+class ContextParameters:
+    """What makes two llama contexts on one model different."""
+
+    cells: int
+    """Tokens that one sequence can hold."""
+    batch: int
+    micro_batch: int
+    embeddings: bool
+    pooling: int
+    attention: int
+    flash: int
+    cache_types: tuple[int, int]
+    offload: bool
+    rope: tuple[int, float, float]
+    yarn: tuple[float, float, float, float, int]
+    threads: tuple[int, int]
+    parallel: int
+
+    @classmethod
+    def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
+        """What ``settings`` ask for on ``model``. Raises GgmlError for an impossible cache."""
+        types = settings["cache-type-k"], settings["cache-type-v"]
+        for key, kind in zip(("cache-type-k", "cache-type-v"), types, strict=True):
+            if kind not in CACHE_TYPES:
+                raise GgmlError(
+                    ErrNo.INVALID_ARGUMENT,
+                    f"unable to retrieve the {key} option: {kind} is not a type of a cache; it"
+                    f" must be one of {', '.join(map(str, sorted(CACHE_TYPES)))}",
+                )
+        cells = max(settings["ctx-size"] or model.context_length, MIN_CONTEXT)
+        cells = -(-cells // MIN_CONTEXT) * MIN_CONTEXT
+        embeddings = settings["embedding"]
+        batch = min(settings["batch-size"], cells)
+        threads = _threads(settings["threads"], cpus())
+        return cls(
+            cells=cells,
+            batch=batch,
+            micro_batch=batch if embeddings else min(settings["ubatch-size"], batch),
+            embeddings=embeddings,
+            pooling=settings["pooling-type"] if embeddings else -1,
+            attention=settings["attention-type"],
+            flash=_FLASH[settings["flash-attn"]],
+            cache_types=types,
+            offload=not settings["no-kv-offload"],
+            rope=(
+                settings["rope-scaling-type"],
+                settings["rope-freq-base"],
+                settings["rope-freq-scale"],
+            ),
+            yarn=(
+                settings["yarn-ext-factor"],
+                settings["yarn-attn-factor"],
+                settings["yarn-beta-fast"],
+                settings["yarn-beta-slow"],
+                settings["yarn-orig-ctx"],
+            ),
+            threads=(threads, _threads(settings["threads-batch"], threads)),
+            parallel=parallel,
+        )
+
+
+def _threads(wanted: int, otherwise: int) -> int:
+    return min(wanted, cpus()) if wanted > 0 else otherwise
+
+
+class LlamaContext:
+    """A context with room for ``parallel`` sequences, numbered from 0."""
+
+    def __init__(self, model: Model, parameters: ContextParameters) -> None:
+        last_error("")
+        asked = _parameters(parameters)
+        self.pointer: ctypes.c_void_p = llama.llama_init_from_model(model.pointer, asked)
+        if not self.pointer:
+            reason = last_error("llama.cpp does not say why")
+            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to init context: {reason}")
+        self.memory: ctypes.c_void_p | None = llama.llama_get_memory(self.pointer)
+        self.cells: int = llama.llama_n_ctx_seq(self.pointer)
+        self.sequences: int = llama.llama_n_seq_max(self.pointer)
+        self.room: int = llama.llama_n_batch(self.pointer)
+        self.pooling: int = llama.llama_pooling_type(self.pointer)
+        self._make_batch()
+
+    def _make_batch(self) -> None:
+        room = self.room
+        self._tokens = array.array("i", bytes(4 * room))
+        self._positions = array.array("i", bytes(4 * room))
+        self._counts = array.array("i", [1]) * room
+        self._outputs = array.array("b", bytes(room))
+        self._ids = array.array("i", range(self.sequences))
+        base = self._ids.buffer_info()[0]
+        self._owners = array.array("Q", [base]) * room
+        self._addresses = [array.array("Q", [base + 4 * n]) * room for n in range(self.sequences)]
+        self._batch = llama.llama_batch()
+        for field, values in (
+            ("token", self._tokens),
+            ("pos", self._positions),
+            ("n_seq_id", self._counts),
+            ("seq_id", self._owners),
+            ("logits", self._outputs),
+        ):
+            kind = dict(llama.llama_batch._fields_)[field]
+            setattr(self._batch, field, ctypes.cast(values.buffer_info()[0], kind))
+
+    def put(self, row: int, tokens: list[int], begin: int, sequence: int, output: bool) -> int:
+        """Put ``tokens`` of ``sequence``, the first at position ``begin``, from ``row`` on.
+
+        ``output`` asks for what follows the last one. Answers the next free row.
+        """
+        count = len(tokens)
+        end = row + count
+        if count == 1:
+            self._tokens[row] = tokens[0]
+            self._positions[row] = begin
+            self._owners[row] = self._addresses[sequence][0]
+            self._outputs[row] = output
+            return end
+        self._tokens[row:end] = array.array("i", tokens)
+        self._positions[row:end] = array.array("i", range(begin, begin + count))
+        self._owners[row:end] = self._addresses[sequence][:count]
+        self._outputs[row:end] = array.array("b", bytes(count))
+        self._outputs[end - 1] = output
+        return end
+
+    def want_all(self, rows: int) -> None:
+        """Ask for what follows each of the first ``rows`` rows."""
+        self._outputs[:rows] = array.array("b", b"\1" * rows)
+
+    def decode(self, rows: int) -> int:
+        """Compute the first ``rows`` rows; llama_decode's result, 0 for success."""
+        self._batch.n_tokens = rows
+        result: int = llama.llama_decode(self.pointer, self._batch)
+        return result
+
+    def keep(self, sequence: int, count: int) -> int:
+        """Cut ``sequence`` to its first ``count`` tokens; how many could be kept."""
+        if self.memory is None:
+            return 0
+        if llama.llama_memory_seq_rm(self.memory, sequence, count, -1):
+            return count
+        llama.llama_memory_seq_rm(self.memory, sequence, -1, -1)
+        return 0
+
+    def copy(self, source: int, target: int, count: int) -> int:
+        """Make ``target`` hold the first ``count`` tokens of ``source``; how many it holds."""
+        llama.llama_memory_seq_rm(self.memory, target, -1, -1)
+        llama.llama_memory_seq_cp(self.memory, source, target, -1, -1)
+        return self.keep(target, count)
+
+    def close(self) -> None:
+        """Free it. Call once, from the thread that computed, or after that has ended."""
+        llama.llama_free(self.pointer)
+
+
+def _parameters(parameters: ContextParameters) -> llama.llama_context_params:
+    asked = llama.llama_context_default_params()
+    asked.n_ctx = parameters.cells * parameters.parallel
+    asked.n_batch = parameters.batch
+    asked.n_ubatch = parameters.micro_batch
+    asked.n_seq_max = parameters.parallel
+    asked.n_threads, asked.n_threads_batch = parameters.threads
+    asked.embeddings = parameters.embeddings
+    asked.pooling_type = parameters.pooling
+    asked.attention_type = parameters.attention
+    asked.flash_attn_type = parameters.flash
+    asked.type_k, asked.type_v = parameters.cache_types
+    asked.offload_kqv = parameters.offload
+    asked.rope_scaling_type, asked.rope_freq_base, asked.rope_freq_scale = parameters.rope
+    (
+        asked.yarn_ext_factor,
+        asked.yarn_attn_factor,
+        asked.yarn_beta_fast,
+        asked.yarn_beta_slow,
+        asked.yarn_orig_ctx,
+    ) = parameters.yarn
+    return asked

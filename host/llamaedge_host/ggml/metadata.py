@@ -1,0 +1,113 @@
+"""Metadata: the JSON that a guest configures a graph and its contexts with."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from ..nn.errno import ErrNo
+from .keys import ALIASES, BY_NAME, KEYS, Change, Key, Scope
+from .library import GgmlError
+
+Value = bool | int | float | str
+
+RANK = 4
+"""LLAMA_POOLING_TYPE_RANK, which the key ``reranking`` stands for."""
+_RANDOM_SEED = 2**32 - 1
+
+
+class Settings:
+    """A value for every key; a change makes a new one. ``settings["ctx-size"]`` reads one."""
+
+    def __init__(self, values: Mapping[str, Value] | None = None) -> None:
+        self._values = dict(values or DEFAULTS)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def with_changes(self, changes: Mapping[str, Value]) -> "Settings":
+        """These settings with some changed."""
+        return Settings({**self._values, **changes})
+
+    def differences(self, other: "Settings") -> set[Change]:
+        """What the change from these settings to ``other`` asks for."""
+        return {key.change for key in KEYS if self._values[key.name] != other._values[key.name]}
+
+
+DEFAULTS: dict[str, Value] = {key.name: key.default for key in KEYS}
+
+
+GUEST_KEYS = tuple(key.name for key in KEYS if key.scope is Scope.GUEST)
+"""The keys of an execution context; all others are its graph's."""
+
+
+def parse(text: str) -> dict[str, Value]:
+    """The values that the metadata ``text`` gives to keys of ours; unknown keys are ignored.
+
+    Raises GgmlError: INVALID_ENCODING for text that is not JSON, INVALID_ARGUMENT for JSON that
+    is not an object and for a value of a wrong type or out of its range.
+    """
+    try:
+        document = json.loads(text, object_pairs_hook=_first, parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:
+        raise GgmlError(
+            ErrNo.INVALID_ENCODING, f"parse metadata error: {str(error) or 'nested too deeply'}"
+        ) from None
+    if not isinstance(document, dict):
+        raise GgmlError(ErrNo.INVALID_ARGUMENT, "the metadata is not a JSON object")
+    values: dict[str, Value] = {}
+    for name, given in document.items():
+        if key := BY_NAME.get(name):
+            values[name] = _value(key, given)
+        elif (key := ALIASES.get(name)) and given is not None and key.name not in document:
+            values[key.name] = _value(key, given)
+    if "reranking" in values:
+        values |= {"embedding": True, "pooling-type": RANK}
+    return values
+
+
+def _first(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    return dict(reversed(pairs))
+
+
+def _not_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _value(key: Key, given: object) -> Value:
+    value = given
+    if key.kind is float and type(given) is int and abs(given) < 2**63:
+        value = float(given)
+    if type(value) is not key.kind:
+        _refuse(key, f"{given!r:.60} is not of type {_NAMES[key.kind]}")
+    if isinstance(value, str):
+        return _string(key, value)
+    if isinstance(value, bool):
+        return value
+    assert isinstance(value, int | float)
+    if key.clamped:
+        value = max(key.low, value)
+    if not key.low <= value <= key.high or math.isinf(value):
+        _refuse(key, f"{given!r:.60} is not between {key.low:g} and {key.high:g}")
+    return _RANDOM_SEED if key.name == "seed" and value < 0 else value
+
+
+def _string(key: Key, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise GgmlError(
+            ErrNo.INVALID_ENCODING, f"parse metadata error: {key.name} is not Unicode"
+        ) from None
+    if "\0" in value:
+        _refuse(key, "it contains a NUL")
+    if key.choices and value not in key.choices:
+        _refuse(key, f"{value!r:.60} is not one of {', '.join(key.choices)}")
+    return value
+
+
+_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+
+
+def _refuse(key: Key, why: str) -> NoReturn:
+    raise GgmlError(ErrNo.INVALID_ARGUMENT, f"unable to retrieve the {key.name} option: {why}")

@@ -1,0 +1,218 @@
+"""Models: loaded once per process for one file and one set of parameters."""
+
+import ctypes
+import logging
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..nn.errno import ErrNo
+from ..nn.preload import Target
+from . import gguf
+from .library import GgmlError, build, last_error, llama
+from .metadata import Settings
+from .vocabulary import Vocabulary
+
+_log = logging.getLogger("llamaedge_host.nn")
+
+ALL_LAYERS = -1
+_SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
+_LOAD_MODES = {
+    (False, False): llama.LLAMA_LOAD_MODE_NONE,
+    (True, False): llama.LLAMA_LOAD_MODE_MMAP,
+    (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
+    (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
+}
+_VOCABULARY_NONE = 0
+
+
+class _BufferOverride(ctypes.Structure):
+    """llama_model_tensor_buft_override: tensors whose name matches go to a buffer type."""
+
+    _fields_ = (("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p))
+
+
+@dataclass(frozen=True)
+class ModelParameters:
+    """What makes a loaded model another one than the same file's with other parameters."""
+
+    gpu_layers: int
+    main_gpu: int = 0
+    split_mode: str = "layer"
+    tensor_split: tuple[float, ...] = ()
+    cpu_experts: int = 0
+    mmap: bool = True
+    mlock: bool = False
+    check_tensors: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, target: Target, layers: int) -> "ModelParameters":
+        """What ``settings`` ask for, on ``target``, of a model with ``layers`` layers."""
+        memory = (settings["use-mmap"], settings["use-mlock"], settings["check-tensors"])
+        if target == Target.CPU or not llama.llama_supports_gpu_offload():
+            return cls(0, mmap=memory[0], mlock=memory[1], check_tensors=memory[2])
+        wanted = settings["n-gpu-layers"]
+        return cls(
+            ALL_LAYERS if wanted < 0 or wanted > layers else wanted,
+            settings["main-gpu"],
+            settings["split-mode"],
+            _shares(settings["tensor-split"]),
+            layers if settings["cpu-moe"] else min(settings["n-cpu-moe"], layers),
+            *memory,
+        )
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(part) for part in re.split("[, ]+", text.strip()) if part)
+    except ValueError:
+        shares = (-1.0,)
+    if len(shares) > llama.LLAMA_MAX_DEVICES or any(not 0 <= share < 1e9 for share in shares):
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT,
+            f"unable to retrieve the tensor-split option: {text!r:.60} is not a list of at most"
+            f" {llama.LLAMA_MAX_DEVICES} shares",
+        )
+    return shares
+
+
+class Model:
+    """A loaded model. ``release`` it once for each time it was acquired."""
+
+    def __init__(self, path: Path, header: gguf.Gguf, parameters: ModelParameters) -> None:
+        self.path = path
+        self.header = header
+        self.pointer = _load(path, parameters)
+        try:
+            pointer = llama.llama_model_get_vocab(self.pointer)
+            if llama.llama_vocab_type(pointer) == _VOCABULARY_NONE:
+                raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: {path} has no vocabulary")
+            self.vocabulary = Vocabulary(pointer)
+        except GgmlError:
+            llama.llama_model_free(self.pointer)
+            raise
+        self.layers: int = llama.llama_model_n_layer(self.pointer)
+        self.context_length: int = llama.llama_model_n_ctx_train(self.pointer)
+        self.window: int = llama.llama_model_n_swa(self.pointer)
+        self.has_encoder: bool = llama.llama_model_has_encoder(self.pointer)
+        self.has_decoder: bool = llama.llama_model_has_decoder(self.pointer)
+        self.has_state = bool(
+            llama.llama_model_is_recurrent(self.pointer)
+            or llama.llama_model_is_hybrid(self.pointer)
+        )
+        self.users = 0
+
+
+def _load(path: Path, parameters: ModelParameters) -> ctypes.c_void_p:
+    asked = llama.llama_model_default_params()
+    asked.n_gpu_layers = parameters.gpu_layers
+    asked.main_gpu = parameters.main_gpu
+    asked.split_mode = _SPLIT_MODES[parameters.split_mode]
+    asked.load_mode = _LOAD_MODES[parameters.mmap, parameters.mlock]
+    asked.check_tensors = parameters.check_tensors
+    if parameters.tensor_split:
+        shares = (ctypes.c_float * llama.LLAMA_MAX_DEVICES)(*parameters.tensor_split)
+        asked.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
+    overrides = _experts_on_cpu(parameters.cpu_experts)
+    if overrides is not None:
+        asked.tensor_buft_overrides = ctypes.addressof(overrides)
+    last_error("")
+    pointer: ctypes.c_void_p | None = llama.llama_model_load_from_file(str(path).encode(), asked)
+    if not pointer:
+        reason = last_error("llama.cpp does not say why")
+        raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to init model {path}: {reason}")
+    return pointer
+
+
+def _experts_on_cpu(layers: int) -> "ctypes.Array[_BufferOverride] | None":
+    if not layers:
+        return None
+    from llama_cpp._ggml import libggml
+
+    libggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
+    cpu = libggml.ggml_backend_cpu_buffer_type()
+    patterns = (rf"blk\.{layer}\.ffn_(up|down|gate)_exps".encode() for layer in range(layers))
+    rows = (_BufferOverride(pattern, cpu) for pattern in patterns)
+    return (_BufferOverride * (layers + 1))(*rows, _BufferOverride(None, None))
+
+
+class Models:
+    """The loaded models of this process. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[tuple[int, ...], ModelParameters], Model] = {}
+        self._lock = threading.Lock()
+        self._warned = False
+
+    def acquire(self, path: Path, settings: Settings, target: Target) -> Model:
+        """The model in the file ``path``, loaded if it is not yet.
+
+        Raises GgmlError: MODEL_NOT_FOUND for a file that does not exist, INVALID_ARGUMENT for
+        one that is not a model llama.cpp can load.
+        """
+        with self._lock:
+            identity = _identity(path)
+            header = self._header(path, identity)
+            layers = header.integer("block_count")
+            parameters = ModelParameters.of(settings, target, layers)
+            self._announce(target, parameters)
+            model = self._loaded.get(key := (identity, parameters))
+            if model is None:
+                model = self._loaded[key] = Model(path, header, parameters)
+                on_gpu = layers if parameters.gpu_layers == ALL_LAYERS else parameters.gpu_layers
+                _log.info(
+                    "[WASI-NN] GGML backend: %s: %s, %s, %d of %d layers on the GPU",
+                    *(path.name, build(), "GPU" if on_gpu else "CPU", on_gpu, layers),
+                )
+            model.users += 1
+            return model
+
+    def release(self, model: Model) -> None:
+        """One user less; the last one frees the model."""
+        with self._lock:
+            model.users -= 1
+            if model.users == 0:
+                self._loaded = {k: other for k, other in self._loaded.items() if other is not model}
+                llama.llama_model_free(model.pointer)
+
+    def _header(self, path: Path, identity: tuple[int, ...]) -> gguf.Gguf:
+        for (known, _), model in self._loaded.items():
+            if known == identity:
+                return model.header
+        return _inspect(path)
+
+    def _announce(self, target: Target, parameters: ModelParameters) -> None:
+        if target in (Target.GPU, Target.TPU) and not parameters.gpu_layers and not self._warned:
+            self._warned = True
+            _log.warning(
+                "[WASI-NN] GGML backend: %s was asked for, but this build of llama.cpp has none;"
+                " the CPU computes",
+                target.name,
+            )
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What tells the file at ``path`` from any other, and from itself when it is changed."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise GgmlError(ErrNo.MODEL_NOT_FOUND, f"load: model file not found: {path}") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _inspect(path: Path) -> gguf.Gguf:
+    try:
+        return gguf.read(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except gguf.GgufError as error:
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT, f"load: unable to init model {path}: {error}"
+        ) from None
+
+
+def _unreadable(path: Path, error: OSError) -> GgmlError:
+    return GgmlError(ErrNo.INVALID_ARGUMENT, f"load: {path} cannot be read: {error.strerror}")

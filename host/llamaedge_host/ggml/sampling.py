@@ -1,0 +1,233 @@
+"""Chooses the next token, in the order and by the rules of llama.cpp's common_sampler.
+
+Source: llama.cpp's common/sampling.cpp.
+"""
+
+import ctypes
+import math
+import random
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+from ..nn.errno import ErrNo
+from .library import GgmlError, last_error, llama
+from .metadata import Settings
+from .vocabulary import Vocabulary
+
+RANDOM_SEED = 2**32 - 1
+MIROSTAT_TAU = 5.0
+MIROSTAT_M = 100
+DRY_BREAKERS = (b"\n", b":", b'"', b"*")
+MAX_GRAMMAR = 1 << 20
+"""Bytes; a longer grammar takes llama.cpp minutes to read."""
+MAX_NESTING = 200
+"""Brackets within brackets in a grammar; llama.cpp reads them by recursion."""
+
+_ROOT = b"root"
+_CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama_token_data
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a sequence samples: the sampling keys of its metadata, as values."""
+
+    grammar: str
+    greedy: bool
+    min_keep: int
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    xtc: tuple[float, float]
+    temperature: tuple[float, float, float]
+    penalties: tuple[int, float, float, float]
+    dry: tuple[float, float, int, int]
+    mirostat: tuple[int, float]
+    seed: int
+
+    @classmethod
+    def of(cls, settings: Settings, context_size: int) -> "Sampling":
+        """The sampling that ``settings`` ask for. Raises GgmlError for a bad JSON schema."""
+        temperature, typical_p = settings["temp"], settings["typ-p"]
+        xtc = settings["xtc-probability"], settings["xtc-threshold"]
+        last = settings["dry-last-n-penalty"]
+        window = settings["last-n-penalty"]
+        return cls(
+            grammar=grammar_of(settings),
+            greedy=temperature <= 0 and typical_p >= 1 and xtc[0] <= 0,
+            min_keep=settings["min-keep"],
+            top_k=settings["top-k"],
+            top_p=settings["top-p"],
+            min_p=settings["min-p"],
+            typical_p=typical_p,
+            xtc=xtc,
+            temperature=(temperature, settings["dynatemp-range"], settings["dynatemp-exponent"]),
+            penalties=(
+                context_size if window < 0 else window,
+                settings["repeat-penalty"] or 1.0,
+                settings["frequency-penalty"],
+                settings["presence-penalty"],
+            ),
+            dry=(
+                settings["dry-multipier"],
+                settings["dry-base"],
+                settings["dry-allowed-length"],
+                context_size if last < 0 else last,
+            ),
+            mirostat=(settings["mirostat"], settings["mirostat-eta"]),
+            seed=settings["seed"],
+        )
+
+
+def grammar_of(settings: Settings) -> str:
+    """The GBNF that ``settings`` ask for, "" for none; a JSON schema wins over a grammar.
+
+    Raises GgmlError for a schema that cannot be made a grammar, and for a grammar too large.
+    """
+    grammar: str = settings["grammar"]
+    if schema := settings["json-schema"]:
+        try:
+            grammar = json_schema_to_gbnf(schema)
+        except Exception as error:  # the converter raises whatever its input provokes
+            reason = str(error) or type(error).__name__
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT, f"unable to retrieve the json-schema option: {reason:.200}"
+            ) from None
+    _check_grammar(grammar)
+    return grammar
+
+
+def _check_grammar(grammar: str) -> None:
+    if len(grammar) > MAX_GRAMMAR:
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT, f"the grammar has {len(grammar)} characters, over {MAX_GRAMMAR}"
+        )
+    depth = 0
+    for bracket in re.findall(r"[()]", grammar):
+        depth += 1 if bracket == "(" else -1
+        if depth > MAX_NESTING:
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT, f"the grammar nests more than {MAX_NESTING} brackets"
+            )
+
+
+def check(settings: Settings, vocabulary: Vocabulary) -> None:
+    """Raise GgmlError if the grammar or JSON schema of ``settings`` cannot be used."""
+    if sampler := _grammar(vocabulary, grammar_of(settings)):
+        llama.llama_sampler_free(sampler)
+
+
+class Sampler:
+    """llama.cpp's samplers for one sequence. Raises GgmlError for a bad grammar."""
+
+    def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
+        self._vocabulary = vocabulary
+        self._rows: npt.NDArray[np.void] | None = None
+        self._grammar = _grammar(vocabulary, sampling.grammar)
+        self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
+        for sampler in _chain(vocabulary, sampling):
+            llama.llama_sampler_chain_add(self._chain, sampler)
+
+    def sample(self, context: ctypes.c_void_p, row: int) -> int | None:
+        """The token after the batch's row ``row``; None if the grammar allows none."""
+        if self._grammar is None:
+            token: int = llama.llama_sampler_sample(self._chain, context, row)
+            return token
+        return self._constrained(context, row)
+
+    def close(self) -> None:
+        """Free the samplers."""
+        if self._chain is not None:
+            llama.llama_sampler_free(self._chain)
+            if self._grammar is not None:
+                llama.llama_sampler_free(self._grammar)
+            self._chain = self._grammar = None
+
+    def _constrained(self, context: ctypes.c_void_p, row: int) -> int | None:
+        """Sample first, check, and sample again from what the grammar allows if that fails."""
+        candidates = self._candidates(context, row)
+        llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
+        token: int = candidates.data[candidates.selected].id
+        if not self._allows(token):
+            candidates = self._candidates(context, row)
+            llama.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
+            llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
+            token = candidates.data[candidates.selected].id
+            if not self._allows(token):
+                return None
+        llama.llama_sampler_accept(self._grammar, token)
+        llama.llama_sampler_accept(self._chain, token)
+        return token
+
+    def _allows(self, token: int) -> bool:
+        one = llama.llama_token_data(token, 1.0, 0.0)
+        array = llama.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
+        llama.llama_sampler_apply(self._grammar, ctypes.byref(array))
+        return bool(one.logit != -math.inf)
+
+    def _candidates(self, context: ctypes.c_void_p, row: int) -> llama.llama_token_data_array:
+        size = self._vocabulary.size
+        if self._rows is None:
+            self._rows = np.zeros(size, dtype=_CANDIDATE)
+        self._rows["id"] = np.arange(size, dtype=np.int32)
+        self._rows["logit"] = logits(context, row, size)
+        data = ctypes.cast(self._rows.ctypes.data, llama.llama_token_data_p)
+        return llama.llama_token_data_array(data, size, -1, False)
+
+
+def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
+    """The logits after the batch's row ``row``; a view that the next decode overwrites."""
+    return np.ctypeslib.as_array(llama.llama_get_logits_ith(context, row), (size,))
+
+
+def _grammar(vocabulary: Vocabulary, grammar: str) -> ctypes.c_void_p | None:
+    if not grammar:
+        return None
+    sampler: ctypes.c_void_p | None = llama.llama_sampler_init_grammar(
+        vocabulary.pointer, grammar.encode(), _ROOT
+    )
+    if not sampler:
+        reason = last_error("it does not parse")
+        raise GgmlError(ErrNo.INVALID_ARGUMENT, f"unable to retrieve the grammar option: {reason}")
+    return sampler
+
+
+def _chain(vocabulary: Vocabulary, sampling: Sampling) -> list[ctypes.c_void_p]:
+    seed = sampling.seed
+    if seed == RANDOM_SEED:
+        seed = random.getrandbits(32)
+    version, eta = sampling.mirostat
+    if version:
+        temperature = llama.llama_sampler_init_temp(sampling.temperature[0])
+        if version == 1:
+            size = vocabulary.size
+            last = llama.llama_sampler_init_mirostat(size, seed, MIROSTAT_TAU, eta, MIROSTAT_M)
+        else:
+            last = llama.llama_sampler_init_mirostat_v2(seed, MIROSTAT_TAU, eta)
+        return [temperature, last]
+    breakers = (ctypes.c_char_p * len(DRY_BREAKERS))(*DRY_BREAKERS)
+    first = [
+        llama.llama_sampler_init_penalties(vocabulary.size, *sampling.penalties),
+        llama.llama_sampler_init_dry(
+            vocabulary.pointer, *sampling.dry, breakers, len(DRY_BREAKERS)
+        ),
+    ]
+    if sampling.greedy:
+        return [*first, llama.llama_sampler_init_greedy()]
+    keep = sampling.min_keep
+    return [
+        *first,
+        llama.llama_sampler_init_top_k(sampling.top_k),
+        llama.llama_sampler_init_typical(sampling.typical_p, keep),
+        llama.llama_sampler_init_top_p(sampling.top_p, keep),
+        llama.llama_sampler_init_min_p(sampling.min_p, keep),
+        llama.llama_sampler_init_xtc(*sampling.xtc, keep, seed),
+        llama.llama_sampler_init_temp_ext(*sampling.temperature),
+        llama.llama_sampler_init_dist(seed),
+    ]

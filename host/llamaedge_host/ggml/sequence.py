@@ -1,0 +1,138 @@
+"""One computation: a prompt, what follows it, and where it ends."""
+
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Protocol
+
+from ..nn.errno import ErrNo
+from .sampling import Sampler
+from .vocabulary import Vocabulary
+
+LOOKAHEAD = 8
+"""Tokens that a sequence may be ahead of the guest that reads it."""
+RESUME = LOOKAHEAD // 2
+"""Tokens ahead at which a paused sequence goes on."""
+
+
+@dataclass(frozen=True)
+class End:
+    """Why a sequence ended. ``token`` is the last one, None if the end made none.
+
+    END_OF_SEQUENCE for an end-of-generation token and every limit that was asked for,
+    CONTEXT_FULL for a full context, RUNTIME_ERROR (with a reason) for a failed computation.
+    """
+
+    errno: ErrNo
+    token: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a sequence ends besides an end-of-generation token.
+
+    ``tokens``: made at most, None for no limit. ``reverse_prompt``: text that ends it.
+    """
+
+    tokens: int | None = None
+    reverse_prompt: bytes = b""
+    ignore_end: bool = False
+
+
+class Owner(Protocol):
+    """Who computes a sequence."""
+
+    def resume(self, sequence: "Sequence") -> None:
+        """The guest has caught up with ``sequence``. Any thread."""
+
+
+class Sequence:
+    """A prompt being continued. The engine's thread writes, one guest's thread reads.
+
+    ``tokens`` are the prompt and all that was made; the first ``position`` of them are
+    evaluated, and lie in the KV cache of ``slot`` while there is one. ``whole`` sequences hand
+    over nothing before their end, and are never paused.
+    """
+
+    def __init__(
+        self,
+        prompt: list[int],
+        sampler: Sampler,
+        vocabulary: Vocabulary,
+        limits: Limits,
+        *,
+        room: int,
+        whole: bool,
+    ) -> None:
+        self.tokens = list(prompt)
+        self.prompt_length = len(prompt)
+        self.sampler = sampler
+        self.whole = whole
+        self.position = 0
+        self.slot = -1
+        self.reused = 0
+        self.paused = False
+        self.paused_at = 0.0
+        self.ended = False
+        self.handed: SimpleQueue[int | End | None] = SimpleQueue()
+        self._taken = 0
+        self._vocabulary = vocabulary
+        self._limits = limits
+        self._room = room
+        self._tail = b""
+
+    @property
+    def made(self) -> int:
+        """Tokens made."""
+        return len(self.tokens) - self.prompt_length
+
+    @property
+    def lead(self) -> int:
+        """Tokens made that the guest has not taken."""
+        return self.made - self._taken
+
+    def accept(self, token: int) -> bool:
+        """Take over a token just made; whether it was the last."""
+        self.tokens.append(token)
+        errno = self._end_after(token)
+        if errno is not None:
+            self.end(End(errno, token))
+            return True
+        if not self.whole:
+            self.handed.put(token)
+        return False
+
+    def _end_after(self, token: int) -> ErrNo | None:
+        limits = self._limits
+        if not limits.ignore_end and self._vocabulary.is_end(token):
+            return ErrNo.END_OF_SEQUENCE
+        if limits.reverse_prompt and self._reversed(token, limits.reverse_prompt):
+            return ErrNo.END_OF_SEQUENCE
+        if len(self.tokens) > self._room:
+            return ErrNo.CONTEXT_FULL
+        if limits.tokens is not None and self.made >= limits.tokens:
+            return ErrNo.END_OF_SEQUENCE
+        return None
+
+    def _reversed(self, token: int, text: bytes) -> bool:
+        tail = self._tail + self._vocabulary.piece(token)
+        self._tail = tail[-len(text) :]
+        return text in tail
+
+    def end(self, end: End) -> None:
+        """Hand over ``end`` and be over."""
+        self.ended = True
+        self.handed.put(end)
+
+    def take(self, owner: Owner) -> int | End | None:
+        """The next token, or the end; blocks. None if ``wake`` woke it."""
+        item = self.handed.get()
+        if item is not None:
+            self._taken += 1
+            if self.paused and self.lead <= RESUME:
+                owner.resume(self)
+        return item
+
+    def wake(self) -> None:
+        """Wake a blocked ``take``. Any thread."""
+        self.handed.put(None)

@@ -1,0 +1,49 @@
+"""A model's vocabulary: text to tokens and tokens to text. Safe to use from any thread."""
+
+import ctypes
+
+from ..nn.errno import ErrNo
+from .library import GgmlError, llama
+
+_PIECE = 64
+
+
+class Vocabulary:
+    """The vocabulary of a loaded model."""
+
+    def __init__(self, pointer: ctypes.c_void_p) -> None:
+        self.pointer = pointer
+        self.size: int = llama.llama_vocab_n_tokens(pointer)
+        self._pieces: list[bytes | None] = [None] * self.size
+        self._ends: list[bool | None] = [None] * self.size
+
+    def tokenize(self, text: bytes) -> list[int]:
+        """The tokens of ``text``, special ones read and the model's own added."""
+        count = len(text) + 2
+        tokens = (llama.llama_token * count)()
+        made = llama.llama_tokenize(self.pointer, text, len(text), tokens, count, True, True)
+        if made < 0:
+            tokens = (llama.llama_token * -made)()
+            made = llama.llama_tokenize(self.pointer, text, len(text), tokens, -made, True, True)
+        if made < 0:
+            raise GgmlError(ErrNo.RUNTIME_ERROR, "setInput: the prompt cannot be tokenised")
+        return list(tokens[:made])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that ``token`` stands for; a special token's are its name."""
+        piece = self._pieces[token]
+        if piece is None:
+            piece = self._pieces[token] = self._piece(token, _PIECE)
+        return piece
+
+    def _piece(self, token: int, room: int) -> bytes:
+        buffer = ctypes.create_string_buffer(room)
+        made: int = llama.llama_token_to_piece(self.pointer, token, buffer, room, 0, True)
+        return self._piece(token, -made) if made < 0 else buffer.raw[:made]
+
+    def is_end(self, token: int) -> bool:
+        """Whether ``token`` ends a generation."""
+        end = self._ends[token]
+        if end is None:
+            end = self._ends[token] = bool(llama.llama_vocab_is_eog(self.pointer, token))
+        return end

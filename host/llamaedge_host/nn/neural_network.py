@@ -1,0 +1,95 @@
+"""The process's neural networks: preloads and backends, shared by every guest."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import PreloadError
+from ..memory import Memory
+from .backend import Backend, BackendError, Graph
+from .errno import ErrNo
+from .preload import Encoding, Preload, Target
+from .session import Session
+
+_log = logging.getLogger("llamaedge_host.nn")
+
+
+class NeuralNetwork:
+    """What ``wasi_ephemeral_nn`` offers to the guests of this process.
+
+    ``preloads`` are looked up by name; of two with one name the first counts, as in WasmEdge.
+    ``parallel`` is the number of sequences that one model decodes at once, None for a number
+    that fits the machine. ``backends`` makes the backend of an encoding when the first graph
+    of that encoding is loaded.
+    """
+
+    def __init__(
+        self,
+        preloads: Sequence[Preload] = (),
+        *,
+        parallel: int | None = None,
+        backends: Mapping[Encoding, Callable[[], Backend]] | None = None,
+    ) -> None:
+        self.preloads: dict[str, Preload] = {}
+        for preload in preloads:
+            self.preloads.setdefault(preload.name, preload)
+        self._makers = backends or {Encoding.GGML: lambda: _ggml(parallel)}
+        self._backends: dict[Encoding, Backend] = {}
+
+    def session(self, memory: Memory) -> Session:
+        """The functions and handles of one guest."""
+        return Session(memory, self)
+
+    def preload_all(self) -> None:
+        """Load every preloaded model now rather than when a guest asks for it.
+
+        Raises PreloadError for the first that cannot be loaded.
+        """
+        for preload in self.preloads.values():
+            started = time.monotonic()
+            _log.info("loading %s from %s", preload.name, preload.path)
+            try:
+                self.backend(preload.encoding).preload(preload.path, preload.target)
+            except BackendError as error:
+                raise PreloadError(f"model {preload.name!r}: {error}") from error
+            _log.info("loaded %s in %.1f s", preload.name, time.monotonic() - started)
+
+    def load_by_name(self, name: str, config: str | None) -> Graph:
+        """A new graph on the preload ``name``, with metadata JSON. Raises BackendError."""
+        preload = self.preloads.get(name)
+        if preload is None:
+            known = ", ".join(self.preloads) or "none"
+            raise BackendError(
+                ErrNo.NOT_FOUND, f"no model is preloaded as {name!r} (preloaded: {known})"
+            )
+        return self.backend(preload.encoding).load(preload.path, preload.target, config)
+
+    def load(self, path: Path, encoding: Encoding, target: Target, config: str | None) -> Graph:
+        """A new graph on the model file at ``path``. Raises BackendError."""
+        return self.backend(encoding).load(path, target, config)
+
+    def backend(self, encoding: Encoding) -> Backend:
+        """The backend of ``encoding``. Raises BackendError where there is none."""
+        backend = self._backends.get(encoding)
+        if backend is None:
+            maker = self._makers.get(encoding)
+            if maker is None:
+                raise BackendError(
+                    ErrNo.INVALID_ARGUMENT,
+                    f"the {encoding.name} backend is not built in; GGML is",
+                )
+            backend = self._backends[encoding] = maker()
+        return backend
+
+    def close(self) -> None:
+        """Free the backends, after the last session's end."""
+        for backend in self._backends.values():
+            backend.close()
+        self._backends.clear()
+
+
+def _ggml(parallel: int | None) -> Backend:
+    from ..ggml import GgmlBackend
+
+    return GgmlBackend(parallel=parallel)

@@ -1,0 +1,331 @@
+"""The functions of ``wasi_ephemeral_nn`` for one guest, and the handles it holds.
+
+Source: WasmEdge's plugins/wasi_nn (wasinnfunc.cpp, wasinnenv.h). Every parameter and result is
+an i32; the result is an ErrNo. A pointer outside the guest's memory answers INVALID_ARGUMENT.
+"""
+
+import logging
+import struct
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
+
+from ..errors import Interrupted
+from ..imports import HostFunction
+from ..memory import Memory
+from .backend import BackendError, Context, Graph
+from .errno import ErrNo
+from .preload import Encoding, Target
+
+if TYPE_CHECKING:
+    from .neural_network import NeuralNetwork
+
+_log = logging.getLogger("llamaedge_host.nn")
+
+MODULE = "wasi_ephemeral_nn"
+TENSOR_TYPES = frozenset({0, 1, 3, 4})
+"""F16, F32, U8 and I32; F64 (2) and I64 (5) are refused, as WasmEdge refuses them."""
+UNSIZED_BUFFER = 245_888
+"""Bytes that a guest's buffer holds when it says 0: llama-core's vectors, which it sizes so
+and whose size it does not pass."""
+
+_BUILDER = struct.Struct("<II")  # pointer, length
+_TENSOR = struct.Struct("<IIIII")  # dimensions: pointer, length; type; data: pointer, length
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Handles(Generic[_T]):
+    """Numbers a guest holds for things of ours: from 0 up, never given twice."""
+
+    def __init__(self) -> None:
+        self._things: dict[int, _T] = {}
+        self._next = 0
+
+    def add(self, thing: _T) -> int:
+        """The number of ``thing`` from now on."""
+        handle = self._next
+        self._next += 1
+        self._things[handle] = thing
+        return handle
+
+    def get(self, handle: int) -> _T:
+        """The thing of ``handle``. Raises BackendError (INVALID_ARGUMENT) for an unknown one."""
+        try:
+            return self._things[handle]
+        except KeyError:
+            raise BackendError(
+                ErrNo.INVALID_ARGUMENT, f"the guest used handle {handle}, which it does not hold"
+            ) from None
+
+    def pop(self, handle: int) -> _T:
+        """Forget ``handle``. Raises BackendError (INVALID_ARGUMENT) for an unknown one."""
+        thing = self.get(handle)
+        del self._things[handle]
+        return thing
+
+    def drain(self) -> list[_T]:
+        """Forget all; what they were."""
+        things = list(self._things.values())
+        self._things.clear()
+        return things
+
+
+@dataclass(eq=False)
+class _Loaded:
+    """A graph, the name it was loaded by, and how many contexts still need it."""
+
+    graph: Graph
+    name: str | None
+    unloaded: bool = False
+    contexts: int = 0
+
+    def settle(self) -> None:
+        if self.unloaded and not self.contexts:
+            self.graph.close()
+
+
+def _answers(
+    function: Callable[Concatenate["Session", _P], ErrNo],
+) -> Callable[Concatenate["Session", _P], int]:
+    @wraps(function)
+    def call(self: "Session", /, *args: _P.args, **kwargs: _P.kwargs) -> int:
+        try:
+            return function(self, *args, **kwargs)
+        except BackendError as error:
+            where = f"{error.backend} backend" if error.backend else function.__name__
+            _log.error("[WASI-NN] %s: %s", where, error)
+            return error.errno
+
+    return call
+
+
+class Session:
+    """The wasi-nn functions of one guest: an ``imports.Provider``."""
+
+    fault: int = ErrNo.INVALID_ARGUMENT
+
+    def __init__(self, memory: Memory, network: "NeuralNetwork") -> None:
+        self._memory = memory
+        self._network = network
+        self._graphs: Handles[_Loaded] = Handles()
+        self._contexts: Handles[tuple[Context, _Loaded]] = Handles()
+        self._by_name: dict[str, int] = {}
+        self._running: Context | None = None
+        self._interrupted = False
+
+    def resolve(self, module: str, name: str, params: str, results: str) -> HostFunction | None:
+        """The function of ``wasi_ephemeral_nn`` named ``name``, if its type is ``params``."""
+        if module != MODULE or (params, results) != ("i" * FUNCTIONS.get(name, 0), "i"):
+            return None
+        function: HostFunction = getattr(self, name)
+        return function
+
+    def interrupt(self) -> None:
+        """Make a blocked compute, and later ones, raise Interrupted. Any thread."""
+        self._interrupted = True
+        if (context := self._running) is not None:
+            context.cancel()
+
+    def close(self) -> None:
+        """Close the guest's contexts, then its graphs."""
+        for context, loaded in self._contexts.drain():
+            context.close()
+            loaded.contexts -= 1
+            loaded.settle()
+        for loaded in self._graphs.drain():
+            loaded.graph.close()
+        self._by_name.clear()
+
+    @_answers
+    def load(self, builders: int, count: int, encoding: int, target: int, graph: int) -> ErrNo:
+        """Load the model whose bytes are the first builder; the second is metadata.
+
+        INVALID_ENCODING for an unknown encoding, INVALID_ARGUMENT for an unknown target, no
+        builder, or a model that does not load.
+        """
+        memory = self._memory
+        memory.view(graph, 4)
+        if encoding not in Encoding.__members__.values():
+            raise BackendError(ErrNo.INVALID_ENCODING, f"unknown encoding {encoding}")
+        if target not in Target.__members__.values():
+            raise BackendError(ErrNo.INVALID_ARGUMENT, f"unknown target {target}")
+        table = memory.read(builders, _BUILDER.size * min(count, 2))
+        parts = [memory.view(*pair) for pair in _BUILDER.iter_unpack(table)]
+        if not parts:
+            raise BackendError(ErrNo.INVALID_ARGUMENT, "no builder, so no model")
+        config = _text(bytes(parts[1]), ErrNo.INVALID_ENCODING) if len(parts) > 1 else None
+        with tempfile.NamedTemporaryFile(prefix="llamaedge-", suffix=".gguf") as file:
+            file.write(parts[0])
+            file.flush()
+            loaded = self._network.load(
+                Path(file.name), Encoding(encoding), Target(target), config or None
+            )
+        memory.set_u32(graph, self._graphs.add(_Loaded(loaded, None)))
+        return ErrNo.SUCCESS
+
+    @_answers
+    def load_by_name(self, name: int, length: int, graph: int) -> ErrNo:
+        """Load a preloaded model; the same graph again while it is loaded.
+
+        NOT_FOUND for an unknown name, MODEL_NOT_FOUND for a file that does not exist,
+        INVALID_ARGUMENT for one that does not load.
+        """
+        return self._load_by_name(name, length, None, graph)
+
+    @_answers
+    def load_by_name_with_config(
+        self, name: int, length: int, config: int, config_length: int, graph: int
+    ) -> ErrNo:
+        """As load_by_name, with metadata; a name that is loaded ignores it.
+
+        Also INVALID_ENCODING for metadata that is not JSON.
+        """
+        text = _text(self._memory.read(config, config_length), ErrNo.INVALID_ENCODING)
+        return self._load_by_name(name, length, text or None, graph)
+
+    def _load_by_name(self, name: int, length: int, config: str | None, graph: int) -> ErrNo:
+        memory = self._memory
+        memory.view(graph, 4)
+        key = _text(memory.read(name, length), ErrNo.NOT_FOUND)
+        handle = self._by_name.get(key)
+        if handle is None:
+            loaded = _Loaded(self._network.load_by_name(key, config), key)
+            handle = self._by_name[key] = self._graphs.add(loaded)
+        memory.set_u32(graph, handle)
+        return ErrNo.SUCCESS
+
+    @_answers
+    def init_execution_context(self, graph: int, context: int) -> ErrNo:
+        """Make an execution context of ``graph``; INVALID_ARGUMENT for an unknown graph."""
+        self._memory.view(context, 4)
+        loaded = self._graphs.get(graph)
+        made = loaded.graph.context()
+        loaded.contexts += 1
+        self._memory.set_u32(context, self._contexts.add((made, loaded)))
+        return ErrNo.SUCCESS
+
+    @_answers
+    def set_input(self, context: int, index: int, tensor: int) -> ErrNo:
+        """Give ``context`` its prompt, or at index 1 metadata.
+
+        INVALID_ARGUMENT for a bad handle, tensor type or metadata value, INVALID_ENCODING for
+        metadata that is not JSON. The dimensions must lie in memory but mean nothing.
+        """
+        memory = self._memory
+        dimensions, dimension_count, kind, data, length = memory.unpack(_TENSOR, tensor)
+        memory.view(dimensions, 4 * dimension_count)
+        content = memory.read(data, length)
+        if kind not in TENSOR_TYPES:
+            raise BackendError(ErrNo.INVALID_ARGUMENT, f"unknown tensor type {kind}")
+        self._usable(context).set_input(index, kind, content)
+        return ErrNo.SUCCESS
+
+    @_answers
+    def compute(self, context: int) -> ErrNo:
+        """Run ``context`` to its end: SUCCESS, CONTEXT_FULL or PROMPT_TOO_LONG."""
+        return self._blocking(made := self._usable(context), made.compute)
+
+    @_answers
+    def compute_single(self, context: int) -> ErrNo:
+        """Make one token: SUCCESS, or the end state, which stays until the next prompt."""
+        return self._blocking(made := self._usable(context), made.compute_single)
+
+    @_answers
+    def get_output(self, context: int, index: int, buffer: int, size: int, written: int) -> ErrNo:
+        """Copy out what was made so far (index 1: the counts as JSON).
+
+        TOO_LARGE, with the size needed in ``written``, for a buffer too short.
+        """
+        made, _ = self._contexts.get(context)
+        return self._give(made.output(index), buffer, size, written)
+
+    @_answers
+    def get_output_single(
+        self, context: int, index: int, buffer: int, size: int, written: int
+    ) -> ErrNo:
+        """Copy out the last token's piece; else as get_output."""
+        made, _ = self._contexts.get(context)
+        return self._give(made.output_single(index), buffer, size, written)
+
+    @_answers
+    def fini_single(self, context: int) -> ErrNo:
+        """End the computation that compute_single began."""
+        made, _ = self._contexts.get(context)
+        made.fini_single()
+        return ErrNo.SUCCESS
+
+    @_answers
+    def finalize_execution_context(self, context: int) -> ErrNo:
+        """Forget ``context``; INVALID_ARGUMENT for an unknown one."""
+        made, loaded = self._contexts.pop(context)
+        made.close()
+        loaded.contexts -= 1
+        loaded.settle()
+        return ErrNo.SUCCESS
+
+    @_answers
+    def unload(self, graph: int) -> ErrNo:
+        """Forget ``graph``: its name can be loaded again, its contexts only be read."""
+        loaded = self._graphs.pop(graph)
+        if loaded.name is not None:
+            del self._by_name[loaded.name]
+        loaded.unloaded = True
+        loaded.settle()
+        return ErrNo.SUCCESS
+
+    def _usable(self, handle: int) -> Context:
+        context, loaded = self._contexts.get(handle)
+        if loaded.unloaded:
+            raise BackendError(
+                ErrNo.INVALID_ARGUMENT, f"the graph of context {handle} has been unloaded"
+            )
+        return context
+
+    def _blocking(self, context: Context, method: Callable[[], ErrNo]) -> ErrNo:
+        self._running = context
+        try:
+            if self._interrupted:
+                raise Interrupted("the guest is being stopped")
+            return method()
+        finally:
+            self._running = None
+
+    def _give(self, data: bytes, buffer: int, size: int, written: int) -> ErrNo:
+        memory = self._memory
+        memory.view(buffer, size)
+        memory.set_u32(written, len(data))
+        if len(data) > (size or UNSIZED_BUFFER):
+            raise BackendError(
+                ErrNo.TOO_LARGE, f"output buffer too small, need {len(data)} bytes but got {size}"
+            )
+        memory.write(buffer, data)
+        return ErrNo.SUCCESS
+
+
+def _text(data: bytes, errno: ErrNo) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BackendError(errno, f"a name or metadata is not UTF-8: {error}") from None
+
+
+FUNCTIONS = {
+    "load": 5,
+    "load_by_name": 3,
+    "load_by_name_with_config": 5,
+    "init_execution_context": 2,
+    "set_input": 3,
+    "get_output": 5,
+    "get_output_single": 5,
+    "compute": 1,
+    "compute_single": 1,
+    "fini_single": 1,
+    "finalize_execution_context": 1,
+    "unload": 1,
+}
+"""How many i32 parameters each function takes; each has one i32 result."""

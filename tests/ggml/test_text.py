@@ -1,0 +1,161 @@
+"""Text from SmolLM2, whole and token by token."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llamaedge_host.ggml.context import GgmlContext
+from llamaedge_host.ggml.library import llama
+from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn.backend import BackendError
+
+from .conftest import Load
+
+FRANCE = b"<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+PARIS = b"The capital of France is Paris."
+END = b"<|im_end|>"
+
+
+def run(context: GgmlContext, prompt: bytes) -> bytes:
+    context.set_input(0, 3, prompt)
+    assert context.compute() is ErrNo.SUCCESS
+    return context.output(0)
+
+
+def stream(context: GgmlContext, prompt: bytes, most: int = 100) -> tuple[list[bytes], ErrNo]:
+    context.set_input(0, 3, prompt)
+    pieces: list[bytes] = []
+    for _ in range(most):
+        if errno := context.compute_single():
+            return pieces, errno
+        pieces.append(context.output_single(0))
+    return pieces, ErrNo.SUCCESS
+
+
+def counts(context: GgmlContext) -> tuple[int, int]:
+    said = json.loads(context.output(1))
+    return said["input_tokens"], said["output_tokens"]
+
+
+def test_compute_gives_the_text_with_its_end(context: GgmlContext) -> None:
+    assert run(context, FRANCE) == PARIS + END
+    assert counts(context) == (16, 8)
+    assert set(json.loads(context.output(1))) == {
+        *("input_tokens", "output_tokens", "llama_build_number", "llama_commit"),
+    }
+
+
+def test_compute_single_gives_the_same_in_pieces(context: GgmlContext) -> None:
+    pieces, errno = stream(context, FRANCE)
+    assert (b"".join(pieces), errno) == (PARIS, ErrNo.END_OF_SEQUENCE)
+    assert counts(context) == (16, 8)
+    assert context.output(0) == PARIS + END
+
+
+def test_the_end_stays_until_a_new_prompt(context: GgmlContext) -> None:
+    stream(context, FRANCE)
+    for _ in range(3):
+        assert context.compute_single() is ErrNo.END_OF_SEQUENCE
+    assert counts(context) == (16, 8)
+    assert stream(context, FRANCE)[1] is ErrNo.END_OF_SEQUENCE
+    context.fini_single()
+    assert context.output(0) == b""
+    assert context.compute_single() is ErrNo.SUCCESS
+
+
+def test_n_predict_and_reverse_prompt_bound_compute(load: Load) -> None:
+    context = load(n_predict=3).context()
+    assert run(context, FRANCE) == b"The capital of"
+    context.set_input(1, 3, b'{"n-predict": -1, "reverse-prompt": "l of F"}')
+    assert run(context, FRANCE) == b"The capital of France"
+    context.set_input(1, 3, b'{"n-predict": 0}')
+    assert run(context, FRANCE) == b""
+    assert len(stream(context, FRANCE)[0]) == 7
+
+
+def test_contexts_of_one_graph_do_not_disturb_each_other(load: Load) -> None:
+    graph = load(n_predict=20)
+    one, other = graph.context(), graph.context()
+    one.set_input(0, 3, FRANCE)
+    assert one.compute_single() is ErrNo.SUCCESS
+    assert b"Rome" in run(other, FRANCE.replace(b"France", b"Italy"))
+    pieces = [one.output_single(0)]
+    while not one.compute_single():
+        pieces.append(one.output_single(0))
+    assert b"".join(pieces) == PARIS
+    one.close()
+    other.close()
+
+
+def test_a_prompt_too_long_names_both_numbers(load: Load) -> None:
+    context = load(ctx_size=64).context()  # llama.cpp makes it 256
+    context.set_input(0, 3, b"word " * 300)
+    with pytest.raises(BackendError, match=r"301 tokens\. Please reduce it to 252") as raised:
+        context.compute()
+    assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
+    assert context.compute_single() is ErrNo.PROMPT_TOO_LONG
+    context.fini_single()
+    with pytest.raises(BackendError):
+        context.compute_single()
+    assert context.compute_single() is ErrNo.PROMPT_TOO_LONG
+
+
+def test_a_full_context_keeps_what_was_made(load: Load) -> None:
+    context = load(ctx_size=256, ignore_eos=True).context()
+    context.set_input(0, 3, b"word " * 240)
+    assert context.compute() is ErrNo.CONTEXT_FULL
+    assert counts(context) == (241, 16)
+    pieces, errno = stream(context, b"word " * 240)
+    assert errno is ErrNo.CONTEXT_FULL
+    assert len(pieces) == 15
+    assert context.compute_single() is ErrNo.CONTEXT_FULL
+
+
+def test_an_empty_prompt_is_refused(context: GgmlContext) -> None:
+    with pytest.raises(BackendError, match="not set") as raised:
+        context.compute()
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    context.set_input(0, 3, b"")
+    with pytest.raises(BackendError, match="not set"):
+        context.compute_single()
+
+
+def test_characters_come_whole(load: Load) -> None:
+    context = load(grammar='root ::= "\U0001f600\U0001f680é漢"').context()
+    pieces, _ = stream(context, FRANCE)
+    assert b"".join(pieces).decode() == "\U0001f600\U0001f680é漢"
+    assert all(piece.decode() is not None for piece in pieces)
+
+
+def greedy(path: Path, prompt: bytes, most: int) -> list[int]:
+    """llama.cpp's own greedy loop."""
+    model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
+    asked = llama.llama_context_default_params()
+    asked.n_threads = asked.n_threads_batch = 2
+    made = llama.llama_init_from_model(model, asked)
+    vocab = llama.llama_model_get_vocab(model)
+    buffer = (llama.llama_token * 512)()
+    count = llama.llama_tokenize(vocab, prompt, len(prompt), buffer, 512, True, True)
+    sampler = llama.llama_sampler_init_greedy()
+    tokens: list[int] = []
+    batch = llama.llama_batch_get_one(buffer, count)
+    while len(tokens) < most:
+        assert llama.llama_decode(made, batch) == 0
+        token = llama.llama_sampler_sample(sampler, made, -1)
+        tokens.append(token)
+        if llama.llama_vocab_is_eog(vocab, token):
+            break
+        batch = llama.llama_batch_get_one((llama.llama_token * 1)(token), 1)
+    llama.llama_sampler_free(sampler)
+    llama.llama_free(made)
+    llama.llama_model_free(model)
+    return tokens
+
+
+def test_greedy_is_llama_cpps_own(load: Load, smollm2: Path) -> None:
+    prompt = FRANCE.replace(b"What is the capital of France?", b"Tell me about the sea.")
+    graph = load(n_predict=40)
+    text = run(graph.context(), prompt)
+    piece = graph.model.vocabulary.piece
+    assert text == b"".join(map(piece, greedy(smollm2, prompt, 40)))
