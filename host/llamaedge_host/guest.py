@@ -123,7 +123,15 @@ class Guest:
         memory = Memory(self._locate_memory)
         self._forward = Forward(self._store, self._own_wasi, self._find_memory)
         self._providers: list[Provider] = [
-            Wasi(memory, self._forward, network or HostNetwork(), max_sockets=limits.sockets),
+            Wasi(
+                memory,
+                self._forward,
+                network or HostNetwork(),
+                max_sockets=limits.sockets,
+                stdin_fd=0 if stdin is None else None,
+                stdout=stdout,
+                stderr=stderr,
+            ),
         ]
         if nn is not None:
             self._providers.append(nn.session(memory))
