@@ -9,7 +9,7 @@ from ..sockets.edge import Imports
 
 MODULE = "wasi:logging/logging"
 
-_LEVELS = ("trace", "debug", "info", "warn", "error", "critical")
+_LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
 
 Write = Callable[[bytes], None]
 """Takes what the guest writes to one of its streams."""
@@ -45,7 +45,7 @@ class LogCalls:
 
         To standard output where the context is empty or "stdout", else to standard error: a
         context that names a file is not honoured. Levels are 0 trace to 5 critical.
-        Source: WasmEdge's plugins/wasi_logging.
+        Source: WasmEdge's lib/plugin/wasi_logging/func.cpp.
         """
         where = self._memory.read(context, context_len)
         text = self._memory.read(message, length)

@@ -1,0 +1,265 @@
+"""The fd functions on sockets, files and standard input."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from guests.probe import Probe
+from guests.signatures import DESCRIPTORS
+from guests.sockets import (
+    DATA,
+    DGRAM,
+    INET4,
+    IOVS,
+    NONBLOCK,
+    OUT,
+    STREAM,
+    connected,
+    open_socket,
+    put_vectors,
+    receive,
+    set_nonblocking,
+)
+
+from llamaedge_host import GuestStopped, Preopen
+from llamaedge_host.errno import Errno
+
+FAR = 0x7FFFFFF0
+ROOM = 0x300
+RIGHT_READ, RIGHT_SET_FLAGS, RIGHT_WRITE = 1 << 1, 1 << 3, 1 << 6
+RIGHTS_OPENED = RIGHT_READ | RIGHT_SET_FLAGS | RIGHT_WRITE | 0b111111111 << 27
+RIGHTS_ACCEPTED = RIGHTS_OPENED & ~(0b111 << 29)
+FDSTAT = "BxH4xQQ"
+ANSWERED = {
+    "fd_close",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_read",
+    "fd_renumber",
+    "fd_write",
+}
+PREOPENED = 3
+
+
+def zeros(params: str, fd: int) -> list[int]:
+    return [fd] + [0] * (len(params) - 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[tuple[Probe, Path]]:
+    with Probe(dirs=[Preopen(tmp_path, ".")]) as probe:
+        yield probe, tmp_path
+
+
+def open_file(probe: Probe, name: bytes) -> int:
+    probe.write(DATA, name)
+    rights = (1 << 30) - 1
+    assert probe("path_open", PREOPENED, 0, DATA, len(name), 1, rights, rights, 0, OUT) == 0
+    return probe.u32(OUT)
+
+
+def test_read_and_write(probe: Probe) -> None:
+    fd, peer = connected(probe)
+    with peer:
+        assert probe("fd_write", fd, *put_vectors(probe, b"a", b"bc"), OUT) == 0
+        assert probe.u32(OUT) == 3
+        assert peer.recv(8) == b"abc"
+        peer.sendall(b"defg")
+        assert probe("fd_read", fd, *put_vectors(probe, 1, 8), OUT) == 0
+        assert probe.read(DATA, probe.u32(OUT)) == b"defg"
+    assert probe("fd_read", fd, *put_vectors(probe, 8), OUT) == 0
+    assert probe.u32(OUT) == 0
+
+
+@pytest.mark.parametrize("name", ["fd_read", "fd_write"])
+def test_read_and_write_errnos(probe: Probe, name: str) -> None:
+    fd, peer = connected(probe)
+    with peer:
+        iovs, count = put_vectors(probe, b"data")
+        assert probe(name, fd, iovs + 2, count, OUT) == Errno.ADDRNOTAVAIL
+        assert probe(name, fd, iovs, count, OUT + 1) == Errno.ADDRNOTAVAIL
+        assert probe(name, fd, FAR, count, OUT) == Errno.FAULT
+        assert probe(name, fd, iovs, count, FAR) == Errno.FAULT
+        assert probe(name, fd, iovs, 1025, OUT) == Errno.INVAL
+        assert probe(name, 65600, iovs, count, OUT) == Errno.BADF
+        assert probe("fd_fdstat_set_rights", fd, RIGHT_SET_FLAGS, 0) == 0
+        assert probe(name, fd, iovs, count, OUT) == Errno.NOTCAPABLE
+        assert probe(name, open_socket(probe), iovs, count, OUT) in (Errno.NOTCONN, Errno.PIPE)
+
+
+def test_close(probe: Probe) -> None:
+    fd, peer = connected(probe)
+    assert probe("fd_close", fd) == 0
+    assert peer.recv(1) == b""
+    assert probe("fd_close", fd) == Errno.BADF
+    assert probe("sock_send", fd, IOVS, 1, 0, OUT) == Errno.BADF
+
+
+@pytest.mark.parametrize(("kind", "filetype"), [(DGRAM, 5), (STREAM, 6)])
+def test_fdstat(probe: Probe, kind: int, filetype: int) -> None:
+    fd = open_socket(probe, INET4, kind)
+    assert probe("fd_fdstat_get", fd, ROOM) == 0
+    assert probe.unpack(ROOM, FDSTAT) == (filetype, 0, RIGHTS_OPENED, RIGHTS_OPENED)
+    assert probe("fd_fdstat_set_flags", fd, NONBLOCK | 1) == 0
+    assert probe("fd_fdstat_get", fd, ROOM) == 0
+    assert probe.unpack(ROOM, FDSTAT)[1] == NONBLOCK
+    assert probe("fd_fdstat_set_flags", fd, 0) == 0
+    assert probe("fd_fdstat_get", fd, ROOM) == 0
+    assert probe.unpack(ROOM, FDSTAT)[1] == 0
+    assert probe("fd_fdstat_get", fd, ROOM + 4) == Errno.ADDRNOTAVAIL
+    assert probe("fd_fdstat_get", fd, FAR) == Errno.FAULT
+    assert probe("fd_fdstat_get", 65600, ROOM) == Errno.BADF
+
+
+def test_accepted_sockets_have_fewer_rights(probe: Probe) -> None:
+    fd, peer = connected(probe)
+    with peer:
+        assert probe("fd_fdstat_get", fd, ROOM) == 0
+        assert probe.unpack(ROOM, FDSTAT)[2:] == (RIGHTS_ACCEPTED, RIGHTS_ACCEPTED)
+
+
+def test_flags_that_no_socket_has(probe: Probe) -> None:
+    fd = open_socket(probe)
+    for flag in (2, 8, 16):
+        assert probe("fd_fdstat_set_flags", fd, flag) == Errno.NOTCAPABLE
+    assert probe("fd_fdstat_set_flags", fd, 32) == Errno.INVAL
+    assert probe("fd_fdstat_set_flags", 65600, 0) == Errno.BADF
+
+
+def test_rights_can_only_be_dropped(probe: Probe) -> None:
+    fd = open_socket(probe)
+    assert probe("fd_fdstat_set_rights", fd, 1, 0) == Errno.NOTCAPABLE
+    assert probe("fd_fdstat_set_rights", fd, RIGHT_READ, RIGHT_READ) == 0
+    assert probe("fd_fdstat_set_rights", fd, RIGHT_READ | RIGHT_WRITE, 0) == Errno.NOTCAPABLE
+    assert probe("fd_fdstat_set_flags", fd, NONBLOCK) == Errno.NOTCAPABLE
+    assert probe("fd_fdstat_set_rights", 65600, 0, 0) == Errno.BADF
+
+
+def test_filestat_has_the_type_alone(probe: Probe) -> None:
+    fd = open_socket(probe)
+    probe.write(ROOM, b"\xff" * 64)
+    assert probe("fd_filestat_get", fd, ROOM) == 0
+    assert probe.unpack(ROOM, "QQB7xQQQQQ") == (0, 0, 6, 1, 0, 0, 0, 0)
+    assert probe("fd_filestat_get", fd, ROOM + 4) == Errno.ADDRNOTAVAIL
+    assert probe("fd_filestat_get", fd, FAR) == Errno.FAULT
+    assert probe("fd_filestat_get", 65600, ROOM) == Errno.BADF
+
+
+def test_renumber(probe: Probe) -> None:
+    first, peer = connected(probe)
+    second = open_socket(probe)
+    assert probe("fd_renumber", first, second) == 0
+    peer.sendall(b"moved")
+    assert receive(probe, second, 8) == (0, b"moved")
+    assert receive(probe, first, 8)[0] == Errno.BADF
+    assert probe("fd_renumber", second, second) == 0
+    assert probe("fd_renumber", second, 65600) == Errno.BADF
+    assert probe("fd_renumber", 65600, second) == Errno.BADF
+    assert probe("fd_renumber", second, 1) == Errno.NOTSUP
+    assert probe("fd_renumber", 1, second) == Errno.NOTSUP
+    assert open_socket(probe) == first
+    peer.close()
+
+
+@pytest.mark.parametrize("name", sorted(set(DESCRIPTORS) - ANSWERED))
+def test_what_only_files_have(probe: Probe, name: str) -> None:
+    fd = open_socket(probe)
+    errno = Errno.BADF if "prestat" in name else Errno.NOTCAPABLE
+    assert probe(name, *zeros(DESCRIPTORS[name], fd)) == errno
+    assert probe(name, *zeros(DESCRIPTORS[name], 65600)) == Errno.BADF
+    assert probe(name, *zeros(DESCRIPTORS[name], 0xFFFFFFFF)) == Errno.BADF
+
+
+def test_files_go_to_wasmtime(folder: tuple[Probe, Path]) -> None:
+    probe, path = folder
+    fd = open_file(probe, b"file.txt")
+    assert fd < 65536
+    assert probe("fd_write", fd, *put_vectors(probe, b"on disk"), OUT) == 0
+    assert probe("fd_seek", fd, 3, 0, OUT) == 0
+    assert probe("fd_read", fd, *put_vectors(probe, 64), OUT) == 0
+    assert probe.read(DATA, probe.u32(OUT)) == b"disk"
+    assert probe("fd_tell", fd, OUT) == 0
+    assert probe.u32(OUT) == 7
+    assert probe("fd_filestat_get", fd, ROOM) == 0
+    assert probe.unpack(ROOM + 32, "Q") == (7,)
+    assert probe("fd_filestat_set_size", fd, 2) == 0
+    assert probe("fd_close", fd) == 0
+    assert (path / "file.txt").read_bytes() == b"on"
+    assert probe("fd_prestat_get", PREOPENED, ROOM) == 0
+
+
+@pytest.mark.parametrize("dirfd", ["socket", "closed"])
+def test_paths_under_a_socket(folder: tuple[Probe, Path], dirfd: str) -> None:
+    probe, _ = folder
+    fd = open_socket(probe) if dirfd == "socket" else 65600
+    probe.write(DATA, b"x")
+    assert probe("path_create_directory", fd, DATA, 1) == Errno.BADF
+    assert probe("path_open", fd, 0, DATA, 1, 1, 0, 0, 0, OUT) == Errno.BADF
+
+
+@pytest.fixture
+def stdin() -> Iterator[int]:
+    """The writing end of a pipe that is this process's standard input."""
+    reader, writer = os.pipe()
+    saved = os.dup(0)
+    os.dup2(reader, 0)
+    os.close(reader)
+    try:
+        yield writer
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
+        os.close(writer)
+
+
+def test_standard_input(probe: Probe, stdin: int) -> None:
+    os.write(stdin, b"one line\n")
+    assert probe("fd_read", 0, *put_vectors(probe, 3), OUT) == 0
+    assert probe.read(DATA, 3) == b"one"
+    assert probe("fd_read", 0, *put_vectors(probe, 64), OUT) == 0
+    assert probe.read(DATA, probe.u32(OUT)) == b" line\n"
+
+
+def test_standard_input_that_does_not_block(probe: Probe, stdin: int) -> None:
+    set_nonblocking(probe, 0)
+    assert probe("fd_fdstat_get", 0, ROOM) == 0
+    assert probe.unpack(ROOM, FDSTAT)[1] & NONBLOCK
+    assert probe("fd_read", 0, *put_vectors(probe, 8), OUT) == Errno.AGAIN
+    os.write(stdin, b"x")
+    assert probe("fd_read", 0, *put_vectors(probe, 8), OUT) == 0
+
+
+def test_a_guest_that_reads_standard_input_can_be_stopped(probe: Probe, stdin: int) -> None:
+    threading.Timer(0.05, probe.guest.stop).start()
+    started = time.monotonic()
+    with pytest.raises(GuestStopped):
+        probe("fd_read", 0, *put_vectors(probe, 8), OUT)
+    assert time.monotonic() - started < 1
+
+
+def test_standard_input_that_the_guest_closed(probe: Probe, stdin: int) -> None:
+    assert probe("fd_close", 0) == 0
+    assert probe("fd_read", 0, *put_vectors(probe, 8), OUT) == Errno.BADF
+    os.write(stdin, b"still the host's")
+
+
+def test_a_file_as_standard_input(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("from a file")
+    with Probe(stdin=path) as probe:
+        assert probe("fd_read", 0, *put_vectors(probe, 64), OUT) == 0
+        assert probe.read(DATA, probe.u32(OUT)) == b"from a file"
+
+
+def test_peers_see_data_before_the_end(probe: Probe) -> None:
+    fd, peer = connected(probe)
+    assert probe("fd_write", fd, *put_vectors(probe, b"last words"), OUT) == 0
+    assert probe("fd_close", fd) == 0
+    assert peer.recv(64, socket.MSG_WAITALL) == b"last words"
+    peer.close()
