@@ -21,7 +21,7 @@ class Waker:
 
     def __init__(self) -> None:
         self.fd, self._write = os.pipe()
-        self._open = True
+        self._interrupted = False
         self._lock = threading.Lock()
 
     def wait(self, fd: int, events: int, seconds: float | None = None) -> bool:
@@ -45,15 +45,15 @@ class Waker:
         poller.register(self.fd, select.POLLIN)
         wait = None if milliseconds is None else min(milliseconds, _LONGEST_POLL)
         ready = poller.poll(wait)
-        if any(fd == self.fd for fd, _ in ready):
+        if self._interrupted:
             raise Interrupted("a host call was interrupted: the guest is being stopped")
         return ready
 
     def interrupt(self) -> None:
         """Make this and every later wait raise Interrupted. Any thread, any number of times."""
         with self._lock:
-            if self._open:
-                self._open = False
+            if not self._interrupted:
+                self._interrupted = True
                 os.close(self._write)
 
     def close(self) -> None:

@@ -4,13 +4,11 @@ Source: the witx of wasi_snapshot_preview1; WasmEdge's Poller in lib/host/wasi/i
 """
 
 import fcntl
-import math
 import select
 import socket
 import struct
 import termios
 import time
-from typing import NamedTuple
 
 from ..errno import Errno
 from ..memory import Memory
@@ -23,10 +21,8 @@ from .stdin import Stdin
 _SUBSCRIPTION = struct.Struct("<QB7xI4xQQH6x")
 """userdata, tag u8, clock id or descriptor u32, timeout and precision (ns), clock flags u16."""
 
-_SUBSCRIPTION_UNSTABLE = struct.Struct("<QB7xI12xQQH6x")
-"""wasi_unstable's: a clock has an identifier u64 first, which takes the descriptor's place."""
-
-_UNSTABLE_CLOCK_ID = struct.Struct("<24xI")
+_UNSTABLE_SIZE = 56
+"""wasi_unstable's subscription: a clock has an identifier u64 before its clock id."""
 
 _EVENT = struct.Struct("<QHB5xQH6x")
 """userdata, errno u16, type u8, bytes u64, flags u16."""
@@ -44,54 +40,71 @@ _HANGUP = 1
 
 _MOST_SUBSCRIPTIONS = 16384
 _BROKEN = select.POLLERR | select.POLLHUP
-_READABLE = select.POLLIN | _BROKEN
-_WRITABLE = select.POLLOUT | _BROKEN
-_INTEREST = {_FD_READ: select.POLLIN, _FD_WRITE: select.POLLOUT}
-_READY = {_FD_READ: _READABLE, _FD_WRITE: _WRITABLE}
+_WAIT_FOR = {_FD_READ: select.POLLIN, _FD_WRITE: select.POLLOUT}
+_READY = {_FD_READ: select.POLLIN | _BROKEN, _FD_WRITE: select.POLLOUT | _BROKEN}
 
-
-class _Event(NamedTuple):
-    userdata: int
-    errno: int
-    kind: int
-    nbytes: int = 0
-    flags: int = 0
+_Event = tuple[int, int, int, int, int]
+"""The values of an event, as _EVENT has them."""
 
 
 class _Waiting:
-    """What one poll waits for: host descriptors, and times on the host's monotonic clock (ns)."""
+    """What one poll waits for, and the events that are due already.
+
+    ``timers`` are times on the host's monotonic clock (ns) with their userdata; ``interest``
+    has the userdata of each kind by host descriptor, ``sockets`` the sockets among those.
+    """
 
     def __init__(self) -> None:
-        self.events: list[_Event] = []
+        self.due: list[_Event] = []
         self.timers: list[tuple[int, int]] = []
         self.interest: dict[int, dict[int, int]] = {}
         self.sockets: dict[int, socket.socket] = {}
+        self.poller = select.poll()
 
     def watch(self, host: int, kind: int, userdata: int) -> None:
         """Wait for ``kind`` on the host descriptor; a second time is an EXIST event."""
-        kinds = self.interest.setdefault(host, {})
-        if kind in kinds:
-            self.events.append(_Event(userdata, Errno.EXIST, kind))
+        kinds = self.interest.get(host)
+        if kinds is None:
+            self.interest[host] = {kind: userdata}
+            self.poller.register(host, _WAIT_FOR[kind])
+        elif kind in kinds:
+            self.due.append((userdata, Errno.EXIST, kind, 0, 0))
         else:
             kinds[kind] = userdata
+            self.poller.register(host, select.POLLIN | select.POLLOUT)
 
     def milliseconds(self) -> float | None:
         """How long to wait at most; None for ever."""
-        if self.events:
+        if self.due:
             return 0
         if not self.timers:
             return None
-        first = min(deadline for deadline, _ in self.timers)
-        return max(0, math.ceil((first - time.monotonic_ns()) / 1_000_000))
+        first, _ = min(self.timers)
+        return max(0, -((time.monotonic_ns() - first) // 1_000_000))
 
-    def expired(self) -> list[_Event]:
+    def expire(self) -> None:
         """An event for every timer whose time has come."""
-        now = time.monotonic_ns()
-        return [
-            _Event(userdata, Errno.SUCCESS, _CLOCK)
-            for deadline, userdata in self.timers
-            if deadline <= now
-        ]
+        if self.timers:
+            now = time.monotonic_ns()
+            self.due += [
+                (userdata, 0, _CLOCK, 0, 0) for deadline, userdata in self.timers if deadline <= now
+            ]
+
+    def answer(self, host: int, answer: int) -> None:
+        """The events for what poll(2) says of a host descriptor."""
+        flags = _HANGUP if answer & select.POLLHUP else 0
+        for kind, userdata in self.interest[host].items():
+            if answer & select.POLLNVAL:
+                self.due.append((userdata, Errno.BADF, kind, 0, 0))
+            elif answer & _READY[kind]:
+                self.due.append((userdata, 0, kind, self._bytes(host, kind), flags))
+
+    def _bytes(self, host: int, kind: int) -> int:
+        """Bytes that can be read, or written; 1 where the host does not say."""
+        if kind == _FD_READ:
+            return _ioctl(host, termios.FIONREAD) or 1
+        room = self.sockets[host].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        return max(room - _ioctl(host, termios.TIOCOUTQ), 1)
 
 
 class PollCalls:
@@ -125,45 +138,44 @@ class PollCalls:
 
         ADDRNOTAVAIL: misaligned; INVAL: no subscription, or more than 16,384.
         """
-        return self._poll(subscriptions, events, count, nevents, _SUBSCRIPTION)
-
-    def poll_unstable(self, subscriptions: int, events: int, count: int, nevents: int) -> int:
-        """wasi_unstable's poll_oneoff: as poll, with its longer subscriptions."""
-        return self._poll(subscriptions, events, count, nevents, _SUBSCRIPTION_UNSTABLE)
-
-    def _poll(
-        self, subscriptions: int, events: int, count: int, nevents: int, layout: struct.Struct
-    ) -> int:
-        if (subscriptions | events) & 7 or nevents & 3:
+        if _misplaced(subscriptions, events, nevents):
             return MISALIGNED
         if not 0 < count <= _MOST_SUBSCRIPTIONS:
             return Errno.INVAL
+        asked = self._memory.read(subscriptions, count * _SUBSCRIPTION.size)
+        return self._poll(asked, events, count, nevents)
+
+    def poll_unstable(self, subscriptions: int, events: int, count: int, nevents: int) -> int:
+        """wasi_unstable's poll_oneoff: as poll, with its longer subscriptions."""
+        if _misplaced(subscriptions, events, nevents):
+            return MISALIGNED
+        if not 0 < count <= _MOST_SUBSCRIPTIONS:
+            return Errno.INVAL
+        asked = self._memory.read(subscriptions, count * _UNSTABLE_SIZE)
+        return self._poll(_as_preview1(asked), events, count, nevents)
+
+    def _poll(self, asked: bytes, events: int, count: int, nevents: int) -> int:
         memory = self._memory
-        asked = memory.read(subscriptions, count * layout.size)
         memory.view(events, count * _EVENT.size)
         memory.view(nevents, 4)
         waiting = _Waiting()
-        for offset in range(0, len(asked), layout.size):
-            userdata, kind, number, timeout, _, flags = layout.unpack_from(asked, offset)
+        for userdata, kind, number, timeout, _, flags in _SUBSCRIPTION.iter_unpack(asked):
             if kind == _CLOCK:
-                if layout is _SUBSCRIPTION_UNSTABLE:
-                    (number,) = _UNSTABLE_CLOCK_ID.unpack_from(asked, offset)
                 self._add_clock(waiting, userdata, number, timeout, flags, events)
-            elif kind in (_FD_READ, _FD_WRITE):
+            elif kind in _WAIT_FOR:
                 self._add_descriptor(waiting, userdata, kind, number, events)
             else:
-                waiting.events.append(_Event(userdata, Errno.INVAL, kind))
-        due = self._wait(waiting)
-        for index, event in enumerate(due):
-            memory.pack(_EVENT, events + index * _EVENT.size, *event)
-        memory.set_u32(nevents, len(due))
+                waiting.due.append((userdata, Errno.INVAL, kind, 0, 0))
+        self._wait(waiting)
+        memory.write(events, b"".join(_EVENT.pack(*event) for event in waiting.due))
+        memory.set_u32(nevents, len(waiting.due))
         return Errno.SUCCESS
 
     def _add_clock(
         self, waiting: _Waiting, userdata: int, clock: int, timeout: int, flags: int, scratch: int
     ) -> None:
         if clock not in (_REALTIME, _MONOTONIC) or flags & ~_ABSOLUTE:
-            waiting.events.append(_Event(userdata, Errno.INVAL, _CLOCK))
+            waiting.due.append((userdata, Errno.INVAL, _CLOCK, 0, 0))
             return
         if flags & _ABSOLUTE:
             self._forward("clock_time_get", (clock, 1, scratch))
@@ -182,42 +194,33 @@ class PollCalls:
         elif fd == STDIN and kind == _FD_READ and self._stdin.fd is not None:
             waiting.watch(self._stdin.fd, kind, userdata)
         elif fd >= FIRST:
-            waiting.events.append(_Event(userdata, Errno.BADF, kind))
+            waiting.due.append((userdata, Errno.BADF, kind, 0, 0))
         else:
-            answer = self._forward("fd_fdstat_get", (fd, scratch))
-            waiting.events.append(_Event(userdata, answer, kind, 0 if answer else 1))
+            errno = self._forward("fd_fdstat_get", (fd, scratch))
+            waiting.due.append((userdata, errno, kind, 0 if errno else 1, 0))
 
-    def _wait(self, waiting: _Waiting) -> list[_Event]:
-        poller = select.poll()
-        for host, kinds in waiting.interest.items():
-            poller.register(host, sum(_INTEREST[kind] for kind in kinds))
+    def _wait(self, waiting: _Waiting) -> None:
         while True:
-            ready = self._waker.poll(poller, waiting.milliseconds())
-            due = waiting.events + waiting.expired()
-            for host, answer in ready:
-                due += _events(host, answer, waiting)
-            if due:
-                return due
+            for host, answer in self._waker.poll(waiting.poller, waiting.milliseconds()):
+                waiting.answer(host, answer)
+            waiting.expire()
+            if waiting.due:
+                return
 
 
-def _events(host: int, answer: int, waiting: _Waiting) -> list[_Event]:
-    kinds = waiting.interest[host]
-    if answer & select.POLLNVAL:
-        return [_Event(userdata, Errno.BADF, kind) for kind, userdata in kinds.items()]
-    flags = _HANGUP if answer & select.POLLHUP else 0
-    return [
-        _Event(userdata, Errno.SUCCESS, kind, _size(host, kind, waiting), flags)
-        for kind, userdata in kinds.items()
-        if answer & _READY[kind]
-    ]
+def _misplaced(subscriptions: int, events: int, nevents: int) -> bool:
+    return bool((subscriptions | events) & 7 or nevents & 3)
 
 
-def _size(host: int, kind: int, waiting: _Waiting) -> int:
-    """Bytes that can be read, or written; 1 where the host does not say."""
-    if kind == _FD_READ:
-        return _ioctl(host, termios.FIONREAD) or 1
-    room = waiting.sockets[host].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-    return max(room - _ioctl(host, termios.TIOCOUTQ), 1)
+def _as_preview1(asked: bytes) -> bytes:
+    """wasi_unstable's subscriptions without the clocks' identifiers."""
+    records = (
+        asked[start : start + _UNSTABLE_SIZE] for start in range(0, len(asked), _UNSTABLE_SIZE)
+    )
+    return b"".join(
+        record[:16] + (record[24:56] if record[8] == _CLOCK else record[16:48])
+        for record in records
+    )
 
 
 def _ioctl(host: int, request: int) -> int:
