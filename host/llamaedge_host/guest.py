@@ -226,8 +226,11 @@ class Guest:
         self.close()
 
     def _instantiate(self, module: Module, providers: Sequence[Provider], strict: bool) -> Instance:
-        imports = [self._import(each, providers, strict) for each in module.imports]
-        return self._guarded(lambda: Instance(self._store, module, imports))
+        try:
+            imports = [self._import(each, providers, strict) for each in module.imports]
+            return self._guarded(lambda: Instance(self._store, module, imports))
+        finally:
+            module.close()
 
     def _import(self, wanted: ImportType, providers: Sequence[Provider], strict: bool) -> AsExtern:
         type_ = wanted.type
@@ -299,7 +302,9 @@ class Guest:
             return call()
         except (Trap, WasmtimeError) as error:
             failure, self._calls.failure = self._calls.failure, None
-            raise self._outcome(error, failure) from None
+            outcome = self._outcome(error, failure)
+            error.__traceback__ = None  # whose frames hold the error, which holds the module
+        raise outcome
 
     def _outcome(self, error: Trap | WasmtimeError, failure: BaseException | None) -> BaseException:
         if isinstance(failure, (GuestExit, LinkError)):
