@@ -82,10 +82,6 @@ class Cache:
         self._clock += 1
         slot.used = self._clock
 
-    def forget(self, slot: Slot) -> None:
-        """The cache of ``slot`` is lost."""
-        slot.tokens = []
-
 
 def _oldest(slots: Iterable[Slot]) -> Slot:
     return min(slots, key=lambda slot: (bool(slot.tokens), slot.used))

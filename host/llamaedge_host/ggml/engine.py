@@ -1,14 +1,12 @@
-"""The engine: a llama context and the one thread that computes all its sequences."""
+"""The engine: a llama context that computes all its sequences, a step at a time."""
 
-import threading
 import time
-from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 import numpy as np
 
 from ..nn.errno import ErrNo
-from .cache import Cache, Choice
+from .cache import Cache, Choice, Slot
+from .compute import ComputeThread
 from .counters import Counters
 from .library import last_error
 from .llama_context import ContextParameters, LlamaContext
@@ -29,37 +27,37 @@ _NO_SLOT, _ABORTED = 1, 2  # llama_decode's results
 
 
 class Engine:
-    """Computes sequences on ``model``. Methods may be called from any thread."""
+    """Computes sequences on ``model``: a ``compute.Worker``.
 
-    def __init__(self, model: Model, parameters: ContextParameters) -> None:
+    ``submit``, ``resume``, ``cancel`` and ``close`` may be called from any thread.
+    """
+
+    def __init__(self, model: Model, parameters: ContextParameters, thread: ComputeThread) -> None:
         self.model = model
         self.counters = Counters()
         self._context = LlamaContext(model, parameters)
         self.cells = self._context.cells
         self._cache = Cache(self._context.sequences)
         self._scheduler = Scheduler(self._cache)
-        self._mail: SimpleQueue[tuple[Callable[[Sequence], None], Sequence] | None] = SimpleQueue()
         self._rate = _FIRST_RATE
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="llama-engine", daemon=True)
-        self._thread.start()
+        self._thread = thread
+        thread.add(self)
 
     def submit(self, sequence: Sequence) -> None:
         """Compute ``sequence``. BUSY, as its end, if too many wait already."""
-        self._mail.put((self._submit, sequence))
+        self._thread.post(self._submit, sequence)
 
     def resume(self, sequence: Sequence) -> None:
         """The guest has caught up with ``sequence``."""
-        self._mail.put((self._scheduler.resume, sequence))
+        self._thread.post(self._scheduler.resume, sequence)
 
     def cancel(self, sequence: Sequence) -> None:
         """Forget ``sequence`` at the next step, if it has not ended."""
-        self._mail.put((self._cancel, sequence))
+        self._thread.post(self._cancel, sequence)
 
     def close(self) -> None:
-        """End the thread, after its present step, and free the context."""
-        self._mail.put(None)
-        self._thread.join()
+        """End what is unfinished, after the present step, and free the context."""
+        self._thread.remove(self)
 
     def _submit(self, sequence: Sequence) -> None:
         if self._scheduler.full:
@@ -74,33 +72,29 @@ class Engine:
             self._scheduler.remove(sequence)
             sequence.sampler.close()
 
-    def _run(self) -> None:
-        while not self._closing:
-            self._read_mail()
-            while (admitted := self._scheduler.admit()) is not None:
-                self._place(*admitted)
-            self._count()
-            if self._scheduler.running:
-                self._step()
-        for sequence in self._scheduler.all():
-            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason="the model is being unloaded"))
-        self._context.close()
+    def begin_step(self) -> bool:
+        """Give waiting sequences their places; whether any is running."""
+        while (admitted := self._scheduler.admit()) is not None:
+            self._place(*admitted)
+        self.counters.sequences_waiting = len(self._scheduler.waiting)
+        self.counters.sequences_running = len(self._scheduler.running)
+        return bool(self._scheduler.running)
 
-    def _read_mail(self) -> None:
-        """Do what was asked; wait for something if there is nothing to compute."""
-        scheduler, mail = self._scheduler, self._mail
-        wait = not scheduler.running
-        while wait or not mail.empty():
-            try:
-                message = mail.get(timeout=STALLED / 2 if scheduler.waiting else None)
-            except Empty:
-                return
-            if message is None:
-                self._closing = True
-                return
-            act, sequence = message
-            act(sequence)
-            wait = False
+    def patience(self) -> float | None:
+        """Seconds until a stalled sequence may have to make place for a waiting one."""
+        return STALLED / 2 if self._scheduler.waiting else None
+
+    def abandon(self, reason: str) -> None:
+        """End every sequence for ``reason``; what the slots hold is forgotten."""
+        for sequence in self._scheduler.all():
+            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+        for slot in self._cache.slots:
+            self._drop(slot)
+
+    def finish(self) -> None:
+        """End every sequence and free the context."""
+        self.abandon("the model is being unloaded")
+        self._context.close()
 
     def _place(self, sequence: Sequence, choice: Choice) -> None:
         slot, context = choice.slot, self._context
@@ -118,11 +112,8 @@ class Engine:
         self.counters.prompt_tokens_reused += common
         self._scheduler.run(sequence)
 
-    def _count(self) -> None:
-        self.counters.sequences_waiting = len(self._scheduler.waiting)
-        self.counters.sequences_running = len(self._scheduler.running)
-
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Compute a token of each sequence that decodes, and parts of the prompts."""
         context = self._context
         seconds = LONE_STEP
         for sequence in self._scheduler.running:
@@ -165,16 +156,16 @@ class Engine:
     def _sample(self, sequence: Sequence, row: int) -> None:
         if sequence.made == 0 and not self._finite(row):
             reason = "the model computes no numbers: its weights are damaged"
-            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
             return
         token = sequence.sampler.sample(self._context.pointer, row)
         if token is None:
             reason = "no token can follow by the grammar"
-            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
             return
         self.counters.generated_tokens += 1
         if sequence.accept(token):
-            self._finish(sequence, None)
+            self._end(sequence, None)
         else:
             self._scheduler.pause_if_ahead(sequence)
 
@@ -182,7 +173,7 @@ class Engine:
         values = logits(self._context.pointer, row, self.model.vocabulary.size)
         return bool(np.isfinite(values.sum()))
 
-    def _finish(self, sequence: Sequence, end: End | None) -> None:
+    def _end(self, sequence: Sequence, end: End | None) -> None:
         self.counters.sequences_ended += 1
         self._scheduler.remove(sequence)
         sequence.sampler.close()
@@ -194,7 +185,10 @@ class Engine:
         self.counters.failed_steps += 1
         reason = last_error(f"llama_decode answered {result}")
         for part in parts:
-            sequence, slot = part.sequence, self._cache.slots[part.sequence.slot]
-            self._finish(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
-            self._context.keep(slot.index, 0)
-            self._cache.forget(slot)
+            slot = self._cache.slots[part.sequence.slot]
+            self._end(part.sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._drop(slot)
+
+    def _drop(self, slot: Slot) -> None:
+        self._context.keep(slot.index, 0)
+        slot.tokens = []

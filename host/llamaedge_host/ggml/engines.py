@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from .capacity import cache_bytes, parallel
+from .compute import ComputeThread
 from .counters import Counters
 from .embedding import Embedder
 from .engine import Engine
@@ -26,6 +27,7 @@ class Engines:
         self._parallel = parallel
         self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
         self._users: Counter[Engine | Embedder] = Counter()
+        self._thread = ComputeThread()
         self._lock = threading.Lock()
 
     def acquire(self, model: Model, settings: Settings) -> Engine | Embedder:
@@ -34,7 +36,7 @@ class Engines:
             parameters = self._parameters(model, settings)
             engine = self._engines.get((model, parameters))
             if engine is None:
-                engine = self._engines[model, parameters] = _make(model, parameters)
+                engine = self._engines[model, parameters] = _make(model, parameters, self._thread)
             self._users[engine] += 1
             return engine
 
@@ -67,10 +69,10 @@ class Engines:
         return replace(alone, parallel=wanted or parallel(model.header, alone))
 
 
-def _make(model: Model, parameters: ContextParameters) -> Engine | Embedder:
+def _make(model: Model, parameters: ContextParameters, thread: ComputeThread) -> Engine | Embedder:
     if parameters.embeddings:
-        return Embedder(model, parameters)
-    engine = Engine(model, parameters)
+        return Embedder(model, parameters, thread)
+    engine = Engine(model, parameters, thread)
     _log.info(
         "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB,"
         " %d threads",

@@ -14,6 +14,8 @@ from .model import Model
 
 MIN_CONTEXT = 256
 """Tokens; llama.cpp rounds a context up to a multiple of it."""
+EMBEDDINGS_AT_ONCE = 32
+"""Inputs that one batch of embeddings may hold."""
 _FLASH = {"on": 1, "enabled": 1, "off": 0, "disabled": 0, "auto": -1}
 _F32, _F16 = 0, 1
 CACHE_TYPES = {_F32: 4.0, _F16: 2.0, 30: 2.0, 8: 1.0625, 2: 0.5625, 3: 0.625, 20: 0.5625}
@@ -39,6 +41,8 @@ class ContextParameters:
     yarn: tuple[float, float, float, float, int]
     threads: tuple[int, int]
     parallel: int
+    """Sequences at once; those of text have a KV stream of their own each, those of
+    embeddings share one, since a pooled sequence must be computed in one piece."""
 
     @classmethod
     def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
@@ -79,7 +83,7 @@ class ContextParameters:
                 settings["yarn-orig-ctx"],
             ),
             threads=(threads, _threads(settings["threads-batch"], threads)),
-            parallel=parallel,
+            parallel=EMBEDDINGS_AT_ONCE if embeddings else parallel,
         )
 
 
@@ -177,7 +181,9 @@ class LlamaContext:
 
 def _parameters(parameters: ContextParameters) -> llama.llama_context_params:
     asked = llama.llama_context_default_params()
-    asked.n_ctx = parameters.cells * parameters.parallel
+    shared = parameters.embeddings
+    asked.kv_unified = shared
+    asked.n_ctx = parameters.cells * (1 if shared else parameters.parallel)
     asked.n_batch = parameters.batch
     asked.n_ubatch = parameters.micro_batch
     asked.n_seq_max = parameters.parallel
