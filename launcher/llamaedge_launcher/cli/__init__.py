@@ -1,6 +1,7 @@
 """The command ``llamaedge``."""
 
 import sys
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Any
 
@@ -49,8 +50,8 @@ def _run(arguments: list[str]) -> int:
         return 2
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "llamaedge"
-        text = error.format_message().rstrip(".")
-        click.echo(f"error: {text}. {command} --help lists the options.", err=True)
+        text = _nearest(error) or error.format_message().rstrip(".")
+        click.echo(f"error: {text} ({command} --help lists the options)", err=True)
         return 2
     except LauncherError as error:
         click.echo(f"error: {error}", err=True)
@@ -58,3 +59,12 @@ def _run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     return code or 0
+
+
+def _nearest(error: click.UsageError) -> str | None:
+    """What to say of an unknown option: the one it is most like."""
+    if not isinstance(error, click.NoSuchOption):
+        return None
+    known = {name for each in error.ctx.command.params for name in each.opts} if error.ctx else ()
+    near = get_close_matches(error.option_name, known, n=1)
+    return f"no such option {error.option_name}" + (f"; is it {near[0]}?" if near else "")

@@ -25,6 +25,7 @@ class Plan:
     """What to serve where; ``limit`` is the number of requests a guest gets at once."""
 
     address: Address
+    address_given: bool
     guest: Path
     bundled: bool
     preloads: tuple[Preload, ...]
@@ -37,11 +38,15 @@ class Plan:
     model_name: str
 
     def worker(self, bound: Address) -> WorkerConfig:
-        """The worker's configuration; the guest is told the public address ``bound``."""
+        """The worker's configuration.
+
+        If an address was given, the guest is told the public one, ``bound``, for its banner.
+        """
+        address = (f"--socket-addr={bound}",) if self.address_given else ()
         return WorkerConfig(
             folder="",
             guest=str(self.guest),
-            args=(*self.arguments, f"--socket-addr={bound}"),
+            args=(*self.arguments, *address),
             env=dict(self.environment),
             dirs=self.dirs,
             preloads=tuple(
@@ -59,7 +64,7 @@ def make_plan(
     *,
     preloads: tuple[str, ...],
     guest: str,
-    address: Address,
+    address: Address | None,
     instances: int,
     parallel: int | None,
     dirs: tuple[str, ...],
@@ -84,7 +89,8 @@ def make_plan(
         name if value is True else f"{name}={value}" for name, value in options.items()
     )
     return Plan(
-        address=address,
+        address=address or Address(),
+        address_given=address is not None,
         guest=_guest(guest),
         bundled=bundled,
         preloads=models_,

@@ -11,7 +11,6 @@ from .. import log
 from ..address import Address
 from .options import SERVER_OPTIONS, ServerClickOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
-from .screen import Screen
 from .values import Assignment, SocketAddress
 
 
@@ -121,7 +120,7 @@ def run(
         context,
         preloads=preloads,
         guest=guest,
-        address=socket_addr or (Address() if port is None else Address(port=port)),
+        address=socket_addr if port is None else Address(port=port),
         instances=instances,
         parallel=parallel,
         dirs=dirs,
@@ -141,6 +140,7 @@ def _serve(plan: Plan, listener: socket.socket) -> int:
     worker = start()
     try:
         from ..serve import serve
+        from .screen import Screen
 
         screen = Screen(plan, bound)
         screen.show_plan()

@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..address import Address
@@ -24,14 +23,14 @@ class Screen:
 
     def show_plan(self) -> None:
         """What is being loaded and where it will be served."""
-        rows = Table.grid(padding=(0, 2))
-        for preload in self._plan.preloads:
-            rows.add_row("model", preload.name, f"{preload.path} ({_size(preload.path)})")
-        guest = "bundled" if self._plan.bundled else self._plan.guest.name
-        rows.add_row("server", guest, str(self._plan.guest))
-        rows.add_row("address", str(self._bound), "loading")
         self._console.print(Text(f"llamaedge {version('llamaedge-host')}", "bold"))
-        self._console.print(rows)
+        for preload in self._plan.preloads:
+            size = _size(preload.path)
+            self._row(
+                "model", f"{preload.name}: {preload.path.name}, {size}, {preload.path.parent}"
+            )
+        self._row("server", "bundled" if self._plan.bundled else str(self._plan.guest))
+        self._row("address", f"{self._bound}, loading")
         if not self._bound.is_loopback:
             self._console.print(
                 f"warning: {self._bound} is open to other machines, and no key is asked for",
@@ -41,7 +40,9 @@ class Screen:
     def show_ready(self) -> None:
         """That it answers, and how to ask."""
         question = {"role": "user", "content": "Who was Robert Oppenheimer?"}
-        body = json.dumps({"messages": [question], "model": self._plan.model_name})
+        body = json.dumps(
+            {"messages": [question], "model": self._plan.model_name}, separators=(",", ":")
+        )
         url = f"http://{self._reachable()}/v1"
         seconds = time.monotonic() - self._started
         self._console.print(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
@@ -49,6 +50,9 @@ class Screen:
             f"  curl {url}/chat/completions -H 'Content-Type: application/json' -d '{body}'",
             markup=False,
         )
+
+    def _row(self, name: str, value: str) -> None:
+        self._console.print(Text.assemble((f"{name:<9}", "cyan"), value))
 
     def _reachable(self) -> Address:
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}

