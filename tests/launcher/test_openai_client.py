@@ -1,0 +1,287 @@
+"""`llamaedge run` on the real model, with OpenAI's own client."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai import OpenAI, Stream
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
+QUESTION = "Who was Robert Oppenheimer?"
+USER = {"role": "user", "content": QUESTION}
+START = 90  # seconds
+
+
+def ask(client: OpenAI, question: str = QUESTION, **options: Any) -> ChatCompletion:
+    """The whole answer."""
+    answer = client.chat.completions.create(
+        model="default", messages=[{"role": "user", "content": question}], stream=False, **options
+    )
+    assert isinstance(answer, ChatCompletion)
+    return answer
+
+
+def stream(client: OpenAI, **options: Any) -> Stream[ChatCompletionChunk]:
+    """The answer to QUESTION as a stream, after its first chunk."""
+    answer = client.chat.completions.create(
+        model="default", messages=[{"role": "user", "content": QUESTION}], stream=True, **options
+    )
+    assert isinstance(answer, Stream)
+    return answer
+
+
+class Server:
+    """A running `llamaedge run`, with its terminal in a file."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.terminal = folder / "terminal"
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        with self.terminal.open("w") as file:
+            self.process = subprocess.Popen(
+                [LLAMAEDGE, "run", "--port", "0", "--threads", "1", *arguments],
+                stdout=file,
+                stderr=file,
+                env=os.environ | {"TMPDIR": str(self.temporary)},
+            )
+
+    def wait_ready(self) -> str:
+        """The address that it shows, once it answers."""
+        deadline = time.monotonic() + START
+        while not (found := re.search(r"ready in .*: (http://\S+)/v1", self.terminal.read_text())):
+            assert self.process.poll() is None, self.terminal.read_text()
+            assert time.monotonic() < deadline, self.terminal.read_text()
+            time.sleep(0.02)
+        return found[1]
+
+    def worker(self) -> int:
+        """The worker's process id."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return int(children.split()[0])
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[Server]:
+    server = Server(folder, *arguments)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture(scope="module")
+def url(
+    tmp_path_factory: pytest.TempPathFactory, smollm2: Path, module_cache: Path
+) -> Iterator[str]:
+    """The address of one server for the tests that leave it as it was."""
+    with running(tmp_path_factory.mktemp("server"), "--ctx-size", "1024") as server:
+        yield server.wait_ready()
+
+
+@pytest.fixture
+def client(url: str) -> OpenAI:
+    return OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
+
+
+def test_models_are_listed(client: OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["default"]
+
+
+def test_a_chat_is_answered(client: OpenAI) -> None:
+    question = "What is the capital of France?"
+    answer = ask(client, question, temperature=0, max_completion_tokens=32)
+    message = answer.choices[0].message
+    assert answer.object == "chat.completion"
+    assert message.role == "assistant"
+    assert "Paris" in (message.content or "")
+    assert "<|im_end|>" not in (message.content or "")
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens > 0
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+def test_a_stream_gives_what_the_whole_answer_gives(client: OpenAI) -> None:
+    whole = ask(client, temperature=0, max_completion_tokens=24)
+    usage = {"include_usage": True}
+    chunks = list(stream(client, temperature=0, max_completion_tokens=24, stream_options=usage))
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert len([piece for piece in pieces if piece]) > 20, "frames were put together"
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "length"
+    assert chunks[-1].usage == whole.usage
+
+
+def test_a_stream_ends_with_done(url: str) -> None:
+    message = {"role": "user", "content": QUESTION}
+    body = {"model": "default", "messages": [message], "stream": True, "max_completion_tokens": 4}
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        frames = [line for line in response.iter_lines() if line]
+    assert all(frame.startswith("data: ") for frame in frames)
+    assert frames[-1] == "data: [DONE]"
+
+
+def test_a_completion_is_answered(client: OpenAI) -> None:
+    answer = client.completions.create(model="default", prompt="Long long ago, ", max_tokens=8)
+    assert answer.object == "text_completion"
+    assert answer.choices[0].text
+
+
+def test_clients_at_once_get_the_answers_they_get_alone(client: OpenAI) -> None:
+    def about(city: str) -> str | None:
+        question = f"In one sentence, what is {city}?"
+        answer = ask(client, question, temperature=0, max_completion_tokens=12)
+        return answer.choices[0].message.content
+
+    cities = ["Paris", "Rome", "Cairo", "Lima"]
+    alone = [about(city) for city in cities]
+    with ThreadPoolExecutor(len(cities)) as threads:
+        assert list(threads.map(about, cities)) == alone
+
+
+@pytest.mark.parametrize(
+    ("error", "path", "body"),
+    [
+        (openai.NotFoundError, "/chat/completions", {"model": "other", "messages": [USER]}),
+        (openai.BadRequestError, "/chat/completions", {"model": "default", "messages": []}),
+        (openai.BadRequestError, "/chat/completions", {"model": "default", "messages": 3}),
+        (openai.BadRequestError, "/chat/completions", []),
+        (openai.NotFoundError, "/no/such/path", {}),
+    ],
+)
+def test_errors_are_the_clients_own(
+    client: OpenAI, error: type[openai.APIStatusError], path: str, body: object
+) -> None:
+    with pytest.raises(error) as raised:
+        client.post(path, cast_to=object, body=body)
+    assert isinstance(raised.value.body, dict)
+    assert raised.value.body["message"]
+
+
+def test_the_terminal_shows_model_server_and_how_to_ask(
+    tmp_path: Path, smollm2: Path, module_cache: Path
+) -> None:
+    with running(tmp_path, "--ctx-size", "512", "--model-name", "smol") as server:
+        url = server.wait_ready()
+        time.sleep(0.1)
+        text = server.terminal.read_text()
+        assert re.search(rf"default: {re.escape(smollm2.name)}, \d+ MB", text)
+        assert "bundled" in text
+        command = re.search(rf"curl {url}/v1/chat/completions (.*) -d '(.*)'", text)
+        assert command
+        assert command[1] == "-H 'Content-Type: application/json'"
+        assert json.loads(command[2]) == {"messages": [USER], "model": "smol"}
+        assert "\x1b" not in text, "colours in a file"
+        assert "Traceback" not in text
+
+
+def test_a_worker_killed_in_a_stream_is_replaced(
+    tmp_path: Path, smollm2: Path, module_cache: Path
+) -> None:
+    with running(tmp_path, "--ctx-size", "2048") as server:
+        url = server.wait_ready()
+        client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
+        answer = stream(client)
+        next(iter(answer))
+        worker = server.worker()
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(openai.APIError, match="guest ended"):
+            list(answer)
+        with pytest.raises(openai.InternalServerError) as raised:
+            client.models.list()
+        assert raised.value.status_code == 503
+        assert int(raised.value.response.headers["retry-after"]) >= 1
+        deadline = time.monotonic() + START
+        while httpx.get(f"{url}/health").status_code != 200:
+            assert time.monotonic() < deadline, server.terminal.read_text()
+            time.sleep(0.05)
+        assert server.worker() != worker
+        assert ask(client, max_completion_tokens=4).choices[0].message.content
+        assert "Traceback" not in server.terminal.read_text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_in_two_streams_ends_everything_within_two_seconds(
+    tmp_path: Path, smollm2: Path, module_cache: Path, number: int, code: int
+) -> None:
+    with running(tmp_path, "--ctx-size", "2048") as server:
+        url = server.wait_ready()
+        client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
+        for _ in range(2):
+            next(iter(stream(client)))
+        worker = server.worker()
+        started = time.monotonic()
+        server.process.send_signal(number)
+        assert server.process.wait(timeout=10) == code
+        assert time.monotonic() - started < 2
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+        assert list(server.temporary.iterdir()) == []
+        assert "Traceback" not in server.terminal.read_text()
+
+
+def test_a_client_that_goes_away_frees_the_model(
+    tmp_path: Path, smollm2: Path, module_cache: Path
+) -> None:
+    """With one sequence, the next answer would wait for the rest of an abandoned one."""
+    with running(tmp_path, "--ctx-size", "8192", "--parallel", "1") as server:
+        url = server.wait_ready()
+        client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
+        started = time.monotonic()
+        ask(client, max_completion_tokens=16)
+        a_token = (time.monotonic() - started) / 16
+        abandoned = stream(client, max_completion_tokens=2000)
+        next(iter(abandoned))
+        abandoned.close()
+        started = time.monotonic()
+        ask(client, max_completion_tokens=1)
+        assert time.monotonic() - started < 200 * a_token
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--prompt-template", "no-such-template"], 2, "no-such-template"),
+        (["--guest", "GUEST"], 1, "error: .*guest.wasm"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(
+    tmp_path: Path,
+    smollm2: Path,
+    module_cache: Path,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    guest = tmp_path / "guest.wasm"
+    guest.write_bytes(b"\0asm\1\0\0\0\xff\xff\xff")
+    replaced = [str(guest) if each == "GUEST" else each for each in arguments]
+    with running(tmp_path, *replaced) as server:
+        assert server.process.wait(timeout=START) == code
+        text = server.terminal.read_text()
+        assert re.search(message, text)
+        assert "Traceback" not in text
+        assert list(server.temporary.iterdir()) == []
+
+
+def test_a_slow_client_does_not_hold_up_others(client: OpenAI) -> None:
+    slow = stream(client, max_completion_tokens=200)
+    next(iter(slow))
+    assert ask(client, max_completion_tokens=2).choices
+    slow.close()
