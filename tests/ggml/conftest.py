@@ -1,4 +1,4 @@
-"""A backend shared by the tests of GGML, and ways to run a prompt."""
+"""A backend shared by the tests of GGML, models, and ways to run a prompt."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,7 +10,9 @@ import pytest
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.nn import Target
+from llamaedge_host.nn import ErrNo, Target
+
+from ..models import tiny
 
 Load = Callable[..., GgmlGraph]
 
@@ -27,13 +29,46 @@ def model_stays(backend: GgmlBackend, smollm2: Path) -> None:
     backend.preload(smollm2, Target.AUTO)
 
 
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(folder: Path) -> Path:
+    return tiny.llama(folder / "llama.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_gemma(folder: Path) -> Path:
+    return tiny.gemma(folder / "gemma.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_mamba(folder: Path) -> Path:
+    return tiny.mamba(folder / "mamba.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(folder: Path) -> Path:
+    return tiny.bert(folder / "bert.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_reranker(folder: Path) -> Path:
+    return tiny.bert(folder / "reranker.gguf", scores=True)
+
+
 @pytest.fixture
 def load(backend: GgmlBackend, smollm2: Path) -> Iterator[Load]:
-    """Loads a graph with metadata given as keywords (``ctx_size=512``); greedy unless told."""
+    """Loads a graph with metadata given as keywords (``ctx_size=512``); greedy unless told.
+
+    One thread: the tests' machine may be busy, and llama.cpp's threads wait for each other.
+    """
     graphs: list[GgmlGraph] = []
 
     def load(path: Path = smollm2, **metadata: Any) -> GgmlGraph:
-        keys = {"temp": 0.0, "ctx_size": 512} | metadata
+        keys = {"temp": 0.0, "ctx_size": 512, "threads": 1} | metadata
         config = json.dumps({name.replace("_", "-"): value for name, value in keys.items()})
         graphs.append(backend.load(path, Target.AUTO, config))
         return graphs[-1]
@@ -48,3 +83,27 @@ def context(load: Load) -> Iterator[GgmlContext]:
     context = load(n_predict=32).context()
     yield context
     context.close()
+
+
+def run(context: GgmlContext, prompt: bytes) -> bytes:
+    """The whole text after ``prompt``."""
+    context.set_input(0, 3, prompt)
+    assert context.compute() is ErrNo.SUCCESS
+    return context.output(0)
+
+
+def stream(context: GgmlContext, prompt: bytes, most: int = 100) -> tuple[list[bytes], ErrNo]:
+    """The pieces after ``prompt``, at most ``most``, and the last answer."""
+    context.set_input(0, 3, prompt)
+    pieces: list[bytes] = []
+    for _ in range(most):
+        if errno := context.compute_single():
+            return pieces, errno
+        pieces.append(context.output_single(0))
+    return pieces, ErrNo.SUCCESS
+
+
+def counts(context: GgmlContext) -> tuple[int, int]:
+    """Input and output tokens."""
+    said = json.loads(context.output(1))
+    return said["input_tokens"], said["output_tokens"]

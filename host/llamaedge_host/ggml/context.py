@@ -154,7 +154,9 @@ class GgmlContext:
                 " batch-size.",
             )
         vector = engine.embed(self._prompt)
-        self._output += as_json(normalized(vector, self._graph.settings["embd-normalize"]))
+        if not engine.scores:
+            vector = normalized(vector, self._graph.settings["embd-normalize"])
+        self._output += as_json(vector)
         return ErrNo.SUCCESS
 
     def _check(self, where: str, cells: int) -> None:
@@ -205,7 +207,8 @@ class GgmlContext:
     def _counts(self) -> bytes:
         return (
             f'{{"input_tokens": {len(self._prompt)}, "output_tokens": {self._made},'
-            f' "llama_build_number": {BUILD_NUMBER}, "llama_commit": "{COMMIT}"}}'
+            f' "llama_build_number": {BUILD_NUMBER}, "llama_commit": "{COMMIT}",'
+            f' "n_parallel": {self._graph.parallel}}}'
         ).encode()
 
     def fini_single(self) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..nn.errno import ErrNo
 from .compute import ComputeThread
 from .counters import Counters
-from .library import GgmlError, last_error, llama
+from .library import GgmlError, first_error, forget_errors, llama
 from .llama_context import ContextParameters, LlamaContext
 from .model import Model
 
@@ -42,7 +42,8 @@ class Embedder:
         self.counters = Counters()
         self._context = LlamaContext(model, parameters)
         self.cells = self._context.cells
-        self.room = min(self._context.room, self.cells)
+        self.room = min(parameters.batch, self._context.room, self.cells)
+        self.scores = self._context.pooling == llama.LLAMA_POOLING_TYPE_RANK
         self._waiting: deque[_Input] = deque()
         self._thread = thread
         thread.add(self)
@@ -82,6 +83,7 @@ class Embedder:
             rows = context.put(rows, tokens, 0, len(inputs), True)
             inputs.append(self._waiting.popleft())
         context.want_all(rows)
+        forget_errors()
         started = time.perf_counter()
         result = context.decode(rows)
         seconds = time.perf_counter() - started
@@ -102,7 +104,7 @@ class Embedder:
 
     def _answer(self, result: int, sequence: int, last: int) -> Vector | GgmlError:
         if result:
-            reason = last_error(f"llama_decode answered {result}")
+            reason = first_error(f"llama_decode answered {result}")
             return GgmlError(ErrNo.RUNTIME_ERROR, f"getEmbedding: {reason}")
         pointer = self._context.pointer
         size = llama.llama_model_n_embd_out(self.model.pointer)
@@ -110,7 +112,7 @@ class Embedder:
             values = llama.llama_get_embeddings_ith(pointer, last)
         else:
             values = llama.llama_get_embeddings_seq(pointer, sequence)
-            if self._context.pooling == llama.LLAMA_POOLING_TYPE_RANK:
+            if self.scores:
                 size = llama.llama_model_n_cls_out(self.model.pointer)
         if not values:
             return GgmlError(ErrNo.RUNTIME_ERROR, "getEmbedding: the model gives no embedding")

@@ -8,7 +8,7 @@ from ..nn.errno import ErrNo
 from .cache import Cache, Choice, Slot
 from .compute import ComputeThread
 from .counters import Counters
-from .library import last_error
+from .library import first_error, forget_errors
 from .llama_context import ContextParameters, LlamaContext
 from .model import Model
 from .sampling import logits
@@ -37,7 +37,8 @@ class Engine:
         self.counters = Counters()
         self._context = LlamaContext(model, parameters)
         self.cells = self._context.cells
-        self._cache = Cache(self._context.sequences)
+        self.parallel = self._context.sequences
+        self._cache = Cache(self.parallel)
         self._scheduler = Scheduler(self._cache)
         self._rate = _FIRST_RATE
         self._thread = thread
@@ -129,6 +130,7 @@ class Engine:
             rows = context.put(rows, sequence.tokens[begin:end], begin, sequence.slot, last)
             if last:
                 outputs.append((sequence, rows - 1))
+        forget_errors()
         started = time.perf_counter()
         result = context.decode(rows)
         self._account(parts, rows, time.perf_counter() - started)
@@ -183,7 +185,7 @@ class Engine:
     def _fail(self, parts: list[Part], result: int) -> None:
         """llama_decode failed: its sequences end, and what their slots hold is forgotten."""
         self.counters.failed_steps += 1
-        reason = last_error(f"llama_decode answered {result}")
+        reason = first_error(f"llama_decode answered {result}")
         for part in parts:
             slot = self._cache.slots[part.sequence.slot]
             self._end(part.sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))

@@ -32,7 +32,11 @@ class GgmlGraph:
         self._logs = False
         self.settings = settings
         self._show_log()
-        self.model = models.acquire(path, settings, target)
+        try:
+            self.model = models.acquire(path, settings, target)
+        except BaseException:
+            self._hide_log()
+            raise
         try:
             check(settings, self.model.vocabulary)
         except BaseException:
@@ -48,6 +52,11 @@ class GgmlGraph:
         if self._engine is None:
             self._engine = self._engines.acquire(self.model, self.settings)
         return self._engine
+
+    @property
+    def parallel(self) -> int:
+        """Contexts that compute at once; further ones wait."""
+        return self._engine.parallel if isinstance(self._engine, Engine) else 1
 
     def change(self, changes: Mapping[str, Value]) -> None:
         """Change settings, and set up again what they ask for; all or nothing.
@@ -94,12 +103,15 @@ class GgmlGraph:
             self._logs = not self._logs
             logging_to(self._logs)
 
+    def _hide_log(self) -> None:
+        if self._logs:
+            self._logs = False
+            logging_to(False)
+
     def close(self) -> None:
         """Give the engine and the model back."""
         if self._engine is not None:
             self._engines.release(self._engine)
             self._engine = None
         self._models.release(self.model)
-        if self._logs:
-            self._logs = False
-            logging_to(False)
+        self._hide_log()

@@ -7,8 +7,8 @@ import ctypes
 import logging
 import math
 import os
+import re
 import threading
-from collections import deque
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +22,8 @@ __all__ = [
     "GgmlError",
     "build",
     "cpus",
-    "last_error",
+    "first_error",
+    "forget_errors",
     "llama",
     "logging_to",
 ]
@@ -34,7 +35,7 @@ COMMITS = {"0.3.36": "0c1e57098"}
 BUILD_NUMBER = 0
 """llama.cpp's build number; one built from a source archive has none."""
 
-_LEVELS = {1: logging.INFO, 2: logging.WARNING, 3: logging.ERROR, 4: logging.DEBUG}
+_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 _CONTINUED = 5  # GGML_LOG_LEVEL_CONT: the rest of the line before
 _ERRORS_KEPT = 8
 
@@ -87,7 +88,7 @@ class _Log:
         self._level = logging.INFO
         self._wanted = 0
         self._lock = threading.Lock()
-        self.errors: deque[str] = deque(maxlen=_ERRORS_KEPT)
+        self.errors: list[str] = []
 
     def want(self, more: int) -> None:
         with self._lock:
@@ -105,7 +106,7 @@ class _Log:
         line, self._line = self._line.rstrip(), ""
         if not line:
             return
-        if self._level >= logging.ERROR:
+        if self._level >= logging.ERROR and len(self.errors) < _ERRORS_KEPT:
             self.errors.append(line)
         if self._wanted:
             _log.log(self._level, "[WASI-NN] llama.cpp: %s", line)
@@ -122,8 +123,12 @@ def logging_to(wanted: bool) -> None:
     _sink.want(1 if wanted else -1)
 
 
-def last_error(otherwise: str) -> str:
-    """The newest error line of llama.cpp, ``otherwise`` where there is none; forgets them."""
-    line = _sink.errors[-1] if _sink.errors else otherwise
+def forget_errors() -> None:
+    """Forget llama.cpp's error lines, before a call whose errors are asked for."""
     _sink.errors.clear()
-    return line
+
+
+def first_error(otherwise: str) -> str:
+    """The first error line of llama.cpp since, the one that names the cause."""
+    line = _sink.errors[0] if _sink.errors else otherwise
+    return re.sub(r"^\w+: (error loading model: )?", "", line)

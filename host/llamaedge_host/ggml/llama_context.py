@@ -8,7 +8,7 @@ import ctypes
 from dataclasses import dataclass
 
 from ..nn.errno import ErrNo
-from .library import GgmlError, cpus, last_error, llama
+from .library import GgmlError, cpus, first_error, forget_errors, llama
 from .metadata import Settings
 from .model import Model
 
@@ -95,16 +95,17 @@ class LlamaContext:
     """A context with room for ``parallel`` sequences, numbered from 0."""
 
     def __init__(self, model: Model, parameters: ContextParameters) -> None:
-        last_error("")
+        forget_errors()
         asked = _parameters(parameters)
         self.pointer: ctypes.c_void_p = llama.llama_init_from_model(model.pointer, asked)
         if not self.pointer:
-            reason = last_error("llama.cpp does not say why")
+            reason = first_error("llama.cpp does not say why")
             raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to init context: {reason}")
         self.memory: ctypes.c_void_p | None = llama.llama_get_memory(self.pointer)
         self.cells: int = llama.llama_n_ctx_seq(self.pointer)
         self.sequences: int = llama.llama_n_seq_max(self.pointer)
         self.room: int = llama.llama_n_batch(self.pointer)
+        """Rows that a batch can have."""
         self.pooling: int = llama.llama_pooling_type(self.pointer)
         self._make_batch()
 
@@ -184,8 +185,8 @@ def _parameters(parameters: ContextParameters) -> llama.llama_context_params:
     shared = parameters.embeddings
     asked.kv_unified = shared
     asked.n_ctx = parameters.cells * (1 if shared else parameters.parallel)
-    asked.n_batch = parameters.batch
-    asked.n_ubatch = parameters.micro_batch
+    asked.n_batch = max(parameters.batch, parameters.parallel)
+    asked.n_ubatch = max(parameters.micro_batch, parameters.parallel)
     asked.n_seq_max = parameters.parallel
     asked.n_threads, asked.n_threads_batch = parameters.threads
     asked.embeddings = parameters.embeddings

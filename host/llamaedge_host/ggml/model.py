@@ -10,7 +10,7 @@ from pathlib import Path
 from ..nn.errno import ErrNo
 from ..nn.preload import Target
 from . import gguf
-from .library import GgmlError, build, last_error, llama
+from .library import GgmlError, build, first_error, forget_errors, llama
 from .metadata import Settings
 from .vocabulary import Vocabulary
 
@@ -117,10 +117,10 @@ def _load(path: Path, parameters: ModelParameters) -> ctypes.c_void_p:
     overrides = _experts_on_cpu(parameters.cpu_experts)
     if overrides is not None:
         asked.tensor_buft_overrides = ctypes.addressof(overrides)
-    last_error("")
+    forget_errors()
     pointer: ctypes.c_void_p | None = llama.llama_model_load_from_file(str(path).encode(), asked)
     if not pointer:
-        reason = last_error("llama.cpp does not say why")
+        reason = first_error("llama.cpp does not say why")
         raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to init model {path}: {reason}")
     return pointer
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from ..nn.errno import ErrNo
-from .library import GgmlError, last_error, llama
+from .library import GgmlError, first_error, forget_errors, llama
 from .metadata import Settings
 from .vocabulary import Vocabulary
 
@@ -189,11 +189,12 @@ def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
 def _grammar(vocabulary: Vocabulary, grammar: str) -> ctypes.c_void_p | None:
     if not grammar:
         return None
+    forget_errors()
     sampler: ctypes.c_void_p | None = llama.llama_sampler_init_grammar(
         vocabulary.pointer, grammar.encode(), _ROOT
     )
     if not sampler:
-        reason = last_error("it does not parse")
+        reason = first_error("it does not parse")
         raise GgmlError(ErrNo.INVALID_ARGUMENT, f"unable to retrieve the grammar option: {reason}")
     return sampler
 

@@ -1,0 +1,123 @@
+"""Embeddings of encoders and decoders, normalisation, reranking."""
+
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llamaedge_host.ggml.context import GgmlContext
+from llamaedge_host.ggml.embedding import as_json, normalized
+from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn.backend import BackendError
+
+from .conftest import Load, counts, run
+
+QUESTION = b"what is the capital of france?"
+
+
+def vector(context: GgmlContext, text: bytes) -> list[float]:
+    said = json.loads(run(context, text))
+    assert said["n_embedding"] == len(said["embedding"])
+    values: list[float] = said["embedding"]
+    return values
+
+
+def cosine(one: list[float], other: list[float]) -> float:
+    return float(np.dot(one, other) / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+def test_smollm2_gives_the_vector_that_wasmedge_gives(load: Load) -> None:
+    context = load(embedding=True).context()
+    values = vector(context, b"What is the capital of France?")
+    expected = [-0.04359516129, -0.01799852587, 0.006638586521, 0.01442135964, 0.02622313797]
+    assert len(values) == 576
+    assert values[:5] == pytest.approx(expected, abs=2e-3)  # another version of llama.cpp
+    assert math.hypot(*values) == pytest.approx(1)
+    assert counts(context) == (7, 0)
+
+
+def test_an_encoder_tells_texts_apart(load: Load, tiny_bert: Path) -> None:
+    context = load(tiny_bert, embedding=True).context()
+    one, other = vector(context, QUESTION), vector(context, b"a sea of words")
+    assert cosine(one, vector(context, QUESTION)) == pytest.approx(1)
+    assert cosine(one, other) < 0.99
+
+
+@pytest.mark.parametrize("pooling", [1, 2, 3])
+def test_pooling_of_one_token_is_that_token(load: Load, tiny_llama: Path, pooling: int) -> None:
+    settings = {"embedding": True, "embd_normalize": -1}
+    pooled = load(tiny_llama, pooling_type=pooling, **settings).context()
+    each = load(tiny_llama, pooling_type=0, **settings).context()
+    assert vector(pooled, b"") == pytest.approx(vector(each, b""), rel=1e-4)
+    if pooling == 3:
+        assert vector(pooled, b"sea") == pytest.approx(vector(each, b"sea"), rel=1e-4)
+    else:
+        assert vector(pooled, b"sea") != pytest.approx(vector(each, b"sea"), rel=1e-4)
+
+
+def test_inputs_of_several_contexts_do_not_mix(load: Load, tiny_bert: Path) -> None:
+    graph = load(tiny_bert, embedding=True)
+    texts = [b"the sea", QUESTION, b"a word", b"words of france is the sea a capital?"] * 3
+    context = graph.context()
+    alone = [vector(context, text) for text in texts]
+    contexts = [graph.context() for _ in texts]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        together = list(pool.map(vector, contexts, texts))
+    for one, other in zip(alone, together, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_an_input_longer_than_a_batch_is_refused(load: Load, tiny_bert: Path) -> None:
+    context = load(tiny_bert, embedding=True, batch_size=16).context()
+    context.set_input(0, 3, b"the sea " * 10)
+    with pytest.raises(BackendError, match="22 tokens exceeds batch size 16") as raised:
+        context.compute()
+    assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
+
+
+def test_an_embedding_graph_makes_no_tokens(load: Load, tiny_bert: Path) -> None:
+    context = load(tiny_bert, embedding=True).context()
+    context.set_input(0, 3, QUESTION)
+    with pytest.raises(BackendError) as raised:
+        context.compute_single()
+    assert raised.value.errno == ErrNo.UNSUPPORTED_OPERATION
+
+
+def test_a_reranker_gives_one_score(load: Load, tiny_reranker: Path) -> None:
+    context = load(tiny_reranker, reranking=True).context()
+    one, other = vector(context, QUESTION), vector(context, b"the sea")
+    assert len(one) == len(other) == 1
+    assert one != other
+
+
+def test_embedding_can_be_switched_on_and_off(load: Load, tiny_llama: Path) -> None:
+    context = load(tiny_llama, n_predict=4).context()
+    text = run(context, b"the sea")
+    context.set_input(1, 3, b'{"embedding": true}')
+    assert len(vector(context, b"the sea")) == 64
+    context.set_input(1, 3, b'{"embedding": false}')
+    assert run(context, b"the sea") == text
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        (-1, [3, -4, 0]),
+        (0, [24570, -32760, 0]),
+        (1, [3 / 7, -4 / 7, 0]),
+        (2, [0.6, -0.8, 0]),
+        (3, [3 / 91 ** (1 / 3), -4 / 91 ** (1 / 3), 0]),
+    ],
+)
+def test_normalisation(how: int, expected: list[float]) -> None:
+    values = normalized(np.array([3, -4, 0], dtype=np.float32), how)
+    assert values.tolist() == pytest.approx(expected)
+    assert not normalized(np.zeros(3, dtype=np.float32), how).any()
+
+
+def test_the_text_has_ten_significant_digits() -> None:
+    text = as_json(np.array([-0.04359516129, 0.0002988644119, 1, 0], dtype=np.float32))
+    assert text == b'{"n_embedding": 4, "embedding": [-0.04359516129,0.0002988644119,1,0]}'

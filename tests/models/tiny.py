@@ -1,0 +1,191 @@
+"""Models of a few hundred kilobytes with random weights, which llama.cpp really loads.
+
+Each function writes one GGUF file; the same seed gives the same file.
+"""
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+
+CONTEXT = 512
+WIDTH = 64
+LAYERS = 2
+HEADS = 4
+FEED = 96
+SHARP = 8.0
+"""How much larger the output weights are: it sets the best token well apart from the next."""
+
+_WORDS = (*"abcdefghijklmnopqrstuvwxyz", "\u2581", "\u2581the", "\u2581and", "\u2581sea")
+
+
+class _Writer:
+    def __init__(self, path: Path, architecture: str, seed: int) -> None:
+        self.gguf = gguf.GGUFWriter(str(path), architecture)
+        self._random = np.random.default_rng(seed)
+
+    def weights(self, name: str, *shape: int, scale: float = 1.0) -> None:
+        values = self._random.standard_normal(shape) * scale / np.sqrt(shape[-1])
+        self.gguf.add_tensor(name, values.astype(np.float32))
+
+    def constant(self, name: str, *shape: int, value: float = 1.0) -> None:
+        values: npt.NDArray[np.float32] = np.full(shape, value, dtype=np.float32)
+        self.gguf.add_tensor(name, values)
+
+    def sizes(self, *, layers: int = LAYERS) -> None:
+        self.gguf.add_context_length(CONTEXT)
+        self.gguf.add_embedding_length(WIDTH)
+        self.gguf.add_block_count(layers)
+        self.gguf.add_feed_forward_length(FEED)
+        self.gguf.add_head_count(HEADS)
+        self.gguf.add_layer_norm_rms_eps(1e-5)
+
+    def byte_tokens(self) -> int:
+        """A SentencePiece vocabulary: specials, every byte, letters and words; its size."""
+        special = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
+        tokens = special + [f"<0x{byte:02X}>" for byte in range(256)] + list(_WORDS)
+        types = [2, 3, 3, 3, 3] + [6] * 256 + [1] * len(_WORDS)
+        self.gguf.add_tokenizer_model("llama")
+        self.gguf.add_token_list(tokens)
+        self.gguf.add_token_scores([0.0] * 261 + [float(len(word)) for word in _WORDS])
+        self.gguf.add_token_types(types)
+        self.gguf.add_bos_token_id(1)
+        self.gguf.add_eos_token_id(2)
+        self.gguf.add_eot_token_id(4)
+        self.gguf.add_unk_token_id(0)
+        return len(tokens)
+
+    def close(self) -> None:
+        self.gguf.write_header_to_file()
+        self.gguf.write_kv_data_to_file()
+        self.gguf.write_tensors_to_file()
+        self.gguf.close()
+
+
+def llama(path: Path, *, seed: int = 0) -> Path:
+    """A decoder of the llama architecture."""
+    file = _Writer(path, "llama", seed)
+    file.sizes()
+    file.gguf.add_head_count_kv(HEADS // 2)
+    file.gguf.add_rope_dimension_count(WIDTH // HEADS)
+    size = file.byte_tokens()
+    _decoder(file, size, HEADS // 2)
+    file.close()
+    return path
+
+
+def _decoder(file: _Writer, vocabulary: int, key_heads: int, *, tied: bool = False) -> None:
+    head = WIDTH // HEADS
+    file.weights("token_embd.weight", vocabulary, WIDTH, scale=WIDTH**0.5)
+    file.constant("output_norm.weight", WIDTH)
+    if not tied:
+        file.weights("output.weight", vocabulary, WIDTH, scale=SHARP)
+    for layer in range(LAYERS):
+        block = f"blk.{layer}"
+        file.constant(f"{block}.attn_norm.weight", WIDTH)
+        file.weights(f"{block}.attn_q.weight", WIDTH, WIDTH)
+        file.weights(f"{block}.attn_k.weight", key_heads * head, WIDTH)
+        file.weights(f"{block}.attn_v.weight", key_heads * head, WIDTH)
+        file.weights(f"{block}.attn_output.weight", WIDTH, WIDTH)
+        file.constant(f"{block}.ffn_norm.weight", WIDTH)
+        file.weights(f"{block}.ffn_gate.weight", FEED, WIDTH)
+        file.weights(f"{block}.ffn_up.weight", FEED, WIDTH)
+        file.weights(f"{block}.ffn_down.weight", WIDTH, FEED)
+
+
+def gemma(path: Path, *, seed: int = 0) -> Path:
+    """A decoder of the gemma2 architecture: every other layer sees a window of 32 tokens."""
+    file = _Writer(path, "gemma2", seed)
+    file.sizes()
+    file.gguf.add_head_count_kv(HEADS)
+    file.gguf.add_key_length(WIDTH // HEADS)
+    file.gguf.add_value_length(WIDTH // HEADS)
+    file.gguf.add_sliding_window(32)
+    size = file.byte_tokens()
+    _decoder(file, size, HEADS, tied=True)
+    for layer in range(LAYERS):
+        file.constant(f"blk.{layer}.post_attention_norm.weight", WIDTH)
+        file.constant(f"blk.{layer}.post_ffw_norm.weight", WIDTH)
+    file.close()
+    return path
+
+
+def mamba(path: Path, *, seed: int = 0) -> Path:
+    """A recurrent model of the mamba architecture: its memory cannot be cut."""
+    inner, state, convolution, rank = 2 * WIDTH, 8, 4, 4
+    file = _Writer(path, "mamba", seed)
+    file.gguf.add_context_length(CONTEXT)
+    file.gguf.add_embedding_length(WIDTH)
+    file.gguf.add_feed_forward_length(0)
+    file.gguf.add_head_count(0)
+    file.gguf.add_block_count(LAYERS)
+    file.gguf.add_layer_norm_rms_eps(1e-5)
+    file.gguf.add_ssm_conv_kernel(convolution)
+    file.gguf.add_ssm_inner_size(inner)
+    file.gguf.add_ssm_state_size(state)
+    file.gguf.add_ssm_time_step_rank(rank)
+    size = file.byte_tokens()
+    file.weights("token_embd.weight", size, WIDTH, scale=WIDTH**0.5)
+    file.constant("output_norm.weight", WIDTH)
+    file.weights("output.weight", size, WIDTH, scale=SHARP)
+    for layer in range(LAYERS):
+        block = f"blk.{layer}"
+        file.constant(f"{block}.attn_norm.weight", WIDTH)
+        file.weights(f"{block}.ssm_in.weight", 2 * inner, WIDTH)
+        file.weights(f"{block}.ssm_conv1d.weight", inner, convolution)
+        file.constant(f"{block}.ssm_conv1d.bias", inner, value=0.0)
+        file.weights(f"{block}.ssm_x.weight", rank + 2 * state, inner)
+        file.weights(f"{block}.ssm_dt.weight", inner, rank)
+        file.constant(f"{block}.ssm_dt.bias", inner, value=0.1)
+        file.constant(f"{block}.ssm_a", inner, state, value=-1.0)
+        file.constant(f"{block}.ssm_d", inner)
+        file.weights(f"{block}.ssm_out.weight", WIDTH, inner)
+    file.close()
+    return path
+
+
+BERT_WORDS = ("what", "is", "the", "capital", "of", "france", "sea", "a", "##s", "word", "?")
+
+
+def bert(path: Path, *, seed: int = 0, scores: bool = False) -> Path:
+    """An encoder of the bert architecture, pooling by mean; with ``scores``, a reranker."""
+    file = _Writer(path, "bert", seed)
+    file.sizes()
+    file.gguf.add_layer_norm_eps(1e-12)
+    file.gguf.add_causal_attention(False)
+    rank = gguf.PoolingType.RANK if scores else gguf.PoolingType.MEAN
+    file.gguf.add_pooling_type(rank)
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [w[2:] if w.startswith("##") else f"\u2581{w}" for w in BERT_WORDS]
+    file.gguf.add_tokenizer_model("bert")
+    file.gguf.add_token_type_count(2)
+    file.gguf.add_token_list(tokens + pieces)
+    file.gguf.add_token_types([3] * len(tokens) + [1] * len(pieces))
+    for name, token in (("pad", 0), ("unk", 1), ("bos", 2), ("sep", 3), ("mask", 4), ("eos", 3)):
+        getattr(file.gguf, f"add_{name}_token_id")(token)
+    size = len(tokens + pieces)
+    file.weights("token_embd.weight", size, WIDTH, scale=WIDTH**0.5)
+    file.weights("position_embd.weight", CONTEXT, WIDTH)
+    file.weights("token_types.weight", 2, WIDTH)
+    file.constant("token_embd_norm.weight", WIDTH)
+    file.constant("token_embd_norm.bias", WIDTH, value=0.0)
+    for layer in range(LAYERS):
+        block = f"blk.{layer}"
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            file.weights(f"{block}.{part}.weight", WIDTH, WIDTH)
+            file.constant(f"{block}.{part}.bias", WIDTH, value=0.0)
+        file.weights(f"{block}.ffn_up.weight", FEED, WIDTH)
+        file.constant(f"{block}.ffn_up.bias", FEED, value=0.0)
+        file.weights(f"{block}.ffn_down.weight", WIDTH, FEED)
+        file.constant(f"{block}.ffn_down.bias", WIDTH, value=0.0)
+        for norm in ("attn_output_norm", "layer_output_norm"):
+            file.constant(f"{block}.{norm}.weight", WIDTH)
+            file.constant(f"{block}.{norm}.bias", WIDTH, value=0.0)
+    if scores:
+        file.weights("cls.weight", WIDTH, WIDTH)
+        file.constant("cls.bias", WIDTH, value=0.0)
+        file.weights("cls.output.weight", 1, WIDTH)
+        file.constant("cls.output.bias", 1, value=0.0)
+    file.close()
+    return path
