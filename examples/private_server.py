@@ -6,6 +6,7 @@ usage: python examples/private_server.py MODEL.gguf [GUEST.wasm]
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from queue import Queue
@@ -48,10 +49,8 @@ def ask(model: Path, question: str, module: Path = BUNDLED) -> str:
 
 
 def _serve(guest: Guest) -> None:
-    try:
+    with suppress(GuestStopped):
         guest.run()
-    except GuestStopped:
-        pass
 
 
 if __name__ == "__main__":

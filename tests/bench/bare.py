@@ -40,27 +40,54 @@ class Bare:
         llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
         started = time.perf_counter()
         for begin in range(0, len(tokens), BATCH):
-            part = tokens[begin : begin + BATCH]
-            array = (llama.llama_token * len(part))(*part)
-            assert (
-                llama.llama_decode(self.context, llama.llama_batch_get_one(array, len(part))) == 0
-            )
+            self._decode(tokens[begin : begin + BATCH])
         llama.llama_synchronize(self.context)
         return time.perf_counter() - started
 
+    def _decode(self, tokens: list[int]) -> None:
+        array = (llama.llama_token * len(tokens))(*tokens)
+        result = llama.llama_decode(self.context, llama.llama_batch_get_one(array, len(tokens)))
+        assert result == 0
+
     def generate(self, count: int) -> tuple[list[int], float]:
         """``count`` greedy tokens after what is in the cache; the seconds from first to last."""
-        made = []
-        token = (llama.llama_token * 1)()
-        started = 0.0
-        for _ in range(count):
-            token[0] = llama.llama_sampler_sample(self.sampler, self.context, -1)
-            made.append(token[0])
-            if len(made) == 1:
-                started = time.perf_counter()
-            if len(made) < count:
-                assert llama.llama_decode(self.context, llama.llama_batch_get_one(token, 1)) == 0
+        made = [llama.llama_sampler_sample(self.sampler, self.context, -1)]
+        started = time.perf_counter()
+        while len(made) < count:
+            self._decode(made[-1:])
+            made.append(llama.llama_sampler_sample(self.sampler, self.context, -1))
         return made, time.perf_counter() - started
+
+    def generate_batched(self, prompt: list[int], sequences: int, count: int) -> float:
+        """``count`` greedy tokens of each of ``sequences`` after ``prompt``; seconds for all
+        but the first, which follow from the prompts."""
+        llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
+        batch = llama.llama_batch_init(BATCH, 0, 1)
+        last = []
+        for sequence in range(sequences):
+            self._fill(batch, [(token, n, sequence) for n, token in enumerate(prompt)])
+            assert llama.llama_decode(self.context, batch) == 0
+            last.append(llama.llama_sampler_sample(self.sampler, self.context, len(prompt) - 1))
+        started = time.perf_counter()
+        for step in range(count - 1):
+            position = len(prompt) + step
+            self._fill(batch, [(token, position, n) for n, token in enumerate(last)], every=True)
+            assert llama.llama_decode(self.context, batch) == 0
+            last = [
+                llama.llama_sampler_sample(self.sampler, self.context, n) for n in range(sequences)
+            ]
+        seconds = time.perf_counter() - started
+        llama.llama_batch_free(batch)
+        return seconds
+
+    def _fill(
+        self, batch: llama.llama_batch, rows: list[tuple[int, int, int]], *, every: bool = False
+    ) -> None:
+        for row, (token, position, sequence) in enumerate(rows):
+            batch.token[row], batch.pos[row] = token, position
+            batch.n_seq_id[row], batch.seq_id[row][0] = 1, sequence
+            batch.logits[row] = every or row == len(rows) - 1
+        batch.n_tokens = len(rows)
 
     def text(self, tokens: list[int]) -> str:
         buffer = ctypes.create_string_buffer(256)

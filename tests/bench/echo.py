@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from report import Report
 from wasmtime import wat2wasm
@@ -72,11 +73,8 @@ def plain(port: int) -> None:
 
 
 def guest(port: int) -> None:
-    with Guest(guest_text(port), network=HostNetwork()) as made:
-        try:
-            made.run()
-        except GuestStopped:
-            pass
+    with Guest(guest_text(port), network=HostNetwork()) as made, suppress(GuestStopped):
+        made.run()
 
 
 def client(port: int, results: "multiprocessing.SimpleQueue[float]") -> None:

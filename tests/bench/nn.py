@@ -90,7 +90,7 @@ def measure(report: Report, rounds: int) -> None:
             assert each.call("load") == 0
         for round_ in range(rounds + 1):
             bare.prefill(story)
-            tokens, seconds = bare.generate(TOKENS)
+            _, seconds = bare.generate(TOKENS)
             results = {"bare decode": (TOKENS - 1) / seconds}
             assert decoder.call("prepare") == 0
             assert decoder.call("singles", 1) == 0

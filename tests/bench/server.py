@@ -31,6 +31,7 @@ class Server:
             [sys.executable, "-c", program, "run", "--port", str(port), *options],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        self.pid = self._process.pid
         self.url = f"http://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=300)
         while True:
