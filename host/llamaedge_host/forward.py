@@ -14,6 +14,9 @@ from .hostcall import RawCall
 
 WASI = "wasi_snapshot_preview1"
 
+_ERRNOS = {"not aligned": Errno.ADDRNOTAVAIL, "out of bounds": Errno.FAULT}
+"""What wasmtime says of a bad pointer; the rest is about values."""
+
 
 class Forward:
     """wasmtime's WASI functions by name, working on the guest's memory."""
@@ -27,8 +30,9 @@ class Forward:
     def __call__(self, name: str, arguments: tuple[int, ...]) -> int:
         """The errno of wasmtime's function ``name``.
 
-        FAULT for a pointer outside the guest's memory and ADDRNOTAVAIL for a misaligned one,
-        as WasmEdge answers: wasmtime itself would end the guest.
+        FAULT for a pointer outside the guest's memory, ADDRNOTAVAIL for a misaligned one and
+        INVAL for an unknown value of an enumeration or flag, as WasmEdge answers: wasmtime
+        itself would end the guest.
         """
         call = self._calls.get(name)
         if call is None:
@@ -39,7 +43,8 @@ class Forward:
         try:
             return call(*arguments)
         except WasmtimeError as error:
-            return Errno.ADDRNOTAVAIL if "not aligned" in str(error) else Errno.FAULT
+            message = str(error)
+            return next((errno for text, errno in _ERRNOS.items() if text in message), Errno.INVAL)
 
     def _link(self, name: str, memory: Memory) -> RawCall:
         function = self._wasi.get(self._store, WASI, name)
