@@ -309,6 +309,8 @@ class Guest:
         raise outcome
 
     def _outcome(self, error: Trap | WasmtimeError, failure: BaseException | None) -> BaseException:
+        if isinstance(failure, Trap):  # in wasmtime's own function, called by the forwarder
+            error, failure = failure, None
         if isinstance(failure, (GuestExit, LinkError)):
             return failure
         if isinstance(error, ExitTrap):

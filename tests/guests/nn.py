@@ -1,0 +1,84 @@
+"""A wasi-nn backend that computes nothing."""
+
+from pathlib import Path
+
+from llamaedge_host import NeuralNetwork, Preload
+from llamaedge_host.nn import Encoding, ErrNo, Target
+
+SIGNATURES = {
+    "load": "iiiii",
+    "load_by_name": "iii",
+    "load_by_name_with_config": "iiiii",
+    "init_execution_context": "ii",
+    "set_input": "iii",
+    "get_output": "iiiii",
+    "get_output_single": "iiiii",
+    "compute": "i",
+    "compute_single": "i",
+    "fini_single": "i",
+    "finalize_execution_context": "i",
+    "unload": "i",
+}
+
+
+class EchoContext:
+    """Its output is its input."""
+
+    opened = 0
+
+    def __init__(self) -> None:
+        EchoContext.opened += 1
+        self._text = b""
+
+    def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
+        self._text = data
+
+    def compute(self) -> ErrNo:
+        return ErrNo.SUCCESS
+
+    def compute_single(self) -> ErrNo:
+        return ErrNo.END_OF_SEQUENCE
+
+    def output(self, index: int) -> bytes:
+        return self._text
+
+    def output_single(self, index: int) -> bytes:
+        return self._text[:1]
+
+    def fini_single(self) -> None:
+        self._text = b""
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        EchoContext.opened -= 1
+
+
+class EchoGraph:
+    opened = 0
+
+    def __init__(self) -> None:
+        EchoGraph.opened += 1
+
+    def context(self) -> EchoContext:
+        return EchoContext()
+
+    def close(self) -> None:
+        EchoGraph.opened -= 1
+
+
+class EchoBackend:
+    def preload(self, path: Path, target: Target) -> None:
+        pass
+
+    def load(self, path: Path, target: Target, config: str | None) -> EchoGraph:
+        return EchoGraph()
+
+    def close(self) -> None:
+        pass
+
+
+def echo_network() -> NeuralNetwork:
+    """One model is preloaded: ``m``."""
+    return NeuralNetwork([Preload.parse("m:GGML:AUTO:none")], backends={Encoding.GGML: EchoBackend})
