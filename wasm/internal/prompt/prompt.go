@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"llama-api-server/internal/answer"
 )
 
 // The roles of a message.
@@ -38,6 +40,7 @@ type Tool struct {
 	Name        string
 	Description string
 	Parameters  json.RawMessage // a JSON schema
+	Function    json.RawMessage // the function as the client wrote it
 	Raw         json.RawMessage // the tool as the client wrote it
 }
 
@@ -53,8 +56,10 @@ type Template struct {
 	Name string
 	// Stops are the texts that end a turn.
 	Stops []string
-	// Calls is how an answer calls tools; nil for a template without tools.
-	Calls *CallFormat
+	// Tools tells whether the prompt can carry tools.
+	Tools bool
+	// Answer is how the model writes its answers.
+	Answer answer.Format
 	// Thinks is set where the prompt ends inside of <think>.
 	Thinks bool
 
@@ -99,5 +104,33 @@ const (
 	None      = "none"
 )
 
-// CallFormat is the way a model writes tool calls.
-type CallFormat struct{}
+// ParseTool reads a tool as OpenAI's API has it; a bare function is one too.
+func ParseTool(raw json.RawMessage) (Tool, error) {
+	tool := Tool{Raw: raw, Function: raw}
+	var outer struct {
+		Type     string          `json:"type"`
+		Function json.RawMessage `json:"function"`
+	}
+	if err := json.Unmarshal(raw, &outer); err != nil {
+		return tool, err
+	}
+	if outer.Type != "" && outer.Type != "function" {
+		return tool, errors.New("tools of type '" + outer.Type + "' are not supported; function is")
+	}
+	if outer.Function != nil {
+		tool.Function = outer.Function
+	}
+	var function struct {
+		Name        string          `json:"name"`
+		Description string          `json:"description"`
+		Parameters  json.RawMessage `json:"parameters"`
+	}
+	if err := json.Unmarshal(tool.Function, &function); err != nil {
+		return tool, err
+	}
+	if function.Name == "" {
+		return tool, errors.New("a function has no name")
+	}
+	tool.Name, tool.Description, tool.Parameters = function.Name, function.Description, function.Parameters
+	return tool, nil
+}

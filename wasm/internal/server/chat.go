@@ -3,17 +3,44 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
-	"llama-api-server/internal/http1"
+	"strconv"
 	"time"
 
+	"llama-api-server/internal/answer"
+	"llama-api-server/internal/http1"
 	"llama-api-server/internal/prompt"
 )
 
 type chatRequest struct {
 	sampling
-	Messages []chatMessage `json:"messages"`
+	Messages       []chatMessage     `json:"messages"`
+	Tools          []json.RawMessage `json:"tools"`
+	ToolChoice     json.RawMessage   `json:"tool_choice"`
+	ResponseFormat *responseFormat   `json:"response_format"`
+	Logprobs       bool              `json:"logprobs"`
+	TopLogprobs    int               `json:"top_logprobs"`
+	Functions      json.RawMessage   `json:"functions"`
+	Audio          json.RawMessage   `json:"audio"`
 }
+
+func (c *chatRequest) check() error {
+	if err := c.sampling.check(); err != nil {
+		return err
+	}
+	for param, given := range map[string]bool{
+		"logprobs": c.Logprobs, "top_logprobs": c.TopLogprobs > 0,
+		"functions": isSet(c.Functions), "audio": isSet(c.Audio),
+	} {
+		if given {
+			return invalid(param, "'%s' is not supported.", param)
+		}
+	}
+	return nil
+}
+
+func isSet(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
 type chatResponse struct {
 	ID      string       `json:"id"`
@@ -46,6 +73,14 @@ type chatDelta struct {
 	ToolCalls []toolCall `json:"tool_calls,omitempty"`
 }
 
+// chatWork is a chat request made ready.
+type chatWork struct {
+	generation
+	reader  func() answer.Reader
+	schema  string
+	dropped int // messages that did not fit into the context
+}
+
 func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	var request chatRequest
 	if err := decode(r, &request); err != nil {
@@ -58,41 +93,75 @@ func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	if err := request.check(); err != nil {
 		return err
 	}
-	work, err := s.chatWork(model, &request)
+	work, err := s.chatWork(r.Context(), model, &request)
 	if err != nil {
 		return err
 	}
-	answer := chatResponse{ID: "chatcmpl-" + uuid(), Created: time.Now().Unix(), Model: model.Name}
-	if request.Stream {
-		return s.streamChat(r.Context(), eventStream{w}, model, &request, work, answer)
+	if work.dropped > 0 {
+		w.Set("X-Dropped-Messages", strconv.Itoa(work.dropped))
 	}
-	return s.wholeChat(w, r, model, &request, work, answer)
+	reply := chatResponse{ID: "chatcmpl-" + uuid(), Created: time.Now().Unix(), Model: model.Name}
+	if request.Stream {
+		return s.streamChat(r.Context(), eventStream{w}, model, &request, work, reply)
+	}
+	return s.wholeChat(w, r, model, &request, work, reply)
 }
 
-// chatWork is the generation of a chat request.
-func (s *Server) chatWork(model *Model, request *chatRequest) (generation, error) {
-	work := generation{limit: request.limit(s.Options.NPredict)}
-	if model.Template == nil {
-		return work, invalid("model", "The model '%s' has no prompt template; use /v1/completions.", model.Name)
+// chatWork judges the request and makes its prompt.
+func (s *Server) chatWork(ctx context.Context, model *Model, request *chatRequest) (*chatWork, error) {
+	template := model.Template
+	if template == nil {
+		return nil, invalid("model", "The model '%s' has no prompt template; use /v1/completions.", model.Name)
 	}
 	conversation := prompt.Conversation{Now: time.Now()}
 	for index := range request.Messages {
 		turn, err := request.Messages[index].turn(index, s.Options.Mmproj != "")
 		if err != nil {
-			return work, err
+			return nil, err
 		}
 		conversation.Messages = append(conversation.Messages, turn)
 	}
-	text, err := model.Template.Render(conversation)
+	tools, choice, err := request.tools(template)
 	if err != nil {
-		return work, invalid("messages", "%v", err)
+		return nil, err
+	}
+	schema, err := request.ResponseFormat.schema()
+	if err != nil {
+		return nil, err
+	}
+	if schema != "" && choice != choiceNone {
+		return nil, invalid("response_format", "'response_format' does not go with tools that may be called; set 'tool_choice' to none.")
+	}
+	conversation.Tools = tools
+	format := template.Answer
+	if choice == choiceRequired {
+		format = requiredFormat
+		if schema, err = callSchema(tools); err != nil {
+			return nil, err
+		}
+	}
+	work := &chatWork{schema: schema}
+	work.reader = func() answer.Reader { return format.NewReader(choice != choiceNone, template.Thinks && schema == "") }
+	work.limit = request.limit(s.Options.NPredict)
+	work.stops = s.stops(template.Stops, request.Stop)
+	work.keep = format.Keep
+	if work.prompt, work.dropped, err = model.fit(ctx, conversation); err != nil {
+		return nil, err
 	}
 	if s.Options.LogPrompts || s.Options.LogAll || s.Log.Enabled("debug") {
-		s.Log.Info("prompt: %s", text)
+		s.Log.Info("prompt: %s", work.prompt)
 	}
-	work.prompt = text
-	work.stops = s.stops(model.Template.Stops, request.Stop)
 	return work, nil
+}
+
+// choice is the work of a request's index'th choice.
+func (c *chatWork) choice(request *chatRequest, index int) generation {
+	work := c.generation
+	work.changes = request.changes(index)
+	if c.schema != "" {
+		work.changes["json-schema"] = c.schema
+	}
+	return work
 }
 
 // stops are the texts that end an answer: the template's, the request's and the command line's.
@@ -104,70 +173,111 @@ func (s *Server) stops(template, request []string) []string {
 	return stops
 }
 
-func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, request *chatRequest, work generation, answer chatResponse) error {
-	answer.Object = "chat.completion"
-	answer.Usage = &usage{}
+func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, request *chatRequest, work *chatWork, reply chatResponse) error {
+	reply.Object = "chat.completion"
+	reply.Usage = &usage{}
 	for index := range request.choices() {
-		work.changes = request.changes(index)
-		text := ""
-		result, err := s.generate(r.Context(), model, work, func(more string) error {
-			text += more
+		reader := work.reader()
+		var parts []answer.Part
+		result, err := s.generate(r.Context(), model, work.choice(request, index), func(text string) error {
+			parts = append(parts, reader.Push(text)...)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		answer.Usage.add(result)
-		answer.Choices = append(answer.Choices, chatChoice{
-			Index:        index,
-			Message:      &chatAnswer{Role: prompt.Assistant, Content: &text},
-			FinishReason: &result.finish,
-		})
+		reply.Usage.add(result)
+		message := wholeAnswer(append(parts, reader.Flush()...))
+		if len(message.ToolCalls) > 0 && result.finish == finishStop {
+			result.finish = finishCalls
+		}
+		reply.Choices = append(reply.Choices, chatChoice{Index: index, Message: message, FinishReason: &result.finish})
 	}
-	return writeJSON(w, 200, answer)
+	return writeJSON(w, 200, reply)
 }
 
-func (s *Server) streamChat(ctx context.Context, events eventStream, model *Model, request *chatRequest, work generation, answer chatResponse) error {
-	answer.Object = "chat.completion.chunk"
+// wholeAnswer joins the parts of an answer; its content is null if it is calls alone.
+func wholeAnswer(parts []answer.Part) *chatAnswer {
+	message := &chatAnswer{Role: prompt.Assistant, ToolCalls: toolCalls(parts, 0, false)}
+	content := ""
+	for _, part := range parts {
+		content += part.Content
+		message.Reasoning += part.Reasoning
+	}
+	if content != "" || len(message.ToolCalls) == 0 {
+		message.Content = &content
+	}
+	return message
+}
+
+func (s *Server) streamChat(ctx context.Context, events eventStream, model *Model, request *chatRequest, work *chatWork, reply chatResponse) error {
+	reply.Object = "chat.completion.chunk"
 	total := usage{}
 	for index := range request.choices() {
-		work.changes = request.changes(index)
-		send := func(delta chatDelta, finish *string) error {
-			answer.Choices = []chatChoice{{Index: index, Delta: &delta, FinishReason: finish}}
-			return events.send(answer)
-		}
-		started := false
-		start := func() error {
-			if started {
-				return nil
-			}
-			started = true
-			return send(chatDelta{Role: prompt.Assistant, Content: new(string)}, nil)
-		}
-		result, err := s.generate(ctx, model, work, func(text string) error {
-			if err := start(); err != nil {
-				return err
-			}
-			return send(chatDelta{Content: &text}, nil)
+		chunks := chunks{events: events, reply: reply, index: index}
+		reader := work.reader()
+		result, err := s.generate(ctx, model, work.choice(request, index), func(text string) error {
+			return chunks.send(reader.Push(text))
 		})
 		if err == nil {
-			err = start()
+			err = chunks.send(reader.Flush())
+		}
+		if err == nil {
+			err = chunks.finish(result.finish)
 		}
 		if err != nil {
 			return events.fail(err)
 		}
 		total.add(result)
-		if err := send(chatDelta{}, &result.finish); err != nil {
-			return err
-		}
 	}
 	if request.includeUsage(s.Options.IncludeUsage) {
-		answer.Choices, answer.Usage = []chatChoice{}, &total
-		if err := events.send(answer); err != nil {
+		reply.Choices, reply.Usage = []chatChoice{}, &total
+		if err := events.send(reply); err != nil {
 			return err
 		}
 	}
 	return events.done()
+}
+
+// chunks are the frames of one choice: the role once, then what the answer is made of.
+type chunks struct {
+	events eventStream
+	reply  chatResponse
+	index  int
+	begun  bool
+	calls  int
+}
+
+func (c *chunks) send(parts []answer.Part) error {
+	for _, part := range parts {
+		delta := chatDelta{Reasoning: part.Reasoning, ToolCalls: toolCalls([]answer.Part{part}, c.calls, true)}
+		c.calls += len(delta.ToolCalls)
+		if part.Content != "" {
+			delta.Content = &part.Content
+		}
+		if err := c.delta(delta, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chunks) finish(reason string) error {
+	if c.calls > 0 && reason == finishStop {
+		reason = finishCalls
+	}
+	return c.delta(chatDelta{}, &reason)
+}
+
+func (c *chunks) delta(delta chatDelta, finish *string) error {
+	if !c.begun {
+		c.begun = true
+		if err := c.delta(chatDelta{Role: prompt.Assistant, Content: new(string)}, nil); err != nil {
+			return err
+		}
+	}
+	c.reply.Choices = []chatChoice{{Index: c.index, Delta: &delta, FinishReason: finish}}
+	return c.events.send(c.reply)
 }
 
 // uuid is a random UUID, version 4.

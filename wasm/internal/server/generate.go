@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"llama-api-server/internal/answer"
 	"llama-api-server/internal/nn"
 )
 
@@ -43,34 +44,35 @@ func (s *Server) generate(ctx context.Context, model *Model, work generation, em
 		return result, err
 	}
 	defer model.release(used)
-	if result.prompt, err = model.start(used, work); err != nil {
+	first, err := model.start(used, work, &result)
+	if err != nil {
 		return result, err
 	}
-	filter := newFilter(work.stops, work.keep)
+	text := answer.NewText(work.stops, work.keep)
 	for result.finish == "" {
 		if err := ctx.Err(); err != nil {
 			return result, err
 		}
-		text := ""
+		more := ""
 		if result.completion == work.limit {
 			result.finish = finishLength
-		} else if result.finish, err = step(used); err != nil {
+		} else if result.finish, err = first.step(used); err != nil {
 			return result, model.explain(err, result.prompt)
 		}
-		if result.finish == "" {
+		if result.finish != "" {
+			more = text.Flush()
+		} else {
 			piece, err := used.OutputSingle(nn.Text)
 			if err != nil {
 				return result, model.explain(err, result.prompt)
 			}
 			result.completion++
-			if text = filter.push(piece); filter.stopped() {
+			if more = text.Push(piece); text.Stopped() {
 				result.finish = finishStop
 			}
-		} else {
-			text = filter.flush()
 		}
-		if text != "" {
-			if err := emit(text); err != nil {
+		if more != "" {
+			if err := emit(more); err != nil {
 				return result, err
 			}
 		}
@@ -79,27 +81,54 @@ func (s *Server) generate(ctx context.Context, model *Model, work generation, em
 	return result, nil
 }
 
-// start gives the context its settings and its prompt; nothing else runs in between, because a
-// graph's settings are shared. It answers the prompt's size in tokens.
-func (m *Model) start(used nn.Context, work generation) (int, error) {
+// start gives the context its settings and its prompt and makes the first token. A graph's
+// settings are shared, and a computation takes them when it begins, so nothing else starts in
+// between.
+func (m *Model) start(used nn.Context, work generation, result *outcome) (*firstStep, error) {
+	m.starting.Lock()
+	defer m.starting.Unlock()
 	settings, err := m.with(work.changes)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := used.SetInput(nn.Metadata, settings); err != nil {
-		return 0, m.explain(err, 0)
+		return nil, m.explain(err, 0)
 	}
-	if err := used.SetInput(nn.Text, []byte(work.prompt)); err != nil {
+	if result.prompt, err = m.input(used, work.prompt); err != nil {
+		return nil, err
+	}
+	if m.CtxSize > 0 && result.prompt > m.CtxSize-reserve {
+		return nil, contextLengthExceeded(m.CtxSize, result.prompt)
+	}
+	finish, err := step(used)
+	return &firstStep{finish, err, true}, nil
+}
+
+// input gives the context a prompt and answers its size in tokens.
+func (m *Model) input(used nn.Context, prompt string) (int, error) {
+	if err := used.SetInput(nn.Text, []byte(prompt)); err != nil {
 		return 0, m.explain(err, 0)
 	}
 	counts, err := nn.ReadCounts(used)
 	if err != nil {
 		return 0, m.explain(err, 0)
 	}
-	if m.CtxSize > 0 && counts.Input > m.CtxSize-reserve {
-		return counts.Input, contextLengthExceeded(m.CtxSize, counts.Input)
-	}
 	return counts.Input, nil
+}
+
+// firstStep is the step that start has made, to be taken before further ones are.
+type firstStep struct {
+	finish string
+	err    error
+	fresh  bool
+}
+
+func (f *firstStep) step(used nn.Context) (string, error) {
+	if f.fresh {
+		f.fresh = false
+		return f.finish, f.err
+	}
+	return step(used)
 }
 
 // step makes one token; it answers the finish reason if there is none any more.
@@ -125,27 +154,3 @@ func (m *Model) explain(err error, tokens int) error {
 	}
 	return internal("computing failed: %v", err)
 }
-
-// filter makes text of the pieces of tokens.
-type filter struct {
-	whole   whole
-	stopper stopper
-	keep    []string
-}
-
-func newFilter(stops, keep []string) *filter {
-	return &filter{stopper: stopper{stops: stops}, keep: keep}
-}
-
-func (f *filter) push(piece []byte) string {
-	if f.hides(string(piece)) {
-		return ""
-	}
-	return f.stopper.push(f.whole.push(piece))
-}
-
-func (f *filter) flush() string {
-	return f.stopper.push(f.whole.flush()) + f.stopper.flush()
-}
-
-func (f *filter) stopped() bool { return f.stopper.stopped }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"sync"
 
 	"llama-api-server/internal/nn"
 	"llama-api-server/internal/options"
@@ -26,6 +27,7 @@ type Model struct {
 	metadata map[string]any
 	idle     []nn.Context
 	turns    chan struct{} // a place for each computation that may be under way
+	starting sync.Mutex    // held while a computation's settings and prompt are given
 }
 
 // Load asks the host for the model preloaded as alias, set up with config (JSON).
@@ -86,7 +88,7 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 // command line does not say, the host chooses.
 func metadata(settings *options.Options, model *Model, debug bool) map[string]any {
 	values := map[string]any{
-		"enable-log":        true,
+		"enable-log":        debug,
 		"enable-debug-log":  debug,
 		"embedding":         model.Kind == "embedding",
 		"ctx-size":          model.CtxSize,
@@ -120,16 +122,32 @@ func metadata(settings *options.Options, model *Model, debug bool) map[string]an
 	if settings.ReversePrompt != "" {
 		values["reverse-prompt"] = settings.ReversePrompt
 	}
-	if settings.JSONSchema != "" && model.Kind == "chat" {
-		values["json-schema"] = settings.JSONSchema
+	if model.Kind == "chat" {
+		setSchema(values, settings.JSONSchema)
 	}
 	return values
+}
+
+// setSchema sets or clears the schema of answers. An empty one must not be sent under the
+// interface's name: WasmEdge dies of it. Under the official server's name a host that knows it
+// clears the schema, and WasmEdge ignores it and takes the empty grammar.
+func setSchema(values map[string]any, schema string) {
+	delete(values, "json-schema")
+	delete(values, "json_schema")
+	if schema == "" {
+		values["json_schema"] = ""
+	} else {
+		values["json-schema"] = schema
+	}
 }
 
 // with is the model's metadata with a request's changes, as JSON.
 func (m *Model) with(changes map[string]any) ([]byte, error) {
 	values := maps.Clone(m.metadata)
 	maps.Copy(values, changes)
+	if schema, found := changes["json-schema"].(string); found {
+		setSchema(values, schema)
+	}
 	return json.Marshal(values)
 }
 

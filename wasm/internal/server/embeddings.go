@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+
+	"llama-api-server/internal/http1"
+	"llama-api-server/internal/nn"
+)
+
+type embeddingsRequest struct {
+	Model          string          `json:"model"`
+	Input          json.RawMessage `json:"input"`
+	EncodingFormat string          `json:"encoding_format"`
+	Dimensions     *int            `json:"dimensions"`
+}
+
+type embeddingsResponse struct {
+	Object string            `json:"object"`
+	Data   []embeddingObject `json:"data"`
+	Model  string            `json:"model"`
+	Usage  usage             `json:"usage"`
+}
+
+type embeddingObject struct {
+	Index     int    `json:"index"`
+	Object    string `json:"object"`
+	Embedding any    `json:"embedding"`
+}
+
+const mostInputs = 2048
+
+func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
+	var request embeddingsRequest
+	if err := decode(r, &request); err != nil {
+		return err
+	}
+	model, err := s.model("embedding", request.Model)
+	if err != nil {
+		return err
+	}
+	inputs, err := request.inputs()
+	if err != nil {
+		return err
+	}
+	if format := request.EncodingFormat; format != "" && format != "float" && format != "base64" {
+		return invalid("encoding_format", "'encoding_format' is '%s'; float and base64 are allowed.", format)
+	}
+	reply := embeddingsResponse{Object: "list", Model: model.Name}
+	for index, input := range inputs {
+		vector, tokens, err := s.embed(r.Context(), model, input)
+		if err != nil {
+			return err
+		}
+		embedding, err := request.encode(vector)
+		if err != nil {
+			return err
+		}
+		reply.Data = append(reply.Data, embeddingObject{index, "embedding", embedding})
+		reply.Usage.Prompt += tokens
+		reply.Usage.Total += tokens
+	}
+	return writeJSON(w, 200, reply)
+}
+
+// inputs are the texts to embed. The interface takes no token numbers, so arrays of them are
+// refused.
+func (e *embeddingsRequest) inputs() ([]string, error) {
+	var texts oneOrMore
+	if len(e.Input) == 0 {
+		return nil, invalid("input", "'input' is needed: a string or an array of strings.")
+	}
+	if json.Unmarshal(e.Input, &texts) != nil {
+		if isTokens(e.Input) {
+			return nil, invalid("input", "'input' is token numbers, which the wasi-nn interface does not take; send text.")
+		}
+		return nil, invalid("input", "'input' must be a string or an array of strings.")
+	}
+	if len(texts) == 0 || len(texts) > mostInputs {
+		return nil, invalid("input", "'input' has %d texts; 1 to %d are allowed.", len(texts), mostInputs)
+	}
+	for _, text := range texts {
+		if text == "" {
+			return nil, invalid("input", "'input' has an empty text.")
+		}
+	}
+	return texts, nil
+}
+
+func isTokens(raw json.RawMessage) bool {
+	var one []int
+	var more [][]int
+	return json.Unmarshal(raw, &one) == nil || json.Unmarshal(raw, &more) == nil
+}
+
+// embed computes one vector and counts the text's tokens.
+func (s *Server) embed(ctx context.Context, model *Model, text string) ([]float64, int, error) {
+	used, err := model.acquire(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer model.release(used)
+	defer s.pace.rest()
+	tokens, err := model.input(used, text)
+	if err != nil {
+		return nil, 0, err
+	}
+	if tokens > min(model.CtxSize, model.Batch) {
+		return nil, 0, tooManyTokens(min(model.CtxSize, model.Batch), tokens)
+	}
+	if err := used.Compute(); err != nil {
+		if err == nn.PromptTooLong {
+			err = tooManyTokens(model.Batch, tokens)
+		}
+		return nil, 0, model.explain(err, tokens)
+	}
+	output, err := used.Output(nn.Text)
+	if err != nil {
+		return nil, 0, model.explain(err, tokens)
+	}
+	var computed struct {
+		Embedding []float64 `json:"embedding"`
+	}
+	if err := json.Unmarshal(output, &computed); err != nil {
+		return nil, 0, internal("the model's embedding cannot be read: %v", err)
+	}
+	return computed.Embedding, tokens, nil
+}
+
+func tooManyTokens(limit, tokens int) error {
+	return newError(400, "context_length_exceeded", "input", "A text has %d tokens; the model takes %d.", tokens, limit)
+}
+
+// encode is the vector as the request wants it: cut to its dimensions and of length 1 again.
+func (e *embeddingsRequest) encode(vector []float64) (any, error) {
+	if e.Dimensions != nil {
+		if *e.Dimensions < 1 || *e.Dimensions > len(vector) {
+			return nil, invalid("dimensions", "'dimensions' is %d; 1 to %d are allowed for this model.", *e.Dimensions, len(vector))
+		}
+		vector = normalised(vector[:*e.Dimensions])
+	}
+	if e.EncodingFormat != "base64" {
+		return vector, nil
+	}
+	var bytes []byte
+	for _, value := range vector {
+		bytes = binary.LittleEndian.AppendUint32(bytes, math.Float32bits(float32(value)))
+	}
+	return base64.StdEncoding.EncodeToString(bytes), nil
+}
+
+func normalised(vector []float64) []float64 {
+	sum := 0.0
+	for _, value := range vector {
+		sum += value * value
+	}
+	if sum == 0 {
+		return vector
+	}
+	scaled := make([]float64, len(vector))
+	for index, value := range vector {
+		scaled[index] = value / math.Sqrt(sum)
+	}
+	return scaled
+}

@@ -1,0 +1,148 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"llama-api-server/internal/answer"
+	"llama-api-server/internal/prompt"
+)
+
+// The values of tool_choice; a named function is required alone.
+const (
+	choiceNone     = "none"
+	choiceAuto     = "auto"
+	choiceRequired = "required"
+)
+
+// toolChoice reads tool_choice and, where it names one, the function's name.
+func toolChoice(raw json.RawMessage) (choice, name string, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return choiceAuto, "", nil
+	}
+	if json.Unmarshal(raw, &choice) == nil {
+		if choice != choiceNone && choice != choiceAuto && choice != choiceRequired {
+			return "", "", invalid("tool_choice", "'tool_choice' is '%s'; none, auto, required and a function are allowed.", choice)
+		}
+		return choice, "", nil
+	}
+	var named struct {
+		Type     string `json:"type"`
+		Name     string `json:"name"`
+		Function struct {
+			Name string `json:"name"`
+		} `json:"function"`
+	}
+	if json.Unmarshal(raw, &named) != nil || named.Function.Name+named.Name == "" {
+		return "", "", invalid("tool_choice", "'tool_choice' must be none, auto, required or an object that names a function.")
+	}
+	if named.Function.Name == "" {
+		named.Function.Name = named.Name
+	}
+	return choiceRequired, named.Function.Name, nil
+}
+
+// tools are the functions a request offers, and the choice among them: choiceNone if it has
+// none for the model.
+func (r *chatRequest) tools(template *prompt.Template) ([]prompt.Tool, string, error) {
+	choice, name, err := toolChoice(r.ToolChoice)
+	if err != nil || choice == choiceNone {
+		return nil, choiceNone, err
+	}
+	if len(r.Tools) == 0 {
+		if choice == choiceRequired {
+			return nil, "", invalid("tool_choice", "'tool_choice' requires a tool, and 'tools' has none.")
+		}
+		return nil, choiceNone, nil
+	}
+	if !template.Tools {
+		return nil, "", invalid("tools", "The prompt template '%s' has no tools; start the server with one that has, such as chatml-tool or llama-3-tool.", template.Name)
+	}
+	var tools []prompt.Tool
+	for index, raw := range r.Tools {
+		tool, err := prompt.ParseTool(raw)
+		if err != nil {
+			return nil, "", invalid("tools", "'tools[%d]' is no function: %v.", index, err)
+		}
+		if name == "" || tool.Name == name {
+			tools = append(tools, tool)
+		}
+	}
+	if len(tools) == 0 {
+		return nil, "", invalid("tool_choice", "'tool_choice' names the function '%s', which 'tools' does not have.", name)
+	}
+	return tools, choice, nil
+}
+
+// requiredFormat is how an answer is written that has to be a call: as one JSON object.
+var requiredFormat = answer.Format{Whole: []string{"{"}}
+
+// callSchema is the JSON schema of a call of one of tools.
+func callSchema(tools []prompt.Tool) (string, error) {
+	var options []map[string]any
+	for _, tool := range tools {
+		parameters := tool.Parameters
+		if len(parameters) == 0 || !bytes.HasPrefix(parameters, []byte("{")) {
+			parameters = json.RawMessage(`{"type":"object"}`)
+		}
+		options = append(options, map[string]any{
+			"type": "object",
+			"properties": map[string]any{
+				"name":      map[string]any{"const": tool.Name},
+				"arguments": parameters,
+			},
+			"required":             []string{"name", "arguments"},
+			"additionalProperties": false,
+		})
+	}
+	schema := any(map[string]any{"anyOf": options})
+	if len(options) == 1 {
+		schema = options[0]
+	}
+	text, err := json.Marshal(schema)
+	return string(text), err
+}
+
+// responseFormat is what a request wants its answer to be.
+type responseFormat struct {
+	Type       string `json:"type"`
+	JSONSchema struct {
+		Schema json.RawMessage `json:"schema"`
+	} `json:"json_schema"`
+}
+
+// schema is the JSON schema the answer has to follow; none for text.
+func (f *responseFormat) schema() (string, error) {
+	if f == nil {
+		return "", nil
+	}
+	switch f.Type {
+	case "", "text":
+		return "", nil
+	case "json_object":
+		return `{"type":"object"}`, nil
+	case "json_schema":
+		if schema := f.JSONSchema.Schema; len(schema) > 0 && schema[0] == '{' {
+			return string(schema), nil
+		}
+		return "", invalid("response_format.json_schema.schema", "'response_format' of type json_schema needs a schema: a JSON object.")
+	}
+	return "", invalid("response_format.type", "'response_format.type' is '%s'; text, json_object and json_schema are allowed.", f.Type)
+}
+
+// toolCalls are the calls of an answer as the API has them, numbered from first.
+func toolCalls(parts []answer.Part, first int, numbered bool) []toolCall {
+	var calls []toolCall
+	for _, part := range parts {
+		if part.Call == nil {
+			continue
+		}
+		call := toolCall{ID: "call_" + uuid()[24:], Type: "function", Function: functionCall{part.Call.Name, part.Call.Arguments}}
+		if numbered {
+			index := first + len(calls)
+			call.Index = &index
+		}
+		calls = append(calls, call)
+	}
+	return calls
+}
