@@ -191,3 +191,16 @@ def test_closing_a_guest_closes_its_sockets(folder: Path) -> None:
 def test_a_folder_with_too_long_a_path(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="too long a path"):
         PrivateNetwork(tmp_path / ("x" * 120))
+
+
+def test_a_server_can_start_again_on_its_port(free_port: int) -> None:
+    """Old guests do not ask for SO_REUSEADDR, and their connections linger in TIME_WAIT."""
+    for _ in range(2):
+        with Probe() as probe:
+            fd = open_socket(probe)
+            assert probe("sock_bind", fd, put_address(probe, LOOPBACK[INET4]), free_port) == 0
+            assert probe("sock_listen", fd, 1) == 0
+            with socket.create_connection(("127.0.0.1", free_port)) as peer:
+                assert probe("sock_accept", fd, OUT) == 0
+                assert probe("fd_close", probe.u32(OUT)) == 0
+                assert peer.recv(1) == b""

@@ -105,10 +105,11 @@ def test_a_send_waits_and_its_timeout_ends_it(probe: Probe) -> None:
                 break
         else:
             pytest.fail("the send buffer never filled")
-        reader = threading.Timer(0.02, peer.recv, (1 << 24,))
+        reader = threading.Timer(0.02, lambda: [*iter(lambda: peer.recv(1 << 20), b"")])
         reader.start()
         assert probe("sock_setsockopt", fd, 0, 12, probe.pack(OUT, "qq", 5, 0), 16) == 0
         assert probe("sock_send", fd, IOVS, 1, 0, OUT) == 0
+        assert probe("fd_close", fd) == 0
         reader.join()
 
 

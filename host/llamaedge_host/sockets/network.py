@@ -118,8 +118,9 @@ class HostNetwork:
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         host = open_host(family, kind)
         if family is not Family.UNIX and kind is Kind.STREAM:
-            # A guest has no way to ask for it; accepted connections inherit it.
+            # Guests cannot ask for the first, and some forget the second and so cannot restart.
             host.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            host.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._bind is None and self._connect is None:
             return Socket(host, family, kind, RIGHTS_OPENED)
         return _RuledSocket(host, family, kind, RIGHTS_OPENED, self._bind, self._connect)
