@@ -16,8 +16,13 @@ from .conftest import Front, StartFront
 CHAT = "/v1/chat/completions"
 
 
+def asking(**fields: Any) -> dict[str, Any]:
+    """A request that the proxy lets through."""
+    return {"messages": [], **fields}
+
+
 def chat(client: httpx.Client, **body: Any) -> httpx.Response:
-    return client.post(CHAT, json=body)
+    return client.post(CHAT, json=asking(**body))
 
 
 def error(response: httpx.Response) -> dict[str, Any]:
@@ -49,10 +54,13 @@ def error(response: httpx.Response) -> dict[str, Any]:
         ("POST", CHAT, b'{"a": "\xff"}', 400, "not UTF-8 at byte 7"),
         ("POST", CHAT, b"[" * 100_000, 400, "not a JSON object"),
         ("POST", CHAT, b'{"a": ' + b"9" * 10_000 + b"}", 400, "not a JSON object"),
+        ("POST", CHAT, b"{}", 400, "the request has no 'messages'"),
+        ("POST", "/v1/completions", b"{}", 400, "the request has no 'prompt'"),
+        ("POST", "/v1/embeddings", b"{}", 400, "the request has no 'input'"),
         ("POST", "/v1/completions", b"nonsense", 400, "not a JSON object"),
         ("POST", "/v1/embeddings", b"nonsense", 400, "not a JSON object"),
-        ("POST", CHAT, b'{"answer": "garbage"}', 502, "not HTTP"),
-        ("POST", CHAT, b'{"answer": "plain_error"}', 500, "no luck"),
+        ("POST", CHAT, b'{"messages": [], "answer": "garbage"}', 502, "not HTTP"),
+        ("POST", CHAT, b'{"messages": [], "answer": "plain_error"}', 500, "no luck"),
     ],
 )
 def test_an_error_is_openais_object(
@@ -84,15 +92,15 @@ def test_a_guests_error_object_is_passed_on(client: httpx.Client) -> None:
 def test_the_request_reaches_the_guest_whole_but_for_its_hops(client: httpx.Client) -> None:
     response = client.post(
         CHAT + "?a=%2F&b=ä",
-        content=b'{"text": "\xc3\xa4"}',
+        content=b'{"messages": "\xc3\xa4"}',
         headers={"X-Own": "1", "Authorization": "Bearer x", "TE": "trailers", "Expect": "nothing"},
     )
     seen = response.json()
     assert seen["line"] == f"POST {CHAT}?a=%2F&b=%C3%A4 HTTP/1.1"
-    assert seen["body"] == '{"text": "ä"}'
+    assert seen["body"] == '{"messages": "ä"}'
     assert seen["headers"]["x-own"] == "1"
     assert seen["headers"]["authorization"] == "Bearer x"
-    assert seen["headers"]["content-length"] == "14"
+    assert seen["headers"]["content-length"] == "18"
     assert seen["headers"]["connection"] == "close"
     assert not {"te", "expect", "transfer-encoding", "accept-encoding"} & set(seen["headers"])
     assert response.headers["x-guest"] == "fake"
@@ -100,9 +108,9 @@ def test_the_request_reaches_the_guest_whole_but_for_its_hops(client: httpx.Clie
 
 
 def test_a_chunked_body_reaches_the_guest_with_its_length(client: httpx.Client) -> None:
-    response = client.post(CHAT, content=iter([b'{"a":', b" 1}"]))
-    assert response.json()["body"] == '{"a": 1}'
-    assert response.json()["headers"]["content-length"] == "8"
+    response = client.post(CHAT, content=iter([b'{"messages":', b" 1}"]))
+    assert response.json()["body"] == '{"messages": 1}'
+    assert response.json()["headers"]["content-length"] == "15"
 
 
 def test_head_is_get_without_the_body(client: httpx.Client) -> None:
@@ -119,7 +127,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(front: Front) -> 
 
 
 def test_a_stream_comes_frame_by_frame(client: httpx.Client) -> None:
-    body = {"answer": "stream", "count": 5, "gap": 0.1}
+    body = asking(answer="stream", count=5, gap=0.1)
     arrivals = []
     with client.stream("POST", CHAT, json=body) as response:
         assert response.headers["content-type"] == "text/event-stream"
@@ -135,7 +143,7 @@ def test_a_stream_comes_frame_by_frame(client: httpx.Client) -> None:
 
 
 def test_a_stream_whose_guest_ends_is_ended_by_an_error_frame(client: httpx.Client) -> None:
-    with client.stream("POST", CHAT, json={"answer": "stream", "cut_after": 1}) as response:
+    with client.stream("POST", CHAT, json=asking(answer="stream", cut_after=1)) as response:
         lines = [line for line in response.iter_lines() if line]
     assert lines[:2] == ['data: {"piece": 0}', 'data: {"piece": 1}']
     assert json.loads(lines[2].removeprefix("data: "))["error"]["code"] == "guest_ended"
@@ -151,7 +159,7 @@ def test_a_client_that_goes_away_stops_the_guest(client: httpx.Client, front: Fr
     dropped = chat(client).json()["dropped"]
     with (
         front.client() as other,
-        other.stream("POST", CHAT, json={"answer": "stream", "count": 10_000, "gap": 0.02}) as it,
+        other.stream("POST", CHAT, json=asking(answer="stream", count=10_000, gap=0.02)) as it,
     ):
         next(it.iter_lines())
     deadline = time.monotonic() + 1
@@ -181,7 +189,7 @@ def test_the_log_is_one_line_a_request_without_a_traceback(
 def test_a_guest_of_one_request_never_has_two(start_front: StartFront) -> None:
     front = start_front(limit=1)
     with front.client() as client, ThreadPoolExecutor(8) as threads:
-        bodies = [{"answer": "wait", "seconds": 0.02}, {"answer": "stream"}] * 8
+        bodies = [asking(answer="wait", seconds=0.02), asking(answer="stream")] * 8
         statuses = list(threads.map(lambda body: client.post(CHAT, json=body).status_code, bodies))
         assert statuses == [200] * 16
         assert client.get("/v1/models").json()["most"] == 1
@@ -194,7 +202,7 @@ def test_a_client_that_goes_away_while_it_waits_frees_its_place(start_front: Sta
         slow.start()
         time.sleep(0.05)
         with pytest.raises(httpx.ReadTimeout):
-            client.post(CHAT, json={"answer": "wait", "seconds": 5}, timeout=0.05)
+            client.post(CHAT, json=asking(answer="wait", seconds=5), timeout=0.05)
         started = time.monotonic()
         assert chat(client).status_code == 200
         assert time.monotonic() - started < 1

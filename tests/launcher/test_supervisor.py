@@ -79,7 +79,9 @@ def test_a_worker_that_dies_is_replaced(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
         first = client.get("/v1/models").json()["pid"]
-        with client.stream("POST", CHAT, json={"answer": "stream", "die_after": 2}) as response:
+        with client.stream(
+            "POST", CHAT, json={"messages": [], "answer": "stream", "die_after": 2}
+        ) as response:
             lines = [line for line in response.iter_lines() if line]
         assert lines[:3] == [f'data: {{"piece": {number}}}' for number in range(3)]
         assert json.loads(lines[3].removeprefix("data: "))["error"]["code"] == "guest_ended"
@@ -99,7 +101,7 @@ def test_a_worker_that_dies_is_replaced(start_front: StartFront) -> None:
 def test_a_request_whose_worker_dies_is_a_502(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
-        response = client.post(CHAT, json={"answer": "die"})
+        response = client.post(CHAT, json={"messages": [], "answer": "die"})
         assert response.status_code == 502
         assert response.json()["error"]["code"] == "guest_ended"
         until(client, 200)
@@ -108,7 +110,7 @@ def test_a_request_whose_worker_dies_is_a_502(start_front: StartFront) -> None:
 def test_each_restart_waits_longer(start_front: StartFront, tmp_path: Path) -> None:
     front = start_front("once", str(tmp_path / "started"))
     with front.client() as client:
-        client.post(CHAT, json={"answer": "die"})
+        client.post(CHAT, json={"messages": [], "answer": "die"})
         time.sleep(2.5)
         assert client.get("/health").status_code == 503
     delays = re.findall(r"the model has gone .*again in ([0-9.]+) s", front.log.read_text())
@@ -120,7 +122,7 @@ def test_a_guest_that_traps_is_replaced_in_its_worker(start_front: StartFront) -
     front = start_front()
     with front.client() as client:
         before = client.get("/v1/models").json()
-        client.post(CHAT, json={"answer": "trap", "after": 0.3})
+        client.post(CHAT, json={"messages": [], "answer": "trap", "after": 0.3})
         after = until(client, 200).json()
         assert after["pid"] == before["pid"]
         assert after["path"] != before["path"]
@@ -134,7 +136,7 @@ def test_a_signal_ends_everything_within_two_seconds(
     front = start_front()
     with front.client() as client:
         pid = client.get("/v1/models").json()["pid"]
-        body: dict[str, Any] = {"answer": "stream", "count": 10_000, "gap": 0.05}
+        body: dict[str, Any] = {"messages": [], "answer": "stream", "count": 10_000, "gap": 0.05}
         with client.stream("POST", CHAT, json=body) as response:
             lines = response.iter_lines()
             next(lines)
@@ -152,7 +154,7 @@ def test_a_signal_ends_everything_within_two_seconds(
 def test_a_signal_ends_it_while_a_client_does_not_read(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
-        body = {"answer": "stream", "count": 1_000_000}
+        body = {"messages": [], "answer": "stream", "count": 1_000_000}
         with client.stream("POST", CHAT, json=body) as response:
             next(response.iter_lines())
             time.sleep(0.5)

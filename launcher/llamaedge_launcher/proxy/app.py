@@ -24,20 +24,20 @@ from .forward import Forward
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A path that guests serve."""
+    """A path that guests serve; ``requires`` is a field that its JSON requests must have."""
 
     path: str
     methods: tuple[str, ...]
-    takes_json: bool = False
+    requires: str | None = None
     computes: bool = False
 
 
 ENDPOINTS = (
     Endpoint("/v1/models", ("GET",)),
     Endpoint("/v1/info", ("GET",)),
-    Endpoint("/v1/chat/completions", ("POST",), takes_json=True, computes=True),
-    Endpoint("/v1/completions", ("POST",), takes_json=True, computes=True),
-    Endpoint("/v1/embeddings", ("POST",), takes_json=True, computes=True),
+    Endpoint("/v1/chat/completions", ("POST",), requires="messages", computes=True),
+    Endpoint("/v1/completions", ("POST",), requires="prompt", computes=True),
+    Endpoint("/v1/embeddings", ("POST",), requires="input", computes=True),
     Endpoint("/echo", ("GET", "POST")),
 )
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -60,13 +60,13 @@ def create_app(pool: Pool, state: State, *, known_only: bool) -> Starlette:
     routes += [
         _route(
             each.path,
-            Forward(pool, takes_json=each.takes_json, computes=each.computes),
+            Forward(pool, requires=each.requires, computes=each.computes),
             each.methods,
         )
         for each in ENDPOINTS
     ]
     if not known_only:
-        rest = Forward(pool, takes_json=False, computes=True)
+        rest = Forward(pool, requires=None, computes=True)
         routes.append(_route("/{path:path}", _Contained(rest), _ANY))
     handlers: dict[Any, Any] = {
         ApiError: answer_api_error,

@@ -31,8 +31,8 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def check_json(body: bytes) -> None:
-    """Raise ApiError 400 unless ``body`` is a JSON object in UTF-8."""
+def check_json(body: bytes, field: str) -> None:
+    """Raise ApiError 400 unless ``body`` is a JSON object in UTF-8 that has ``field``."""
     try:
         value = json.loads(body.decode(), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -44,6 +44,9 @@ def check_json(body: bytes) -> None:
         raise _invalid(str(error)) from error
     if not isinstance(value, dict):
         raise _invalid("it must be an object")
+    if field not in value:
+        message = f"the request has no {field!r}"
+        raise ApiError(400, message, code="missing_required_parameter", param=field)
 
 
 def _no_constant(name: str) -> NoReturn:

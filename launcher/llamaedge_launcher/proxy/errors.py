@@ -17,22 +17,32 @@ CORS = {
 
 
 class ApiError(Exception):
-    """An answer with ``status`` and an error object; ``code`` names the error for programs."""
+    """An answer with ``status`` and an error object.
+
+    ``code`` names the error for programs, ``param`` the field of the request that is wrong.
+    """
 
     def __init__(
-        self, status: int, message: str, *, code: str | None = None, retry_after: int | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.param = param
         self.retry_after = retry_after
 
     def body(self) -> bytes:
         """The error object as JSON."""
         default = "server_error" if self.status >= 500 else "invalid_request_error"
         kind = _TYPES.get(self.status, default)
-        error = {"message": self.message, "type": kind, "param": None, "code": self.code}
+        error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return json.dumps({"error": error}).encode()
 
     def frame(self) -> bytes:

@@ -25,13 +25,13 @@ _MAX_ERROR = 65536  # bytes of a guest's error text
 class Forward:
     """An ASGI application that lets a guest answer.
 
-    ``takes_json`` requests are checked before a guest sees them; ``computes`` tells the
-    pool whether they count.
+    With ``requires``, a request must be a JSON object with that field before a guest sees it;
+    ``computes`` tells the pool whether requests count.
     """
 
-    def __init__(self, pool: Pool, *, takes_json: bool, computes: bool) -> None:
+    def __init__(self, pool: Pool, *, requires: str | None, computes: bool) -> None:
         self._pool = pool
-        self._takes_json = takes_json
+        self._requires = requires
         self._computes = computes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,8 +40,8 @@ class Forward:
             body = await read_body(scope, receive)
         except ClientDisconnect:
             return
-        if self._takes_json and scope["method"] == "POST":
-            check_json(body)
+        if self._requires is not None:
+            check_json(body, self._requires)
         answer = asyncio.create_task(self._answer(_request(scope, body), send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
