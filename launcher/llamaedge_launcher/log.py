@@ -2,7 +2,8 @@
 
 import logging
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+"""The levels, and what LlamaEdge's servers call them in LLAMA_LOG."""
 
 
 class _Formatter(logging.Formatter):

@@ -61,24 +61,23 @@ class Worker:
         self._config = config
         self._front = front
         self._sending = threading.Lock()
-        self._loaded = threading.Event()
 
     def run(self) -> None:
-        """Serve; never returns. Guests are compiled while the models load."""
-        from llamaedge_host import HostError, NeuralNetwork, Preload, Preopen
+        """Serve; never returns. Guests start while the models load, and wait for those."""
+        from llamaedge_host import HostError, Preload, Preopen
+
+        from .loading import LoadingNetwork
 
         config = self._config
         try:
             preloads = [Preload.parse(text) for text in config.preloads]
             self._dirs = [Preopen.parse(text) for text in config.dirs]
-            self._nn = NeuralNetwork(preloads, parallel=config.parallel)
+            self._nn = LoadingNetwork(preloads, parallel=config.parallel)
             for number in range(config.instances):
                 threading.Thread(target=self._keep, args=(number,), daemon=True).start()
             self._nn.preload_all()
         except HostError as error:
             self._tell(Failed(str(error)))
-        else:
-            self._loaded.set()
         threading.Event().wait()
 
     def _keep(self, number: int) -> None:
@@ -122,7 +121,6 @@ class Worker:
                 network=PrivateNetwork(folder, on_listen),
                 nn=self._nn,
             ) as guest:
-                self._loaded.wait()
                 code = guest.run()
         except GuestTrap as error:
             return f"the guest {name} trapped: {error}", 1

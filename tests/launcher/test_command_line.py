@@ -214,6 +214,21 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
     assert sorted(plan.arguments) == sorted(expected)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [
+        ("", {}),
+        ("--log-level warning", {"LLAMA_LOG": "warn"}),
+        ("--log-level debug --env LLAMA_LOG=trace", {"LLAMA_LOG": "trace"}),
+        ("--env RUST_LOG=debug", {"RUST_LOG": "debug"}),
+    ],
+)
+def test_the_log_level_is_told_to_the_server(
+    planned: Planned, arguments: str, env: dict[str, str]
+) -> None:
+    assert planned(f"{GOOD} {arguments}").environment == env
+
+
 def test_host_options_reach_the_worker(planned: Planned, folder: Path) -> None:
     plan = planned(
         f"{GOOD} --guest guest.wasm --instances 3 --dir .:data:readonly --dir data"

@@ -18,6 +18,7 @@ import openai
 import pytest
 from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from wasmtime import wat2wasm
 
 LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
 QUESTION = "Who was Robert Oppenheimer?"
@@ -255,27 +256,40 @@ def test_a_client_that_goes_away_frees_the_model(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("arguments", "code", "messages"),
     [
-        (["--prompt-template", "no-such-template"], 2, "no-such-template"),
-        (["--guest", "GUEST"], 1, "error: .*guest.wasm"),
+        ("-p no-such-template", 2, ["invalid value 'no-such-template'", "ended with exit code 2"]),
+        ("--guest FOLDER/broken.wasm", 1, ["broken.wasm is not a valid WebAssembly module"]),
+        ("--guest FOLDER/import.wasm", 1, ["import.wasm imports moon.rise"]),
+        ("--guest FOLDER/trap.wasm", 1, ["trap.wasm trapped: .*unreachable"]),
+        ("--guest FOLDER/end.wasm", 1, ["end.wasm ended with exit code 0"]),
+        ("-p chatml --nn-preload a:GGML:AUTO:FOLDER/broken.gguf", 1, ["'a': .*broken.gguf"]),
+        ("-p chatml --nn-preload a:PIPER:AUTO:FOLDER/broken.gguf", 1, ["'a': .*PIPER"]),
     ],
 )
-def test_a_server_that_cannot_start_says_why(
+def test_a_server_that_cannot_start_says_why_once(
     tmp_path: Path,
     smollm2: Path,
     module_cache: Path,
-    arguments: list[str],
+    arguments: str,
     code: int,
-    message: str,
+    messages: list[str],
 ) -> None:
-    guest = tmp_path / "guest.wasm"
-    guest.write_bytes(b"\0asm\1\0\0\0\xff\xff\xff")
-    replaced = [str(guest) if each == "GUEST" else each for each in arguments]
-    with running(tmp_path, *replaced) as server:
+    tmp_path.joinpath("broken.wasm").write_bytes(b"\0asm\1\0\0\0\xff\xff\xff")
+    tmp_path.joinpath("broken.gguf").write_bytes(b"GGUF\3\0\0\0" + b"\xff" * 100)
+    for name, text in {
+        "import": '(import "moon" "rise" (func $f)) (func (export "_start") (call $f))',
+        "trap": '(memory (export "memory") 1) (func (export "_start") unreachable)',
+        "end": '(memory (export "memory") 1) (func (export "_start"))',
+    }.items():
+        tmp_path.joinpath(f"{name}.wasm").write_bytes(wat2wasm(f"(module {text})"))
+    with running(tmp_path, *arguments.replace("FOLDER", str(tmp_path)).split()) as server:
         assert server.process.wait(timeout=START) == code
         text = server.terminal.read_text()
-        assert re.search(message, text)
+        errors = [line for line in text.splitlines() if "error" in line]
+        assert len(errors) == len(messages), text
+        for error, message in zip(errors, messages, strict=True):
+            assert re.search(f"^error: .*{message}", error)
         assert "Traceback" not in text
         assert list(server.temporary.iterdir()) == []
 

@@ -9,7 +9,7 @@ import click
 
 from llamaedge_host import HostError, Preload, Preopen
 
-from .. import demo, models
+from .. import demo, log, models
 from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
@@ -32,6 +32,7 @@ class Plan:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     dirs: tuple[str, ...]
+    log_level: str
     instances: int
     parallel: int | None
     limit: int
@@ -55,7 +56,7 @@ class Plan:
             ),
             instances=self.instances,
             parallel=self.parallel,
-            log_level="info",
+            log_level=self.log_level,
         )
 
 
@@ -69,6 +70,7 @@ def make_plan(
     parallel: int | None,
     dirs: tuple[str, ...],
     environment: Mapping[str, str],
+    log_level: str | None,
     server: Mapping[ServerOption, str | bool],
 ) -> Plan:
     """Complete and check what was given. Raises click.UsageError and LauncherError."""
@@ -95,13 +97,19 @@ def make_plan(
         bundled=bundled,
         preloads=models_,
         arguments=arguments,
-        environment=environment,
+        environment=_levels(log_level) | dict(environment),
         dirs=dirs,
+        log_level=log_level or "info",
         instances=instances,
         parallel=parallel,
         limit=(parallel or PARALLEL) if bundled else 1,
         model_name=str(options.get("--model-name", "default")).split(",")[0],
     )
+
+
+def _levels(log_level: str | None) -> dict[str, str]:
+    """What tells LlamaEdge's servers the level that was given."""
+    return {} if log_level is None else {"LLAMA_LOG": log.LEVELS[log_level]}
 
 
 def _demo(options: dict[str, str | bool]) -> tuple[Preload, ...]:

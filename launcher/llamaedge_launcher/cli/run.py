@@ -89,6 +89,11 @@ def _server_options(command: click.Command) -> click.Command:
     metavar="NAME=VALUE",
     help="An environment variable for the server; may be repeated",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(tuple(log.LEVELS)),
+    help="How much to tell  [default: info]",
+)
 @click.pass_context
 def run(
     context: click.Context,
@@ -101,6 +106,7 @@ def run(
     parallel: int | None,
     dirs: tuple[str, ...],
     environment: tuple[tuple[str, str], ...],
+    log_level: str | None,
     **server: Any,
 ) -> int:
     """Serve models at http://127.0.0.1:8080/v1, or where --socket-addr says.
@@ -110,7 +116,7 @@ def run(
     """
     if socket_addr is not None and port is not None:
         raise click.UsageError("--socket-addr and --port exclude each other", context)
-    log.configure("info")
+    log.configure(log_level or "info")
     given = {
         param.server_option: server[param.name]
         for param in context.command.params
@@ -125,6 +131,7 @@ def run(
         parallel=parallel,
         dirs=dirs,
         environment=dict(environment),
+        log_level=log_level,
         server=given,
     )
     with closing(plan.address.listen()) as listener:
