@@ -39,6 +39,13 @@ _WRITES = """
       (drop (call $write (i32.const 1) (i32.const 64) (i32.const 1) (i32.const 8)))
       (br $again))"""
 
+_FILLS = """
+    (i32.store (i32.const 64) (i32.const 4096))
+    (i32.store (i32.const 68) (i32.const 10000))
+    (loop $again
+      (drop (call $write (i32.const 1) (i32.const 64) (i32.const 1) (i32.const 8)))
+      (br $again))"""
+
 _SENDS = """
     (loop $again
       (drop (call $send (i32.load (i32.const 4)) (i32.const 64) (i32.const 1)
@@ -65,6 +72,7 @@ WAYS = {
     "sends": _SETUP + _CONNECT + _SENDS,
     "reads": "(drop (call $read (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 8)))",
     "writes": _WRITES,
+    "fills": _FILLS,
     "computes": _COMPUTES,
     "exits": _SETUP + _CONNECT + "(call $exit (i32.const 7))",
     "traps": _SETUP + _CONNECT + "unreachable",

@@ -1,17 +1,16 @@
 """A guest that ends at any point, or is ended, leaves nothing behind."""
 
 import gc
-import os
 import random
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from guests.blocked import ENDS, WAYS, guest
 from guests.nn import EchoContext, EchoGraph
 from guests.probe import Probe
+from guests.streams import piped_stdin, piped_stdout
 
 from llamaedge_host import Guest, GuestStopped, GuestTrap, HostNetwork, NeuralNetwork
 from llamaedge_host.errors import Interrupted
@@ -57,21 +56,11 @@ def slow_network() -> NeuralNetwork:
     return NeuralNetwork([Preload.parse("m:GGML:AUTO:none")], backends={Encoding.GGML: SlowBackend})
 
 
-@pytest.fixture
-def silent_stdin() -> Iterator[None]:
-    """Standard input is a pipe into which nobody writes."""
-    reader, writer = os.pipe()
-    saved = os.dup(0)
-    os.dup2(reader, 0)
-    os.close(reader)
-    yield
-    os.dup2(saved, 0)
-    os.close(saved)
-    os.close(writer)
-
-
 def ended(way: str, after: float) -> tuple[str, float]:
-    """Run a guest and stop it ``after`` seconds; how it ended, and how long the stop took."""
+    """Run a guest whose streams nobody serves, and stop it ``after`` seconds.
+
+    Answers how it ended, and how many seconds the stop took.
+    """
     outcome: list[str] = []
 
     def run() -> None:
@@ -82,9 +71,12 @@ def ended(way: str, after: float) -> tuple[str, float]:
         except GuestTrap as trap:
             outcome.append(f"{trap.code}: {trap}")
 
-    with Guest(
-        WASM[way], nn=slow_network(), stdout=lambda data: None, network=HostNetwork()
-    ) as made:
+    stdout = None if way == "fills" else lambda data: None
+    with (
+        piped_stdin(),
+        piped_stdout(),
+        Guest(WASM[way], nn=slow_network(), stdout=stdout, network=HostNetwork()) as made,
+    ):
         thread = threading.Thread(target=run)
         thread.start()
         time.sleep(after)
@@ -100,7 +92,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_nothing_stays_behind(silent_stdin: None) -> None:
+def test_nothing_stays_behind() -> None:
     with Probe() as probe:  # wasmtime keeps a few descriptors of its own from the first guest on
         probe("fd_fdstat_get", 1, 0)
     rng = random.Random(3)
@@ -126,7 +118,7 @@ def test_nothing_stays_behind(silent_stdin: None) -> None:
 
 
 @pytest.mark.parametrize("way", sorted(set(WAYS) - ENDS))
-def test_a_stop_takes_no_time(silent_stdin: None, way: str) -> None:
+def test_a_stop_takes_no_time(way: str) -> None:
     outcome, took = ended(way, 0.1)
     assert outcome == "asked"
     assert took < 0.5

@@ -24,6 +24,7 @@ from guests.sockets import (
     receive,
     set_nonblocking,
 )
+from guests.streams import piped_stdin, piped_stdout
 
 from llamaedge_host import GuestStopped, Preopen
 from llamaedge_host.errno import Errno
@@ -205,17 +206,8 @@ def test_paths_under_a_socket(folder: tuple[Probe, Path], dirfd: str) -> None:
 
 @pytest.fixture
 def stdin() -> Iterator[int]:
-    """The writing end of a pipe that is this process's standard input."""
-    reader, writer = os.pipe()
-    saved = os.dup(0)
-    os.dup2(reader, 0)
-    os.close(reader)
-    try:
+    with piped_stdin() as writer:
         yield writer
-    finally:
-        os.dup2(saved, 0)
-        os.close(saved)
-        os.close(writer)
 
 
 def test_standard_input(probe: Probe, stdin: int) -> None:
@@ -263,3 +255,41 @@ def test_peers_see_data_before_the_end(probe: Probe) -> None:
     assert probe("fd_close", fd) == 0
     assert peer.recv(64, socket.MSG_WAITALL) == b"last words"
     peer.close()
+
+
+def test_standard_output(probe: Probe) -> None:
+    vectors = put_vectors(probe, b"", b"out")
+    with piped_stdout() as reader:
+        assert probe("fd_write", 1, *vectors, OUT) == 0
+        assert probe.u32(OUT) == 3
+        assert os.read(reader, 64) == b"out"
+        assert probe("fd_write", 1, *vectors[:1], 1, OUT) == 0
+        assert probe.u32(OUT) == 0
+
+
+def test_a_reader_that_has_gone(probe: Probe) -> None:
+    vectors = put_vectors(probe, b"out")
+    with piped_stdout() as reader:
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, reader)
+        os.close(null)
+        answer = probe("fd_write", 1, *vectors, OUT)
+    assert answer == Errno.PIPE
+
+
+def test_standard_output_that_the_guest_closed(probe: Probe) -> None:
+    vectors = put_vectors(probe, b"out")
+    with piped_stdout():
+        closed, answer = probe("fd_close", 1), probe("fd_write", 1, *vectors, OUT)
+        os.write(1, b"still the host's")
+    assert (closed, answer) == (0, Errno.BADF)
+
+
+def test_functions_as_streams() -> None:
+    out: list[bytes] = []
+    err: list[bytes] = []
+    with Probe(stdout=out.append, stderr=err.append) as probe:
+        assert probe("fd_write", 1, *put_vectors(probe, b"to ", b"out"), OUT) == 0
+        assert probe.u32(OUT) == 3
+        assert probe("fd_write", 2, *put_vectors(probe, b"to err"), OUT) == 0
+    assert (out, err) == ([b"to "], [b"to err"])

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from guests.sockets import (
     put_address,
     put_vectors,
 )
+from guests.streams import piped_stdin, piped_stdout
 
 from llamaedge_host import GuestStopped, Limits, Preopen
 from llamaedge_host.errno import Errno
@@ -176,17 +178,8 @@ def test_files_and_streams_are_ready(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stdin() -> Iterator[int]:
-    """The writing end of a pipe that is this process's standard input."""
-    reader, writer = os.pipe()
-    saved = os.dup(0)
-    os.dup2(reader, 0)
-    os.close(reader)
-    try:
+    with piped_stdin() as writer:
         yield writer
-    finally:
-        os.dup2(saved, 0)
-        os.close(saved)
-        os.close(writer)
 
 
 def test_standard_input_with_sockets_and_clocks(probe: Probe, stdin: int) -> None:
@@ -202,6 +195,20 @@ def test_standard_input_with_sockets_and_clocks(probe: Probe, stdin: int) -> Non
             assert time.monotonic() < deadline, events
         assert probe("fd_read", 0, *put_vectors(probe, 2), OUT) == 0
         assert poll(probe, on(1, READ, 0)) == [(1, 0, READ, 1, 0)]
+
+
+def test_standard_output_is_ready_when_its_pipe_has_room(probe: Probe) -> None:
+    subscriptions = [on(1, WRITE, 1), clock(2, 10 * MS)]
+    with piped_stdout() as reader:
+        empty = poll(probe, *subscriptions)
+        os.set_blocking(1, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(1, b"x" * 4096)
+        full = poll(probe, *subscriptions)
+        os.read(reader, 1 << 16)
+    assert empty == [(1, 0, WRITE, 1, 0)]
+    assert full == [(2, 0, CLOCK, 0, 0)]
 
 
 def test_errnos(probe: Probe) -> None:

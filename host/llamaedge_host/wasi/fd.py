@@ -16,8 +16,7 @@ from ..sockets.descriptors import FIRST, Descriptors
 from ..sockets.edge import MAX_VECTORS, MISALIGNED, Imports, vectors
 from ..sockets.socket import RIGHT_FD_READ, RIGHT_FD_SET_FLAGS, RIGHT_FD_WRITE
 from ..sockets.transfer import TransferCalls
-from .stdin import DESCRIPTOR as STDIN
-from .stdin import Stdin
+from .streams import STDIN, Streams
 
 Forward = Callable[[str, tuple[int, ...]], int]
 """Calls wasmtime's function of that name in the guest's memory; its errno."""
@@ -58,14 +57,14 @@ class FdCalls:
         forward: Forward,
         descriptors: Descriptors,
         transfer: TransferCalls,
-        stdin: Stdin,
+        streams: Streams,
     ) -> None:
         self._memory = memory
         self._forward = forward
         self._descriptors = descriptors
         self._sockets = descriptors.sockets
         self._transfer = transfer
-        self._stdin = stdin
+        self._streams = streams
 
     def imports(self) -> Imports:
         """Every fd function there is."""
@@ -102,7 +101,7 @@ class FdCalls:
         Of a socket or standard input. ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers;
         BADF; NOTCAPABLE: the right was dropped; AGAIN; NOTCONN; CONNRESET.
         """
-        if fd < FIRST and (fd != STDIN or self._stdin.fd is None):
+        if fd < FIRST and not self._streams.reads(fd):
             return self._forward("fd_read", (fd, iovs, count, nread))
         if (iovs | nread) & 3:
             return MISALIGNED
@@ -113,7 +112,7 @@ class FdCalls:
         memory.view(nread, 4)
         try:
             if fd == STDIN:
-                received = self._stdin.read(rooms)
+                received = self._streams.read(rooms)
             else:
                 guest = self._sockets.get(fd)
                 if guest is None:
@@ -129,10 +128,11 @@ class FdCalls:
     def write(self, fd: int, iovs: int, count: int, nwritten: int) -> int:
         """``fd, *ciovs, ciovs_len, *nwritten``: write; blocks unless non-blocking.
 
-        Of a socket: ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers; BADF; NOTCAPABLE:
-        the right was dropped; AGAIN; NOTCONN; PIPE; CONNRESET; MSGSIZE; DESTADDRREQ.
+        Of a socket or a standard stream. ADDRNOTAVAIL: misaligned; INVAL: more than 1,024
+        buffers; BADF; NOTCAPABLE: the right was dropped; AGAIN; NOTCONN; PIPE; CONNRESET;
+        MSGSIZE; DESTADDRREQ.
         """
-        if fd < FIRST:
+        if fd < FIRST and not self._streams.writes(fd):
             return self._forward("fd_write", (fd, iovs, count, nwritten))
         if (iovs | nwritten) & 3:
             return MISALIGNED
@@ -141,13 +141,16 @@ class FdCalls:
         memory = self._memory
         data = vectors(memory, iovs, count)
         memory.view(nwritten, 4)
-        guest = self._sockets.get(fd)
-        if guest is None:
-            return Errno.BADF
-        if not guest.rights & RIGHT_FD_WRITE:
-            return Errno.NOTCAPABLE
         try:
-            sent = self._transfer.write(guest, data)
+            if fd < FIRST:
+                sent = self._streams.write(fd, data)
+            else:
+                guest = self._sockets.get(fd)
+                if guest is None:
+                    return Errno.BADF
+                if not guest.rights & RIGHT_FD_WRITE:
+                    return Errno.NOTCAPABLE
+                sent = self._transfer.write(guest, data)
         except OSError as error:
             return from_os_error(error)
         memory.set_u32(nwritten, sent)
@@ -156,8 +159,7 @@ class FdCalls:
     def close(self, fd: int) -> int:
         """``fd``: close. BADF."""
         if fd < FIRST:
-            if fd == STDIN:
-                self._stdin.forget()
+            self._streams.forget(fd)
             return self._forward("fd_close", (fd,))
         if fd not in self._sockets:
             return Errno.BADF
@@ -170,8 +172,8 @@ class FdCalls:
         BADF; NOTSUP: one is a socket and the other a file.
         """
         if fd < FIRST and to < FIRST:
-            if STDIN in (fd, to):
-                self._stdin.forget()
+            self._streams.forget(fd)
+            self._streams.forget(to)
             return self._forward("fd_renumber", (fd, to))
         if fd >= FIRST and to >= FIRST:
             if fd not in self._sockets or to not in self._sockets:
@@ -188,7 +190,7 @@ class FdCalls:
             if fd >= FIRST:
                 return Errno.BADF
             answer = self._forward("fd_fdstat_get", (fd, stat))
-            if fd == STDIN and answer == 0 and self._stdin.nonblocking:
+            if fd == STDIN and answer == 0 and self._streams.nonblocking:
                 self._memory.set_u16(stat + _FLAGS_OFFSET, FDFLAG_NONBLOCK)
             return answer
         if stat & 7:
@@ -205,8 +207,8 @@ class FdCalls:
         INVAL: unknown flags; BADF; NOTCAPABLE: DSYNC, RSYNC or SYNC, or the right was dropped.
         """
         if fd < FIRST:
-            if fd == STDIN and self._stdin.fd is not None and not flags & ~FDFLAG_NONBLOCK:
-                self._stdin.nonblocking = bool(flags)
+            if self._streams.reads(fd) and not flags & ~FDFLAG_NONBLOCK:
+                self._streams.nonblocking = bool(flags)
                 return Errno.SUCCESS
             return self._forward("fd_fdstat_set_flags", (fd, flags))
         if flags & ~FDFLAGS:

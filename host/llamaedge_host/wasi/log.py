@@ -1,40 +1,23 @@
 """wasi:logging, which newer guests of LlamaEdge import."""
 
-import os
 import time
-from collections.abc import Callable
 
 from ..memory import Memory
 from ..sockets.edge import Imports
+from .streams import STDERR, STDOUT, Streams
 
 MODULE = "wasi:logging/logging"
 
+_STDOUT = (b"", b"stdout")
 _LEVELS = ("trace", "debug", "info", "warning", "error", "critical")
-
-Write = Callable[[bytes], None]
-"""Takes what the guest writes to one of its streams."""
-
-
-def to_descriptor(fd: int) -> Write:
-    """A Write that goes to the host's descriptor ``fd``; what does not fit there is lost."""
-
-    def write(data: bytes) -> None:
-        while data:
-            try:
-                data = data[os.write(fd, data) :]
-            except OSError:
-                return
-
-    return write
 
 
 class LogCalls:
     """The log function of one guest."""
 
-    def __init__(self, memory: Memory, stdout: Write, stderr: Write) -> None:
+    def __init__(self, memory: Memory, streams: Streams) -> None:
         self._memory = memory
-        self._writes = {b"": stdout, b"stdout": stdout}
-        self._stderr = stderr
+        self._streams = streams
 
     def imports(self) -> Imports:
         """The one function."""
@@ -53,4 +36,4 @@ class LogCalls:
         now = time.time()
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
         line = f"[{stamp}.{int(now * 1000) % 1000:03}] [{name}] ".encode() + text + b"\n"
-        self._writes.get(where, self._stderr)(line)
+        self._streams.log(STDOUT if where in _STDOUT else STDERR, line)

@@ -15,8 +15,7 @@ from ..memory import Memory
 from ..sockets.descriptors import FIRST, Descriptors, Waker
 from ..sockets.edge import MISALIGNED, Imports
 from .fd import Forward
-from .stdin import DESCRIPTOR as STDIN
-from .stdin import Stdin
+from .streams import STDIN, Streams
 
 _SUBSCRIPTION = struct.Struct("<QB7xI4xQQH6x")
 """userdata, tag u8, clock id or descriptor u32, timeout and precision (ns), clock flags u16."""
@@ -103,7 +102,10 @@ class _Waiting:
         """Bytes that can be read, or written; 1 where the host does not say."""
         if kind == _FD_READ:
             return _ioctl(host, termios.FIONREAD) or 1
-        room = self.sockets[host].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        guest = self.sockets.get(host)
+        if guest is None:
+            return 1
+        room = guest.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         return max(room - _ioctl(host, termios.TIOCOUTQ), 1)
 
 
@@ -115,13 +117,13 @@ class PollCalls:
         memory: Memory,
         forward: Forward,
         descriptors: Descriptors,
-        stdin: Stdin,
+        streams: Streams,
         waker: Waker,
     ) -> None:
         self._memory = memory
         self._forward = forward
         self._sockets = descriptors.sockets
-        self._stdin = stdin
+        self._streams = streams
         self._waker = waker
 
     def imports(self) -> Imports:
@@ -191,8 +193,8 @@ class PollCalls:
             host = guest.host.fileno()
             waiting.sockets[host] = guest.host
             waiting.watch(host, kind, userdata)
-        elif fd == STDIN and kind == _FD_READ and self._stdin.fd is not None:
-            waiting.watch(self._stdin.fd, kind, userdata)
+        elif (kind == _FD_READ) == (fd == STDIN) and (own := self._streams.host(fd)) is not None:
+            waiting.watch(own, kind, userdata)
         elif fd >= FIRST:
             waiting.due.append((userdata, Errno.BADF, kind, 0, 0))
         else:

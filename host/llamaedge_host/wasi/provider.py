@@ -1,7 +1,5 @@
 """The WASI imports that are answered here rather than by wasmtime."""
 
-from collections.abc import Callable
-
 from ..errno import Errno
 from ..imports import HostFunction, Provider
 from ..memory import Memory
@@ -15,7 +13,7 @@ from ..sockets.transfer import TransferCalls
 from . import log
 from .fd import FdCalls, Forward
 from .poll import PollCalls
-from .stdin import Stdin
+from .streams import Output, Streams
 
 MODULE = "wasi_snapshot_preview1"
 UNSTABLE = "wasi_unstable"
@@ -53,7 +51,8 @@ class Wasi(Provider):
 
     ``forward`` calls wasmtime's own function in the guest's memory. At most ``max_sockets``
     are open at once. ``stdin_fd`` is the host's descriptor behind the guest's standard input,
-    None where wasmtime reads it. ``stdout`` and ``stderr`` take what the guest logs.
+    None where wasmtime reads it; ``stdout`` and ``stderr`` take what the guest writes, None for
+    this process's own.
     """
 
     fault = Errno.FAULT
@@ -66,33 +65,30 @@ class Wasi(Provider):
         *,
         max_sockets: int = 1024,
         stdin_fd: int | None = 0,
-        stdout: Callable[[bytes], None] | None = None,
-        stderr: Callable[[bytes], None] | None = None,
+        stdout: Output | None = None,
+        stderr: Output | None = None,
     ) -> None:
         self._forward = forward
         self._network = network
         self._descriptors = Descriptors(max_sockets)
         self._waker = Waker()
-        stdin = Stdin(stdin_fd, self._waker)
+        streams = Streams(stdin_fd, stdout, stderr, self._waker)
         transfer = TransferCalls(memory, self._descriptors, self._waker)
-        poll = PollCalls(memory, forward, self._descriptors, stdin, self._waker)
+        poll = PollCalls(memory, forward, self._descriptors, streams, self._waker)
         calls: Imports = {}
         for group in (
             SocketCalls(memory, self._descriptors, network, self._waker),
             transfer,
             OptionCalls(memory, self._descriptors),
             AddrinfoCalls(memory, network),
-            FdCalls(memory, forward, self._descriptors, transfer, stdin),
+            FdCalls(memory, forward, self._descriptors, transfer, streams),
             poll,
         ):
             calls |= group.imports()
-        logging = log.LogCalls(
-            memory, stdout or log.to_descriptor(1), stderr or log.to_descriptor(2)
-        )
         self._modules = {
             MODULE: calls,
             UNSTABLE: self._unstable(calls) | {("poll_oneoff", "iiii"): poll.poll_unstable},
-            log.MODULE: logging.imports(),
+            log.MODULE: log.LogCalls(memory, streams).imports(),
         }
 
     def resolve(self, module: str, name: str, params: str, results: str) -> HostFunction | None:

@@ -1,0 +1,95 @@
+"""The guest's standard streams, served here so that a guest that waits for one can be stopped."""
+
+import errno
+import os
+import select
+import stat
+from collections.abc import Callable, Sequence
+
+from ..sockets.descriptors import Waker
+
+STDIN, STDOUT, STDERR = range(3)
+
+Output = Callable[[bytes], None]
+"""Takes each write of a guest."""
+
+
+class Streams:
+    """The guest's descriptors 0, 1 and 2 on the host's, or on functions.
+
+    ``stdin`` is a host descriptor, None where wasmtime reads it. ``stdout`` and ``stderr`` are
+    functions, None for this process's own streams. What the guest closes stays open here.
+    """
+
+    def __init__(
+        self, stdin: int | None, stdout: Output | None, stderr: Output | None, waker: Waker
+    ) -> None:
+        self.nonblocking = False
+        self._waker = waker
+        self._input = stdin
+        self._outputs: dict[int, Output | None] = {STDOUT: stdout, STDERR: stderr}
+
+    def reads(self, fd: int) -> bool:
+        """Whether the guest's ``fd`` is read here."""
+        return fd == STDIN and self._input is not None
+
+    def writes(self, fd: int) -> bool:
+        """Whether the guest's ``fd`` is written here."""
+        return fd in self._outputs
+
+    def host(self, fd: int) -> int | None:
+        """The host descriptor to poll for the guest's ``fd``; None for one always ready."""
+        if fd == STDIN:
+            return self._input
+        return fd if fd in self._outputs and self._outputs[fd] is None else None
+
+    def read(self, rooms: Sequence[memoryview]) -> int:
+        """Read standard input into ``rooms``; bytes, 0 at the end.
+
+        Raises OSError, and Interrupted.
+        """
+        if self._input is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if not self._waker.wait(self._input, select.POLLIN, 0 if self.nonblocking else None):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return os.readv(self._input, rooms)
+
+    def write(self, fd: int, data: Sequence[memoryview]) -> int:
+        """Write the first of ``data`` that is not empty to ``fd``; bytes, maybe not all.
+
+        Raises OSError, and Interrupted.
+        """
+        first = next(filter(None, data), None)
+        if first is None:
+            return 0
+        output = self._outputs[fd]
+        if output is not None:
+            output(bytes(first))
+            return len(first)
+        self._waker.wait(fd, select.POLLOUT)
+        return os.write(fd, first[: _atomic(fd)])
+
+    def log(self, fd: int, line: bytes) -> None:
+        """Write all of ``line`` to the guest's standard output or error; what fails is lost."""
+        output = self._outputs.get(fd)
+        if output is not None:
+            output(line)
+            return
+        view = memoryview(line)
+        while view:
+            try:
+                self._waker.wait(fd, select.POLLOUT)
+                view = view[os.write(fd, view[: _atomic(fd)]) :]
+            except OSError:
+                return
+
+    def forget(self, fd: int) -> None:
+        """The guest has closed or replaced ``fd``: it is wasmtime's from now on."""
+        if fd == STDIN:
+            self._input = None
+        self._outputs.pop(fd, None)
+
+
+def _atomic(fd: int) -> int | None:
+    """Bytes that can be written without blocking once poll(2) says so; None is any number."""
+    return None if stat.S_ISREG(os.fstat(fd).st_mode) else select.PIPE_BUF
