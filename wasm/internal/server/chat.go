@@ -179,7 +179,7 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 	for index := range request.choices() {
 		reader := work.reader()
 		var parts []answer.Part
-		result, err := s.generate(r.Context(), model, work.choice(request, index), func(text string) error {
+		result, err := model.generate(r.Context(), work.choice(request, index), func(text string) error {
 			parts = append(parts, reader.Push(text)...)
 			return nil
 		})
@@ -216,7 +216,7 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 	for index := range request.choices() {
 		chunks := chunks{events: events, reply: reply, index: index}
 		reader := work.reader()
-		result, err := s.generate(ctx, model, work.choice(request, index), func(text string) error {
+		result, err := model.generate(ctx, work.choice(request, index), func(text string) error {
 			return chunks.send(reader.Push(text))
 		})
 		if err == nil {

@@ -120,7 +120,7 @@ func (s *Server) eachCompletion(r *http1.Request, model *Model, request *complet
 					return err
 				}
 			}
-			result, err := s.generate(r.Context(), model, work, func(text string) error { return emit(text, nil) })
+			result, err := model.generate(r.Context(), work, func(text string) error { return emit(text, nil) })
 			if err != nil {
 				return err
 			}

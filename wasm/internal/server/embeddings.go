@@ -51,7 +51,7 @@ func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
 	}
 	reply := embeddingsResponse{Object: "list", Model: model.Name}
 	for index, input := range inputs {
-		vector, tokens, err := s.embed(r.Context(), model, input)
+		vector, tokens, err := model.embed(r.Context(), input)
 		if err != nil {
 			return err
 		}
@@ -97,29 +97,30 @@ func isTokens(raw json.RawMessage) bool {
 }
 
 // embed computes one vector and counts the text's tokens.
-func (s *Server) embed(ctx context.Context, model *Model, text string) ([]float64, int, error) {
-	used, err := model.acquire(ctx)
+func (m *Model) embed(ctx context.Context, text string) ([]float64, int, error) {
+	used, err := m.acquire(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer model.release(used)
-	defer s.pace.rest()
-	tokens, err := model.input(used, text)
+	defer m.release(used)
+	m.pace.take()
+	defer m.pace.give()
+	tokens, err := m.input(used, text)
 	if err != nil {
 		return nil, 0, err
 	}
-	if tokens > min(model.CtxSize, model.Batch) {
-		return nil, 0, tooManyTokens(min(model.CtxSize, model.Batch), tokens)
+	if tokens > min(m.CtxSize, m.Batch) {
+		return nil, 0, tooManyTokens(min(m.CtxSize, m.Batch), tokens)
 	}
 	if err := used.Compute(); err != nil {
 		if err == nn.PromptTooLong {
-			err = tooManyTokens(model.Batch, tokens)
+			err = tooManyTokens(m.Batch, tokens)
 		}
-		return nil, 0, model.explain(err, tokens)
+		return nil, 0, m.explain(err, tokens)
 	}
 	output, err := used.Output(nn.Text)
 	if err != nil {
-		return nil, 0, model.explain(err, tokens)
+		return nil, 0, m.explain(err, tokens)
 	}
 	var computed struct {
 		Embedding []float64 `json:"embedding"`

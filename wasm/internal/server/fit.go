@@ -32,6 +32,8 @@ func (m *Model) fit(ctx context.Context, conversation prompt.Conversation) (stri
 		return "", 0, err
 	}
 	defer m.release(used)
+	m.pace.take()
+	defer m.pace.give()
 	return m.trim(used, conversation, text, limit)
 }
 

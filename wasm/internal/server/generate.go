@@ -37,71 +37,86 @@ type outcome struct {
 // generate makes one answer and gives its text to emit as it grows: whole code points, without
 // stops and control tokens. It ends early with emit's error, or with ctx's when the client is
 // gone; then nothing is computed any more.
-func (s *Server) generate(ctx context.Context, model *Model, work generation, emit func(string) error) (outcome, error) {
+func (m *Model) generate(ctx context.Context, work generation, emit func(string) error) (outcome, error) {
 	var result outcome
-	used, err := model.acquire(ctx)
+	used, err := m.acquire(ctx)
 	if err != nil {
 		return result, err
 	}
-	defer model.release(used)
-	first, err := model.start(used, work, &result)
-	if err != nil {
-		return result, err
-	}
+	defer m.release(used)
 	text := answer.NewText(work.stops, work.keep)
 	for result.finish == "" {
 		if err := ctx.Err(); err != nil {
 			return result, err
 		}
-		more := ""
-		if result.completion == work.limit {
-			result.finish = finishLength
-		} else if result.finish, err = first.step(used); err != nil {
-			return result, model.explain(err, result.prompt)
-		}
-		if result.finish != "" {
-			more = text.Flush()
-		} else {
-			piece, err := used.OutputSingle(nn.Text)
-			if err != nil {
-				return result, model.explain(err, result.prompt)
-			}
-			result.completion++
-			if more = text.Push(piece); text.Stopped() {
-				result.finish = finishStop
-			}
+		more, err := m.turn(used, work, text, &result)
+		if err != nil {
+			return result, err
 		}
 		if more != "" {
 			if err := emit(more); err != nil {
 				return result, err
 			}
 		}
-		s.pace.rest()
 	}
 	return result, nil
 }
 
-// start gives the context its settings and its prompt and makes the first token. A graph's
-// settings are shared, and a computation takes them when it begins, so nothing else starts in
-// between.
-func (m *Model) start(used nn.Context, work generation, result *outcome) (*firstStep, error) {
-	m.starting.Lock()
-	defer m.starting.Unlock()
-	settings, err := m.with(work.changes)
-	if err != nil {
-		return nil, err
+// turn makes one token, the first with the settings and the prompt, and answers the text it
+// adds.
+func (m *Model) turn(used nn.Context, work generation, text *answer.Text, result *outcome) (string, error) {
+	m.pace.take()
+	defer m.pace.give()
+	if result.prompt == 0 {
+		if err := m.start(used, work, result); err != nil {
+			return "", err
+		}
 	}
-	if err := used.SetInput(nn.Metadata, settings); err != nil {
-		return nil, m.explain(err, 0)
-	}
-	if result.prompt, err = m.input(used, work.prompt); err != nil {
-		return nil, err
-	}
-	if m.CtxSize > 0 && result.prompt > m.CtxSize-reserve {
-		return nil, contextLengthExceeded(m.CtxSize, result.prompt)
+	if result.completion == work.limit {
+		result.finish = finishLength
+		return text.Flush(), nil
 	}
 	finish, err := step(used)
-	return &firstStep{finish, err, true}, nil
+	if err != nil {
+		return "", m.explain(err, result.prompt)
+	}
+	if result.finish = finish; finish != "" {
+		return text.Flush(), nil
+	}
+	piece, err := used.OutputSingle(nn.Text)
+	if err != nil {
+		return "", m.explain(err, result.prompt)
+	}
+	result.completion++
+	more := text.Push(piece)
+	if text.Stopped() {
+		result.finish = finishStop
+	}
+	return more, nil
+}
+
+// start gives the context its settings and its prompt. A graph's settings are shared, and a
+// computation takes them with its first token, so both have to be in one turn.
+func (m *Model) start(used nn.Context, work generation, result *outcome) error {
+	settings, err := m.with(work.changes)
+	if err != nil {
+		return err
+	}
+	if err := used.SetInput(nn.Metadata, settings); err != nil {
+		return m.explain(err, 0)
+	}
+	tokens, err := m.input(used, work.prompt)
+	if err != nil {
+		return err
+	}
+	if tokens == 0 {
+		return invalid("", "The prompt is empty.")
+	}
+	if m.CtxSize > 0 && tokens > m.CtxSize-reserve {
+		return contextLengthExceeded(m.CtxSize, tokens)
+	}
+	result.prompt = tokens
+	return nil
 }
 
 // input gives the context a prompt and answers its size in tokens.
@@ -114,21 +129,6 @@ func (m *Model) input(used nn.Context, prompt string) (int, error) {
 		return 0, m.explain(err, 0)
 	}
 	return counts.Input, nil
-}
-
-// firstStep is the step that start has made, to be taken before further ones are.
-type firstStep struct {
-	finish string
-	err    error
-	fresh  bool
-}
-
-func (f *firstStep) step(used nn.Context) (string, error) {
-	if f.fresh {
-		f.fresh = false
-		return f.finish, f.err
-	}
-	return step(used)
 }
 
 // step makes one token; it answers the finish reason if there is none any more.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"sync"
 
 	"llama-api-server/internal/nn"
 	"llama-api-server/internal/options"
@@ -26,8 +25,8 @@ type Model struct {
 	graph    nn.Graph
 	metadata map[string]any
 	idle     []nn.Context
-	turns    chan struct{} // a place for each computation that may be under way
-	starting sync.Mutex    // held while a computation's settings and prompt are given
+	places   chan struct{} // one for each computation that may be under way
+	pace     *pace         // of all models
 }
 
 // Load asks the host for the model preloaded as alias, set up with config (JSON).
@@ -36,11 +35,13 @@ type Load func(alias, config string) (nn.Graph, error)
 // LoadModels asks the host for every model of the options.
 func LoadModels(settings *options.Options, debug bool, load Load) ([]*Model, error) {
 	var models []*Model
+	pace := newPace()
 	for index := range settings.Templates {
 		model, err := loadModel(settings, index, debug, load)
 		if err != nil {
 			return nil, err
 		}
+		model.pace = pace
 		models = append(models, model)
 	}
 	return models, nil
@@ -80,7 +81,7 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 	if counts, err := nn.ReadCounts(context); err == nil {
 		model.Counts = counts
 	}
-	model.turns = make(chan struct{}, max(1, model.Counts.Parallel))
+	model.places = make(chan struct{}, max(1, model.Counts.Parallel))
 	return model, nil
 }
 
@@ -151,11 +152,11 @@ func (m *Model) with(changes map[string]any) ([]byte, error) {
 	return json.Marshal(values)
 }
 
-// acquire waits for a turn and answers a context that nothing else computes on. The error is
+// acquire waits for a place and answers a context that nothing else computes on. The error is
 // the context's or the host's.
 func (m *Model) acquire(ctx context.Context) (nn.Context, error) {
 	select {
-	case m.turns <- struct{}{}:
+	case m.places <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -166,17 +167,17 @@ func (m *Model) acquire(ctx context.Context) (nn.Context, error) {
 	}
 	made, err := m.graph.NewContext()
 	if err != nil {
-		<-m.turns
+		<-m.places
 		return nil, internal("making a context for the model '%s' failed: %v", m.Name, err)
 	}
 	return made, nil
 }
 
-// release ends what the context computes and gives the turn on.
+// release ends what the context computes and gives the place on.
 func (m *Model) release(used nn.Context) {
 	used.FiniSingle()
 	m.idle = append(m.idle, used)
-	<-m.turns
+	<-m.places
 }
 
 // plugin is the build of llama.cpp under the model, as /v1/info words it.

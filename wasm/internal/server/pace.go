@@ -1,29 +1,31 @@
 package server
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 const (
-	pollEvery = 5 * time.Millisecond
+	pollEvery = 20 * time.Millisecond
 	pollPause = 50 * time.Microsecond
 )
 
-// pace lets connections in between tokens. Go on WebAssembly has one thread and asks the host
-// for network events only when no goroutine can run, so that streams which go on computing
-// would starve every other connection. Now and then all of them rest for a moment here.
+// pace gives the computations turns, one token each, first come first served, and lets the
+// network in between. Go on WebAssembly has one thread, which a computing host call blocks, and
+// it asks the host for network events only when no goroutine can run. So the goroutine whose
+// turn ends sleeps now and then before it passes the turn on, while the others wait for it.
 type pace struct {
-	mutex sync.Mutex
-	last  time.Time
+	turn chan struct{}
+	last time.Time // of a sleep; for who has the turn
 }
 
-// rest is called by every stream after a token.
-func (p *pace) rest() {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
+func newPace() *pace { return &pace{turn: make(chan struct{}, 1)} }
+
+// take waits for the turn. What the host is asked in one turn, no other request comes between.
+func (p *pace) take() { p.turn <- struct{}{} }
+
+// give passes the turn on.
+func (p *pace) give() {
 	if time.Since(p.last) >= pollEvery {
 		time.Sleep(pollPause)
 		p.last = time.Now()
 	}
+	<-p.turn
 }

@@ -17,8 +17,10 @@ type route struct {
 
 var routes = []route{
 	{"/v1/models", []string{"GET"}, (*Server).listModels},
+	{"/v1/info", []string{"GET"}, (*Server).info},
 	{"/v1/chat/completions", []string{"POST"}, (*Server).chat},
 	{"/v1/completions", []string{"POST"}, (*Server).completions},
+	{"/v1/embeddings", []string{"POST"}, (*Server).embeddings},
 	{"/echo", []string{"GET", "POST"}, (*Server).echo},
 }
 
@@ -58,6 +60,9 @@ func (s *Server) dispatch(w *http1.Response, r *http1.Request) error {
 		return err
 	}
 	found := slices.IndexFunc(routes, func(route route) bool { return route.path == r.Path })
+	if found < 0 && s.static(w, r) {
+		return nil
+	}
 	if found < 0 {
 		return newError(404, "not_found", "", "There is nothing at %s; the endpoints are %s.", r.Path, strings.Join(paths(), ", "))
 	}

@@ -21,8 +21,6 @@ type Server struct {
 	APIKey  string
 	Log     *Logger
 	Started time.Time
-
-	pace pace
 }
 
 // HTTP is the server of connections for these models; its caller gives it a listener.
