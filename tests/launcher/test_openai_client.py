@@ -4,12 +4,9 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +17,7 @@ from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from wasmtime import wat2wasm
 
-LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
-QUESTION = "Who was Robert Oppenheimer?"
-USER = {"role": "user", "content": QUESTION}
-START = 90  # seconds
+from .running import QUESTION, START, USER, running
 
 
 def ask(client: OpenAI, question: str = QUESTION, **options: Any) -> ChatCompletion:
@@ -42,47 +36,6 @@ def stream(client: OpenAI, **options: Any) -> Stream[ChatCompletionChunk]:
     )
     assert isinstance(answer, Stream)
     return answer
-
-
-class Server:
-    """A running `llamaedge run`, with its terminal in a file."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.terminal = folder / "terminal"
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir()
-        with self.terminal.open("w") as file:
-            self.process = subprocess.Popen(
-                [LLAMAEDGE, "run", "--port", "0", "--threads", "1", *arguments],
-                stdout=file,
-                stderr=file,
-                env=os.environ | {"TMPDIR": str(self.temporary)},
-            )
-
-    def wait_ready(self) -> str:
-        """The address that it shows, once it answers."""
-        deadline = time.monotonic() + START
-        while not (found := re.search(r"ready in .*: (http://\S+)/v1", self.terminal.read_text())):
-            assert self.process.poll() is None, self.terminal.read_text()
-            assert time.monotonic() < deadline, self.terminal.read_text()
-            time.sleep(0.02)
-        return found[1]
-
-    def worker(self) -> int:
-        """The worker's process id."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return int(children.split()[0])
-
-
-@contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[Server]:
-    server = Server(folder, *arguments)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.process.wait()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,58 @@
+"""`llamaedge run` as users run it, on the real model."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
+QUESTION = "Who was Robert Oppenheimer?"
+USER = {"role": "user", "content": QUESTION}
+START = 90  # seconds
+
+
+class Server:
+    """A running `llamaedge run`, with its terminal in a file."""
+
+    def __init__(self, folder: Path, *arguments: str, threads: int | None) -> None:
+        self.terminal = folder / "terminal"
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        given = [] if threads is None else ["--threads", str(threads)]
+        with self.terminal.open("w") as file:
+            self.process = subprocess.Popen(
+                [LLAMAEDGE, "run", "--port", "0", *given, *arguments],
+                stdout=file,
+                stderr=file,
+                env=os.environ | {"TMPDIR": str(self.temporary)},
+            )
+
+    def wait_ready(self) -> str:
+        """The address that it shows, once it answers."""
+        deadline = time.monotonic() + START
+        while not (found := re.search(r"ready in .*: (http://\S+)/v1", self.terminal.read_text())):
+            assert self.process.poll() is None, self.terminal.read_text()
+            assert time.monotonic() < deadline, self.terminal.read_text()
+            time.sleep(0.02)
+        return found[1]
+
+    def worker(self) -> int:
+        """The worker's process id."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return int(children.split()[0])
+
+
+@contextmanager
+def running(folder: Path, *arguments: str, threads: int | None = 1) -> Iterator[Server]:
+    """A server that ends with the block; one thread is fastest on a machine that is shared."""
+    server = Server(folder, *arguments, threads=threads)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.wait()
