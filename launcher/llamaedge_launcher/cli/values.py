@@ -22,6 +22,26 @@ class SocketAddress(click.ParamType[Address]):
             self.fail(f"{value!r}: {error}", param, context)
 
 
+class Whole(click.ParamType[int]):
+    """A whole number from ``low`` to ``high``."""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int) -> None:
+        self._low = low
+        self._high = high
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        """click's call."""
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and self._low <= int(text) <= self._high):
+            limits = f"from {self._low} to {self._high}"
+            self.fail(f"{text!r} is not a whole number {limits}", param, context)
+        return int(text)
+
+
 class Assignment(click.ParamType[tuple[str, str]]):
     """NAME=VALUE."""
 
