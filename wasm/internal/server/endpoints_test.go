@@ -1,0 +1,215 @@
+package server
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"llama-api-server/internal/nn"
+	"llama-api-server/internal/nn/nntest"
+)
+
+func TestCompletions(t *testing.T) {
+	table := []struct {
+		name, fields string
+		texts        []string
+		finish       string
+	}{
+		{"a string", `"prompt":"Long ago"`, []string{" in a"}, "stop"},
+		{"prompts", `"prompt":["one","two"]`, []string{" in a", " in a"}, "stop"},
+		{"choices", `"prompt":"one","n":2`, []string{" in a", " in a"}, "stop"},
+		{"echo", `"prompt":"Once","echo":true`, []string{"Once in a"}, "stop"},
+		{"stop", `"prompt":"Once","stop":[" a"]`, []string{" in"}, "stop"},
+		{"max_tokens", `"prompt":"Once","max_tokens":1`, []string{" in"}, "length"},
+	}
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			address := serve(t, &nntest.Graph{Pieces: []string{" in", " a"}})
+			got := do(t, "POST", address+"/v1/completions", "{"+row.fields+"}")
+			if got.status != 200 || got.json["object"] != "text_completion" {
+				t.Fatal(got.status, got.body)
+			}
+			for index, text := range row.texts {
+				choice := at(t, got.json, "choices", index).(map[string]any)
+				if choice["text"] != text || choice["finish_reason"] != row.finish || choice["index"] != float64(index) {
+					t.Errorf("choice %v", choice)
+				}
+			}
+			streamed := frames(t, do(t, "POST", address+"/v1/completions", "{"+row.fields+`,"stream":true}`).body)
+			if streamed[len(streamed)-1] != "[DONE]" || !strings.Contains(streamed[len(streamed)-2], `"finish_reason":"`+row.finish+`"`) {
+				t.Errorf("streamed %v", streamed)
+			}
+		})
+	}
+}
+
+// The example of LlamaEdge's documents has its documented shape.
+func TestTheDocumentsCompletion(t *testing.T) {
+	address := serve(t, &nntest.Graph{Pieces: []string{"in a galaxy"}}, "-p", "chatml", "-m", "tinyllama")
+	got := do(t, "POST", address+"/v1/completions", `{"prompt":["Long long ago, "], "model":"tinyllama"}`)
+	for _, path := range [][]any{{"id"}, {"created"}, {"usage", "prompt_tokens"}, {"usage", "completion_tokens"}, {"usage", "total_tokens"}} {
+		if at(t, got.json, path...) == nil {
+			t.Errorf("%v is missing in %s", path, got.body)
+		}
+	}
+	if got.json["model"] != "tinyllama" || at(t, got.json, "choices", 0, "text") != "in a galaxy" || at(t, got.json, "choices", 0, "logprobs") != nil {
+		t.Errorf("got %s", got.body)
+	}
+}
+
+func TestEmbeddings(t *testing.T) {
+	address := serve(t, &nntest.Graph{}, "-p", "chatml,embedding", "-m", "chat,minilm", "-c", "100,8", "-b", "100,6")
+	table := []struct {
+		name, body string
+		status     int
+		param      any
+		count      int
+	}{
+		{"a string", `{"input":"ab"}`, 200, nil, 1},
+		{"strings", `{"model":"minilm","input":["ab","abc"],"encoding_format":"float"}`, 200, nil, 2},
+		{"tokens", `{"input":[1,2]}`, 400, "input", 0},
+		{"token arrays", `{"input":[[1],[2]]}`, 400, "input", 0},
+		{"nothing", `{}`, 400, "input", 0},
+		{"an empty text", `{"input":[""]}`, 400, "input", 0},
+		{"no texts", `{"input":[]}`, 400, "input", 0},
+		{"an object", `{"input":{}}`, 400, "input", 0},
+		{"a format", `{"input":"a","encoding_format":"hex"}`, 400, "encoding_format", 0},
+		{"dimensions", `{"input":"a","dimensions":4}`, 400, "dimensions", 0},
+		{"too long", `{"input":"a a a a a a a"}`, 400, "input", 0},
+		{"the chat model", `{"input":"a","model":"chat"}`, 400, "model", 0},
+		{"an unknown model", `{"input":"a","model":"x"}`, 404, "model", 0},
+	}
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			got := do(t, "POST", address+"/v1/embeddings", row.body)
+			if got.status != row.status {
+				t.Fatal(got.status, got.body)
+			}
+			if row.status != 200 {
+				if at(t, got.json, "error", "param") != row.param {
+					t.Error(got.body)
+				}
+				return
+			}
+			data := got.json["data"].([]any)
+			if len(data) != row.count || at(t, data, row.count-1, "index") != float64(row.count-1) || at(t, data, 0, "embedding", 0) != 2.0 {
+				t.Error(got.body)
+			}
+			if got.json["model"] != "minilm" || at(t, got.json, "usage", "prompt_tokens") != float64(row.count) {
+				t.Error(got.body)
+			}
+		})
+	}
+	got := do(t, "POST", address+"/v1/embeddings", `{"input":"ab","encoding_format":"base64"}`)
+	raw, err := base64.StdEncoding.DecodeString(at(t, got.json, "data", 0, "embedding").(string))
+	if err != nil || len(raw) != 12 || raw[3] != 0x40 {
+		t.Errorf("base64 %v, %v", raw, err)
+	}
+	got = do(t, "POST", address+"/v1/embeddings", `{"input":"`+strings.Repeat("x", 3)+`","dimensions":1}`)
+	if at(t, got.json, "data", 0, "embedding", 0) != 1.0 {
+		t.Errorf("dimensions %s", got.body)
+	}
+}
+
+func TestNoEmbeddingModel(t *testing.T) {
+	got := do(t, "POST", serve(t, &nntest.Graph{})+"/v1/embeddings", `{"input":"a"}`)
+	if got.status != 400 || at(t, got.json, "error", "param") != "model" {
+		t.Error(got.status, got.body)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	address := serve(t, &nntest.Graph{}, "-p", "llama-3-chat,embedding", "-m", "a,b", "--port", "9999")
+	got := do(t, "GET", address+"/v1/info", "")
+	want := map[string]any{"type": "llama", "ggml_plugin_version": "b7 (commit c0ffee)", "port": "9999"}
+	for key, value := range want {
+		if got.json[key] != value {
+			t.Errorf("%s: %v", key, got.json[key])
+		}
+	}
+	if at(t, got.json, "chat_model", "prompt_template") != "llama-3-chat" || at(t, got.json, "embedding_model", "ctx_size") != 384.0 {
+		t.Error(got.body)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	address := serve(t, &nntest.Graph{})
+	for path, allow := range map[string]string{
+		"/v1/models": "GET, HEAD, OPTIONS", "/v1/info": "GET, HEAD, OPTIONS", "/v1/chat/completions": "POST, OPTIONS",
+		"/v1/completions": "POST, OPTIONS", "/v1/embeddings": "POST, OPTIONS", "/echo": "GET, POST, HEAD, OPTIONS",
+	} {
+		got := do(t, "DELETE", address+path, "")
+		if got.status != 405 || got.header.Get("Allow") != allow || at(t, got.json, "error", "code") != "method_not_allowed" {
+			t.Errorf("%s: %d %q %s", path, got.status, got.header.Get("Allow"), got.body)
+		}
+		if got := do(t, "OPTIONS", address+path, ""); got.status != 204 || got.header.Get("Access-Control-Allow-Methods") != "*" {
+			t.Errorf("OPTIONS %s: %d", path, got.status)
+		}
+	}
+	if got := do(t, "GET", address+"/echo", ""); got.body != "echo test" {
+		t.Errorf("echo: %q", got.body)
+	}
+	if got := do(t, "HEAD", address+"/v1/models", ""); got.status != 200 || got.body != "" || got.header.Get("Content-Length") == "0" {
+		t.Errorf("HEAD: %d %q", got.status, got.body)
+	}
+	if got := do(t, "POST", address+"/v1/completions", "{}", "Content-Type", "text/xml"); got.status != 415 {
+		t.Errorf("text/xml: %d", got.status)
+	}
+}
+
+func TestWebUI(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{"ui/index.html": "<p>hi", "ui/a/b.js": "1", "secret": "no"} {
+		file := filepath.Join(folder, name)
+		os.MkdirAll(filepath.Dir(file), 0o700)
+		os.WriteFile(file, []byte(text), 0o600)
+	}
+	os.Symlink("../secret", filepath.Join(folder, "ui", "link"))
+	address := serve(t, &nntest.Graph{}, "-p", "chatml", "--web-ui", filepath.Join(folder, "ui"))
+	table := []struct {
+		path, kind string
+		status     int
+	}{
+		{"/", "text/html; charset=utf-8", 200},
+		{"/a/b.js", "text/javascript; charset=utf-8", 200},
+		{"/../secret", "application/json", 404},
+		{"/%2e%2e/secret", "application/json", 404},
+		{"/link", "application/json", 404},
+		{"/a", "application/json", 404},
+	}
+	for _, row := range table {
+		if got := do(t, "GET", address+row.path, ""); got.status != row.status || got.header.Get("Content-Type") != row.kind {
+			t.Errorf("%s: %d %s", row.path, got.status, got.header.Get("Content-Type"))
+		}
+	}
+	os.WriteFile(filepath.Join(folder, "ui", "404.html"), []byte("lost"), 0o600)
+	if got := do(t, "GET", address+"/nothing", ""); got.status != 404 || got.body != "lost" {
+		t.Errorf("404.html: %d %q", got.status, got.body)
+	}
+}
+
+func TestTheHostsErrors(t *testing.T) {
+	table := []struct {
+		end    error
+		status int
+		code   any
+	}{
+		{nn.PromptTooLong, 400, "context_length_exceeded"},
+		{nn.InvalidArgument, 400, nil},
+		{nn.RuntimeError, 500, nil},
+	}
+	for _, row := range table {
+		address := serve(t, &nntest.Graph{End: row.end})
+		got := do(t, "POST", address+"/v1/chat/completions", chatBody(""))
+		if got.status != row.status || at(t, got.json, "error", "code") != row.code {
+			t.Errorf("%v: %d %s", row.end, got.status, got.body)
+		}
+	}
+	address := serve(t, &nntest.Graph{Pieces: []string{"a"}, End: nn.RuntimeError})
+	streamed := frames(t, do(t, "POST", address+"/v1/chat/completions", chatBody(`"stream":true`)).body)
+	if last := streamed[len(streamed)-2]; !strings.Contains(last, `"error"`) || streamed[len(streamed)-1] != "[DONE]" {
+		t.Errorf("streamed %v", streamed)
+	}
+}
