@@ -20,8 +20,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 TESTDATA = Path(__file__).parents[2] / "wasm" / "internal" / "prompt" / "testdata"
 DATE = "2026-11-22"
 EOS = {
-    "deepseek-chat": "<｜end▁of▁sentence｜>",
-    "deepseek-chat-2": "<｜end▁of▁sentence｜>",
+    "deepseek-chat": "<\uff5cend▁of▁sentence\uff5c>",
+    "deepseek-chat-2": "<\uff5cend▁of▁sentence\uff5c>",
     "stablelm-zephyr": "<|endoftext|>",
 }
 WITH_TOOLS = {
