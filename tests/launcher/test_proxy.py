@@ -1,15 +1,21 @@
 """The public server before a scripted guest (fake_worker.py)."""
 
 import json
+import re
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from llamaedge_launcher.pool import MAX_WAITING
 
 from .conftest import Front, StartFront
 
@@ -224,3 +230,82 @@ def test_other_guests_may_serve_paths_of_their_own(start_front: StartFront) -> N
         assert client.put("/v1/models").status_code == 405
         for path in ("/..%2fsecret", "/a/%2e%2e/b", "/..%5cb"):
             assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET \0 HTTP/1.1\r\n\r\n",
+        b"GET //%ff%00?%zz=\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/models HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_bytes_that_are_no_request_harm_nothing(
+    client: httpx.Client, front: Front, sent: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", front.port)) as connection:
+        connection.settimeout(0.3)
+        try:
+            connection.sendall(sent)
+            answer = connection.recv(65536)
+        except (TimeoutError, ConnectionError):
+            answer = b""
+    assert re.match(rb"$|HTTP/1.1 4\d\d ", answer)
+    assert client.get("/v1/models").status_code == 200
+    assert "Traceback" not in front.log.read_text()
+
+
+def test_nothing_is_left_of_a_request(client: httpx.Client, front: Front) -> None:
+    def request(other: httpx.Client, number: int) -> None:
+        kinds = ("echo", "stream", "cut", "garbage", "plain_error", "leave")
+        kind = kinds[number % len(kinds)]
+        body = asking(answer="stream" if kind == "leave" else kind, gap=0.01)
+        with (
+            suppress(httpx.RemoteProtocolError),
+            other.stream("POST", CHAT, json=body) as response,
+        ):
+            if kind != "leave":
+                response.read()
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{front.process.pid}/fd").iterdir()))
+
+    chat(client)
+    before = descriptors()
+    with front.client() as other, ThreadPoolExecutor(8) as threads:
+        list(threads.map(partial(request, other), range(240)))
+    deadline = time.monotonic() + 5
+    while descriptors() > before + 1:
+        assert time.monotonic() < deadline, f"{descriptors()} descriptors, {before} before"
+        time.sleep(0.05)
+    while chat(client).json()["running"] > 1:
+        assert time.monotonic() < deadline, "the guest still answers somebody"
+        time.sleep(0.05)
+
+
+def test_more_requests_than_may_wait_are_refused(start_front: StartFront) -> None:
+    front = start_front(limit=1)
+
+    def request(**fields: Any) -> socket.socket:
+        body = json.dumps(asking(**fields)).encode()
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection = socket.create_connection(("127.0.0.1", front.port))
+        connection.sendall(head.encode() + body)
+        return connection
+
+    connections = [request(answer="wait", seconds=1)]
+    connections += [request() for _ in range(MAX_WAITING + 5)]
+    answers = []
+    for connection in connections:
+        with connection:
+            answers.append(connection.recv(65536))
+    assert [answer[9:12] for answer in answers] == [b"200"] * (MAX_WAITING + 1) + [b"429"] * 5
+    assert b"retry-after: 1\r\n" in answers[-1]
