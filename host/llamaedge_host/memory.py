@@ -45,6 +45,13 @@ class Memory:
             self._view = memoryview(array).cast("B")
             self._address = address
 
+    def whole(self, end: int) -> memoryview:
+        """All of the memory, which has at least ``end`` bytes; valid as view's windows are.
+
+        For calls that are made so often that one check for several accesses counts.
+        """
+        return self._view if end <= len(self._view) else self._check(0, end)
+
     def _check(self, pointer: int, length: int) -> memoryview:
         if pointer + length > len(self._view):
             self._refresh()

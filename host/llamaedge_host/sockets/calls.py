@@ -144,7 +144,7 @@ class SocketCalls:
                 break
             except BlockingIOError:
                 if guest.nonblocking or not self._waker.wait(
-                    guest.host.fileno(), select.POLLIN, guest.receive_timeout
+                    guest.fd, select.POLLIN, guest.receive_timeout
                 ):
                     return Errno.AGAIN
         accepted.nonblocking = bool(flags & FDFLAG_NONBLOCK)
@@ -187,7 +187,7 @@ class SocketCalls:
         if error.errno not in _UNDER_WAY:
             self._waker.sleep(_UNIX_QUEUE_RETRY)
             return True
-        return self._waker.wait(guest.host.fileno(), select.POLLOUT, guest.send_timeout)
+        return self._waker.wait(guest.fd, select.POLLOUT, guest.send_timeout)
 
     @answers_errno
     def shutdown(self, fd: int, how: int) -> int:

@@ -29,20 +29,25 @@ class Waker:
 
         Raises Interrupted once ``interrupt`` was called.
         """
-        poller = select.poll()
+        poller = self.poller()
         poller.register(fd, events)
         return bool(self.poll(poller, None if seconds is None else seconds * 1000))
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises Interrupted."""
-        self.poll(select.poll(), seconds * 1000)
+        self.poll(self.poller(), seconds * 1000)
+
+    def poller(self) -> select.poll:
+        """A new poller for ``poll``."""
+        poller = select.poll()
+        poller.register(self.fd, select.POLLIN)
+        return poller
 
     def poll(self, poller: select.poll, milliseconds: float | None) -> list[tuple[int, int]]:
-        """Wait on ``poller`` too: the host descriptors and events that are ready, or [] in time.
+        """Wait on one of poller()'s: the host descriptors and events that are ready, if any.
 
         Raises Interrupted once ``interrupt`` was called.
         """
-        poller.register(self.fd, select.POLLIN)
         wait = None if milliseconds is None else min(milliseconds, _LONGEST_POLL)
         ready = poller.poll(wait)
         if self._interrupted:
@@ -66,10 +71,12 @@ class Descriptors:
     """Numbers for open sockets, the lowest free one first.
 
     ``sockets`` is the table itself: host functions look a descriptor up in it directly.
+    ``version`` changes whenever it does.
     """
 
     def __init__(self, limit: int) -> None:
         self.sockets: dict[int, Socket] = {}
+        self.version = 0
         self._limit = limit
         self._free: list[int] = []
         self._next = FIRST
@@ -87,17 +94,20 @@ class Descriptors:
             number = self._next
             self._next += 1
         self.sockets[number] = socket
+        self.version += 1
         return number
 
     def remove(self, number: int) -> None:
         """Close the socket and free its number."""
         socket = self.sockets.pop(number)
+        self.version += 1
         heapq.heappush(self._free, number)
         socket.close()
 
     def renumber(self, source: int, target: int) -> None:
         """Give ``source``'s socket the number ``target``, closing what had it."""
         replaced = self.sockets[target]
+        self.version += 1
         self.sockets[target] = self.sockets.pop(source)
         heapq.heappush(self._free, source)
         replaced.close()

@@ -16,7 +16,11 @@ Imports = dict[tuple[str, str], HostFunction]
 MAX_VECTORS = 1024
 """The most buffers in one call (WasmEdge's kIOVMax)."""
 
-_VECTOR = struct.Struct("<II")
+VECTOR = struct.Struct("<II")
+"""An iovec: buffer u32, length u32."""
+
+U32 = struct.Struct("<I")
+U16 = struct.Struct("<H")
 
 _Self = TypeVar("_Self")
 _Params = ParamSpec("_Params")
@@ -38,12 +42,12 @@ def answers_errno(
 
 
 def vectors(memory: Memory, pointer: int, count: int) -> list[memoryview]:
-    """The windows of an iovec array (buffer u32, length u32). Raises BadPointer."""
+    """The windows of an iovec array. Raises BadPointer."""
     if count == 1:
-        start, length = memory.unpack(_VECTOR, pointer)
-        return [memory.view(start, length)]
-    array = memory.view(pointer, count * _VECTOR.size)
-    return [memory.view(start, length) for start, length in _VECTOR.iter_unpack(array)]
+        start, length = VECTOR.unpack_from(memory.whole(pointer + 8), pointer)
+        return [memory.whole(start + length)[start : start + length]]
+    array = memory.view(pointer, count * VECTOR.size)
+    return [memory.view(start, length) for start, length in VECTOR.iter_unpack(array)]
 
 
 def misaligned(alignment: int, *pointers: int) -> bool:

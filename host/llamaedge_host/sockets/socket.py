@@ -33,6 +33,7 @@ class Socket:
 
     __slots__ = (
         "family",
+        "fd",
         "host",
         "inheriting",
         "kind",
@@ -40,13 +41,16 @@ class Socket:
         "receive_timeout",
         "rights",
         "send_timeout",
+        "stream",
     )
 
     def __init__(self, host: socket.socket, family: Family, kind: Kind, rights: int) -> None:
         host.setblocking(False)
         self.host = host
+        self.fd = host.fileno()
         self.family = family
         self.kind = kind
+        self.stream = kind is Kind.STREAM
         self.rights = rights
         self.inheriting = rights
         self.nonblocking = False

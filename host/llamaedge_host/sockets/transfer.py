@@ -11,9 +11,9 @@ from typing import Any
 
 from ..errno import Errno, from_os_error
 from ..memory import Memory
-from .address import ADDRESS, STORAGE_SIZE, Family, Kind, network_port, read_address, write_host
+from .address import ADDRESS, STORAGE_SIZE, Family, network_port, read_address, write_host
 from .descriptors import Descriptors, Waker
-from .edge import MAX_VECTORS, MISALIGNED, Imports, absent, answers_errno, vectors
+from .edge import MAX_VECTORS, MISALIGNED, U16, U32, Imports, absent, answers_errno, vectors
 from .socket import Socket
 
 _PEEK = 1
@@ -58,20 +58,19 @@ class TransferCalls:
         if flags & ~_RIFLAGS or count > MAX_VECTORS:
             return Errno.INVAL
         rooms = vectors(memory, iovs, count)
-        memory.view(nread, 4)
-        memory.view(roflags, 2)
+        whole = memory.whole(nread + 4 if nread >= roflags else roflags + 2)
         guest = self._sockets.get(fd)
         if guest is None:
             return absent(fd)
         try:
-            if flags == _WAITALL and guest.kind is Kind.STREAM and not guest.nonblocking:
+            if flags == _WAITALL and guest.stream and not guest.nonblocking:
                 received, truncated = self._receive_all(guest, rooms), 0
             else:
                 received, truncated, _ = self._receive(guest, rooms, flags & _PEEK)
         except OSError as error:
             return from_os_error(error)
-        memory.set_u32(nread, received)
-        memory.set_u16(roflags, truncated)
+        U32.pack_into(whole, nread, received)
+        U16.pack_into(whole, roflags, truncated)
         return Errno.SUCCESS
 
     @answers_errno
@@ -164,7 +163,7 @@ class TransferCalls:
             return Errno.INVAL
         memory = self._memory
         data = vectors(memory, iovs, count)
-        memory.view(nsent, 4)
+        whole = memory.whole(nsent + 4)
         guest = self._sockets.get(fd)
         if guest is None:
             return absent(fd)
@@ -172,7 +171,7 @@ class TransferCalls:
             sent = self._send(guest, data)
         except OSError as error:
             return from_os_error(error)
-        memory.set_u32(nsent, sent)
+        U32.pack_into(whole, nsent, sent)
         return Errno.SUCCESS
 
     @answers_errno
@@ -230,7 +229,7 @@ class TransferCalls:
         host_flags = socket.MSG_PEEK if peek else 0
         while True:
             try:
-                if len(rooms) == 1 and guest.kind is Kind.STREAM and not named:
+                if guest.stream and len(rooms) == 1 and not named:
                     return host.recv_into(rooms[0], 0, host_flags), 0, None
                 received, _, answered, source = host.recvmsg_into(rooms, 0, host_flags)
                 cut = _TRUNCATED if answered & socket.MSG_TRUNC else 0
@@ -257,7 +256,7 @@ class TransferCalls:
 
     def _wait(self, guest: Socket, event: int, timeout: float | None) -> None:
         """Wait for ``event``, or raise the BlockingIOError that is being handled."""
-        if guest.nonblocking or not self._waker.wait(guest.host.fileno(), event, timeout):
+        if guest.nonblocking or not self._waker.wait(guest.fd, event, timeout):
             raise BlockingIOError(*_AGAIN)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from ..errno import Errno, from_os_error
 from ..imports import HostFunction
 from ..memory import Memory
-from ..sockets.address import Kind
 from ..sockets.calls import FDFLAG_NONBLOCK, FDFLAGS
 from ..sockets.descriptors import FIRST, Descriptors
 from ..sockets.edge import MAX_VECTORS, MISALIGNED, Imports, vectors
@@ -28,7 +27,10 @@ _FLAGS_OFFSET = 2
 _FILESTAT = struct.Struct("<QQB7xQQQQQ")
 """filestat: dev, ino, filetype u8, nlink, size, then atim, mtim, ctim (nanoseconds)."""
 
-_FILETYPES = {Kind.DGRAM: 5, Kind.STREAM: 6}
+_DATAGRAM = 5
+_STREAM = 6
+"""filetypes of sockets"""
+
 _FLAGS_NEED_SYNC = 0b11010
 """dsync, rsync and sync need rights that no socket has."""
 
@@ -195,9 +197,13 @@ class FdCalls:
             return answer
         if stat & 7:
             return MISALIGNED
-        flags = FDFLAG_NONBLOCK if guest.nonblocking else 0
-        self._memory.pack(
-            FDSTAT, stat, _FILETYPES[guest.kind], flags, guest.rights, guest.inheriting
+        FDSTAT.pack_into(
+            self._memory.whole(stat + 24),
+            stat,
+            _STREAM if guest.stream else _DATAGRAM,
+            FDFLAG_NONBLOCK if guest.nonblocking else 0,
+            guest.rights,
+            guest.inheriting,
         )
         return Errno.SUCCESS
 
@@ -243,5 +249,6 @@ class FdCalls:
         guest = self._sockets.get(fd)
         if guest is None:
             return Errno.BADF
-        self._memory.pack(_FILESTAT, stat, 0, 0, _FILETYPES[guest.kind], 1, 0, 0, 0, 0)
+        filetype = _STREAM if guest.stream else _DATAGRAM
+        self._memory.pack(_FILESTAT, stat, 0, 0, filetype, 1, 0, 0, 0, 0)
         return Errno.SUCCESS

@@ -7,13 +7,14 @@ import fcntl
 import select
 import socket
 import struct
+import sys
 import termios
 import time
 
 from ..errno import Errno
 from ..memory import Memory
 from ..sockets.descriptors import FIRST, Descriptors, Waker
-from ..sockets.edge import MISALIGNED, Imports
+from ..sockets.edge import MISALIGNED, U32, Imports
 from .fd import Forward
 from .streams import STDIN, Streams
 
@@ -23,11 +24,14 @@ _SUBSCRIPTION = struct.Struct("<QB7xI4xQQH6x")
 _UNSTABLE_SIZE = 56
 """wasi_unstable's subscription: a clock has an identifier u64 before its clock id."""
 
+_TAG = 8
+"""The tag's place in a subscription."""
+
 _EVENT = struct.Struct("<QHB5xQH6x")
 """userdata, errno u16, type u8, bytes u64, flags u16."""
 
 _U64 = struct.Struct("<Q")
-_INT = struct.Struct("<i")
+_INT = bytes(4)
 
 _CLOCK = 0
 _FD_READ = 1
@@ -38,75 +42,50 @@ _ABSOLUTE = 1
 _HANGUP = 1
 
 _MOST_SUBSCRIPTIONS = 16384
-_BROKEN = select.POLLERR | select.POLLHUP
-_WAIT_FOR = {_FD_READ: select.POLLIN, _FD_WRITE: select.POLLOUT}
-_READY = {_FD_READ: select.POLLIN | _BROKEN, _FD_WRITE: select.POLLOUT | _BROKEN}
+_BOTH = select.POLLIN | select.POLLOUT
+_BROKEN = select.POLLERR | select.POLLHUP | select.POLLNVAL
+_READABLE = select.POLLIN | _BROKEN
+_WRITABLE = select.POLLOUT | _BROKEN
 
 _Event = tuple[int, int, int, int, int]
 """The values of an event, as _EVENT has them."""
 
 
-class _Waiting:
-    """What one poll waits for, and the events that are due already.
+class _Interest:
+    """The host descriptors that one poll waits for, and the userdata of each by kind."""
 
-    ``timers`` are times on the host's monotonic clock (ns) with their userdata; ``interest``
-    has the userdata of each kind by host descriptor, ``sockets`` the sockets among those.
-    """
+    def __init__(self, poller: select.poll) -> None:
+        self.poller = poller
+        self.readers: dict[int, int] = {}
+        self.writers: dict[int, tuple[int, socket.socket | None]] = {}
 
-    def __init__(self) -> None:
-        self.due: list[_Event] = []
-        self.timers: list[tuple[int, int]] = []
-        self.interest: dict[int, dict[int, int]] = {}
-        self.sockets: dict[int, socket.socket] = {}
-        self.poller = select.poll()
+    def read(self, host: int, userdata: int) -> bool:
+        """Wait until ``host`` can be read; False if that is waited for already."""
+        if host in self.readers:
+            return False
+        self.readers[host] = userdata
+        self.poller.register(host, _BOTH if host in self.writers else select.POLLIN)
+        return True
 
-    def watch(self, host: int, kind: int, userdata: int) -> None:
-        """Wait for ``kind`` on the host descriptor; a second time is an EXIST event."""
-        kinds = self.interest.get(host)
-        if kinds is None:
-            self.interest[host] = {kind: userdata}
-            self.poller.register(host, _WAIT_FOR[kind])
-        elif kind in kinds:
-            self.due.append((userdata, Errno.EXIST, kind, 0, 0))
-        else:
-            kinds[kind] = userdata
-            self.poller.register(host, select.POLLIN | select.POLLOUT)
+    def write(self, host: int, userdata: int, guest: socket.socket | None) -> bool:
+        """Wait until ``host`` can be written; False if that is waited for already."""
+        if host in self.writers:
+            return False
+        self.writers[host] = userdata, guest
+        self.poller.register(host, _BOTH if host in self.readers else select.POLLOUT)
+        return True
 
-    def milliseconds(self) -> float | None:
-        """How long to wait at most; None for ever."""
-        if self.due:
-            return 0
-        if not self.timers:
-            return None
-        first, _ = min(self.timers)
-        return max(0, -((time.monotonic_ns() - first) // 1_000_000))
-
-    def expire(self) -> None:
-        """An event for every timer whose time has come."""
-        if self.timers:
-            now = time.monotonic_ns()
-            self.due += [
-                (userdata, 0, _CLOCK, 0, 0) for deadline, userdata in self.timers if deadline <= now
-            ]
-
-    def answer(self, host: int, answer: int) -> None:
-        """The events for what poll(2) says of a host descriptor."""
+    def events(self, host: int, answer: int) -> list[_Event]:
+        """The events for what poll(2) answers of a host descriptor."""
+        found = []
+        errno = Errno.BADF if answer & select.POLLNVAL else 0
         flags = _HANGUP if answer & select.POLLHUP else 0
-        for kind, userdata in self.interest[host].items():
-            if answer & select.POLLNVAL:
-                self.due.append((userdata, Errno.BADF, kind, 0, 0))
-            elif answer & _READY[kind]:
-                self.due.append((userdata, 0, kind, self._bytes(host, kind), flags))
-
-    def _bytes(self, host: int, kind: int) -> int:
-        """Bytes that can be read, or written; 1 where the host does not say."""
-        if kind == _FD_READ:
-            return _ioctl(host, termios.FIONREAD) or 1
-        guest = self.sockets.get(host)
-        if guest is None:
-            return 1
-        room = guest.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-        return max(room - _ioctl(host, termios.TIOCOUTQ), 1)
+        if answer & _READABLE and host in self.readers:
+            found.append((self.readers[host], errno, _FD_READ, _waiting(host), flags))
+        if answer & _WRITABLE and host in self.writers:
+            userdata, guest = self.writers[host]
+            found.append((userdata, errno, _FD_WRITE, _room(host, guest), flags))
+        return found
 
 
 class PollCalls:
@@ -122,9 +101,13 @@ class PollCalls:
     ) -> None:
         self._memory = memory
         self._forward = forward
+        self._descriptors = descriptors
         self._sockets = descriptors.sockets
         self._streams = streams
         self._waker = waker
+        self._last_asked = b""
+        self._last_version = -1
+        self._last = _Interest(waker.poller())
 
     def imports(self) -> Imports:
         """Both names, one function: WasmEdge arms an edge anew at each call, as a level is."""
@@ -157,57 +140,111 @@ class PollCalls:
         return self._poll(_as_preview1(asked), events, count, nevents)
 
     def _poll(self, asked: bytes, events: int, count: int, nevents: int) -> int:
-        memory = self._memory
-        memory.view(events, count * _EVENT.size)
-        memory.view(nevents, 4)
-        waiting = _Waiting()
-        for userdata, kind, number, timeout, _, flags in _SUBSCRIPTION.iter_unpack(asked):
-            if kind == _CLOCK:
-                self._add_clock(waiting, userdata, number, timeout, flags, events)
-            elif kind in _WAIT_FOR:
-                self._add_descriptor(waiting, userdata, kind, number, events)
-            else:
-                waiting.due.append((userdata, Errno.INVAL, kind, 0, 0))
-        self._wait(waiting)
-        memory.write(events, b"".join(_EVENT.pack(*event) for event in waiting.due))
-        memory.set_u32(nevents, len(waiting.due))
+        whole = self._memory.whole(max(events + count * _EVENT.size, nevents + 4))
+        due: list[_Event] = []
+        timers: list[tuple[int, int]] = []
+        if asked[_TAG] == _CLOCK:  # where Go puts its timeout
+            self._add_clock(asked[: _SUBSCRIPTION.size], timers, due, events)
+            asked = asked[_SUBSCRIPTION.size :]
+        elif asked[_TAG - _SUBSCRIPTION.size] == _CLOCK:  # where libc's poll puts it
+            self._add_clock(asked[-_SUBSCRIPTION.size :], timers, due, events)
+            asked = asked[: -_SUBSCRIPTION.size]
+        if asked == self._last_asked and self._descriptors.version == self._last_version:
+            interest = self._last
+        else:
+            interest = self._prepare(asked, timers, due, events)
+        due = self._wait(interest, timers, due)
+        for event in due:
+            _EVENT.pack_into(whole, events, *event)
+            events += _EVENT.size
+        U32.pack_into(whole, nevents, len(due))
         return Errno.SUCCESS
 
+    def _prepare(
+        self, asked: bytes, timers: list[tuple[int, int]], due: list[_Event], scratch: int
+    ) -> _Interest:
+        """The interest of all subscriptions; remembered if they are of sockets alone."""
+        interest = _Interest(self._waker.poller())
+        sockets = self._sockets
+        cacheable = True
+        for offset, (userdata, kind, fd, *_) in enumerate(_SUBSCRIPTION.iter_unpack(asked)):
+            guest = sockets.get(fd)
+            if guest is not None and kind == _FD_READ and interest.read(guest.fd, userdata):
+                continue
+            if (
+                guest is not None
+                and kind == _FD_WRITE
+                and interest.write(guest.fd, userdata, guest.host)
+            ):
+                continue
+            cacheable = False
+            if kind == _CLOCK:
+                start = offset * _SUBSCRIPTION.size
+                record = asked[start : start + _SUBSCRIPTION.size]
+                self._add_clock(record, timers, due, scratch)
+            elif kind not in (_FD_READ, _FD_WRITE):
+                due.append((userdata, Errno.INVAL, kind, 0, 0))
+            elif guest is not None:
+                due.append((userdata, Errno.EXIST, kind, 0, 0))
+            else:
+                self._add_stream(interest, userdata, kind, fd, due, scratch)
+        if cacheable:
+            self._last_asked, self._last = asked, interest
+            self._last_version = self._descriptors.version
+        return interest
+
     def _add_clock(
-        self, waiting: _Waiting, userdata: int, clock: int, timeout: int, flags: int, scratch: int
+        self, record: bytes, timers: list[tuple[int, int]], due: list[_Event], scratch: int
     ) -> None:
+        userdata, _, clock, timeout, _, flags = _SUBSCRIPTION.unpack(record)
         if clock not in (_REALTIME, _MONOTONIC) or flags & ~_ABSOLUTE:
-            waiting.due.append((userdata, Errno.INVAL, _CLOCK, 0, 0))
+            due.append((userdata, Errno.INVAL, _CLOCK, 0, 0))
             return
         if flags & _ABSOLUTE:
             self._forward("clock_time_get", (clock, 1, scratch))
             (now,) = self._memory.unpack(_U64, scratch)
             timeout -= now
-        waiting.timers.append((time.monotonic_ns() + timeout, userdata))
+        timers.append((time.monotonic_ns() + timeout, userdata))
 
-    def _add_descriptor(
-        self, waiting: _Waiting, userdata: int, kind: int, fd: int, scratch: int
+    def _add_stream(
+        self,
+        interest: _Interest,
+        userdata: int,
+        kind: int,
+        fd: int,
+        due: list[_Event],
+        scratch: int,
     ) -> None:
-        guest = self._sockets.get(fd)
-        if guest is not None:
-            host = guest.host.fileno()
-            waiting.sockets[host] = guest.host
-            waiting.watch(host, kind, userdata)
-        elif (kind == _FD_READ) == (fd == STDIN) and (own := self._streams.host(fd)) is not None:
-            waiting.watch(own, kind, userdata)
+        host = self._streams.host(fd) if (kind == _FD_READ) == (fd == STDIN) else None
+        if host is not None:
+            if not (
+                interest.read(host, userdata)
+                if kind == _FD_READ
+                else interest.write(host, userdata, None)
+            ):
+                due.append((userdata, Errno.EXIST, kind, 0, 0))
         elif fd >= FIRST:
-            waiting.due.append((userdata, Errno.BADF, kind, 0, 0))
+            due.append((userdata, Errno.BADF, kind, 0, 0))
         else:
             errno = self._forward("fd_fdstat_get", (fd, scratch))
-            waiting.due.append((userdata, errno, kind, 0 if errno else 1, 0))
+            due.append((userdata, errno, kind, 0 if errno else 1, 0))
 
-    def _wait(self, waiting: _Waiting) -> None:
+    def _wait(
+        self, interest: _Interest, timers: list[tuple[int, int]], due: list[_Event]
+    ) -> list[_Event]:
+        deadline = min(timers)[0] if timers else None
         while True:
-            for host, answer in self._waker.poll(waiting.poller, waiting.milliseconds()):
-                waiting.answer(host, answer)
-            waiting.expire()
-            if waiting.due:
-                return
+            wait: float | None = None
+            if due:
+                wait = 0
+            elif deadline is not None:
+                wait = max(0, -((time.monotonic_ns() - deadline) // 1_000_000))
+            for host, answer in self._waker.poll(interest.poller, wait):
+                due += interest.events(host, answer)
+            if deadline is not None and (now := time.monotonic_ns()) >= deadline:
+                due += [(userdata, 0, _CLOCK, 0, 0) for at, userdata in timers if at <= now]
+            if due:
+                return due
 
 
 def _misplaced(subscriptions: int, events: int, nevents: int) -> bool:
@@ -225,9 +262,21 @@ def _as_preview1(asked: bytes) -> bytes:
     )
 
 
+def _waiting(host: int) -> int:
+    """Bytes that can be read; 1 where the host does not say."""
+    return _ioctl(host, termios.FIONREAD) or 1
+
+
+def _room(host: int, guest: socket.socket | None) -> int:
+    """Bytes that can be written; 1 where the host does not say."""
+    if guest is None:
+        return 1
+    size = guest.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    return max(size - _ioctl(host, termios.TIOCOUTQ), 1)
+
+
 def _ioctl(host: int, request: int) -> int:
     try:
-        (value,) = _INT.unpack(fcntl.ioctl(host, request, bytes(_INT.size)))
+        return int.from_bytes(fcntl.ioctl(host, request, _INT), sys.byteorder)
     except OSError:
         return 0
-    return int(value)
