@@ -70,7 +70,8 @@ class ComputeThread:
         done.set()
 
     def _run(self) -> None:
-        self._read(None)
+        while not self._workers:
+            self._read(None)  # what was posted to engines that are gone comes first
         while self._workers:
             if not sum(map(_step, self._workers)):
                 waits = (worker.patience() for worker in self._workers)

@@ -4,6 +4,7 @@ Source: ggml's docs/gguf.md and gguf.cpp. A file is magic, version (u32), tensor
 metadata count (u64), the metadata pairs, the tensor table, padding, then the tensors' data.
 """
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ VERSIONS = (2, 3)
 DEFAULT_ALIGNMENT = 32
 MAX_NAME = 64
 MAX_DIMENSIONS = 4
+MAX_LAYERS = 512
 MAX_STRING = 1 << 30
 KEPT_ARRAY = 8
+TOKENS = "tokenizer.ggml.tokens"
 
+_SENTENCEPIECE = "llama"
 _STRING, _ARRAY, _BOOL = 8, 9, 7
 _SCALARS = {
     0: "<B",
@@ -132,6 +136,16 @@ def _shown(start: bytes) -> str:
     return repr(start) if start else "nothing, it is empty"
 
 
+def _check_values(gguf: Gguf) -> None:
+    """Refuse values on which llama.cpp ends the process rather than answer an error."""
+    layers = gguf.metadata.get(f"{gguf.architecture}.block_count", 1)
+    if not isinstance(layers, int) or not 1 <= layers <= MAX_LAYERS:
+        raise GgufError(f"its block_count is {layers!r}, not from 1 to {MAX_LAYERS}")
+    for key, value in gguf.metadata.items():
+        if key.endswith("epsilon") and isinstance(value, float) and not 0 <= value < math.inf:
+            raise GgufError(f"its {key} is {value}")
+
+
 class _Reader:
     """Reads a header from the front; every length is checked before it is believed."""
 
@@ -139,6 +153,7 @@ class _Reader:
         self._data = data
         self._size = len(data)
         self._at = len(MAGIC)
+        self._tokens: set[bytes] = set()
 
     def file(self) -> Gguf:
         version = self._number(_U32)
@@ -178,14 +193,23 @@ class _Reader:
 
     def _strings(self, count: int, key: str) -> list[object]:
         self._fits(count, _U64.size, f"strings in {key}")
-        kept: list[object] = [self._string(key) for _ in range(min(count, KEPT_ARRAY))]
+        kept: list[object] = []
+        distinct: set[bytes] = set()
         at, size, data, unpack = self._at, self._size, self._data, _U64.unpack_from
-        for _ in range(count - len(kept)):
+        for index in range(count):
             if at + 8 > size:
                 raise GgufError("it is cut off within its header")
-            at += 8 + unpack(data, at)[0]
+            end = at + 8 + unpack(data, at)[0]
+            if index < KEPT_ARRAY or key == TOKENS:
+                text = data[at + 8 : min(end, size)]
+                if index < KEPT_ARRAY:
+                    kept.append(text.decode(errors="replace"))
+                distinct.add(text.partition(b"\0")[0] or b"%d" % index)
+            at = end
         if at > size:
             raise GgufError(f"a string in {key} ends past the file's end")
+        if key == TOKENS:
+            self._tokens = distinct
         self._at = at
         return kept
 
@@ -222,6 +246,8 @@ class _Reader:
             raise GgufError(f"its general.alignment is {alignment!r}, not a power of two")
         if not gguf.architecture:
             raise GgufError("its metadata lacks general.architecture")
+        _check_values(gguf)
+        self._check_tokens(gguf)
         begin = -(-self._at // alignment) * alignment
         seen: set[str] = set()
         expected = 0
@@ -237,6 +263,14 @@ class _Reader:
                     f"its tensor {tensor.name} ends at byte {begin + tensor.offset + tensor.size},"
                     f" but the file has {self._size}: it is cut off"
                 )
+
+    def _check_tokens(self, gguf: Gguf) -> None:
+        if len(self._tokens) < gguf.lengths.get(TOKENS, 0):
+            raise GgufError("its vocabulary has a token twice")
+        if gguf.metadata.get("tokenizer.ggml.model") == _SENTENCEPIECE:
+            for byte in range(256):
+                if not {b"<0x%02X>" % byte, b"%c" % byte} & self._tokens:
+                    raise GgufError(f"its vocabulary has no token for the byte {byte}")
 
     def _fits(self, count: int, least: int, what: str) -> None:
         if count * least > self._size - self._at:

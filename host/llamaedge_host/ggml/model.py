@@ -24,7 +24,6 @@ _LOAD_MODES = {
     (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
     (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
 }
-_VOCABULARY_NONE = 0
 
 
 class _BufferOverride(ctypes.Structure):
@@ -85,10 +84,7 @@ class Model:
         self.header = header
         self.pointer = _load(path, parameters)
         try:
-            pointer = llama.llama_model_get_vocab(self.pointer)
-            if llama.llama_vocab_type(pointer) == _VOCABULARY_NONE:
-                raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: {path} has no vocabulary")
-            self.vocabulary = Vocabulary(pointer)
+            self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.pointer))
         except GgmlError:
             llama.llama_model_free(self.pointer)
             raise

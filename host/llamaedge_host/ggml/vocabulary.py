@@ -9,10 +9,11 @@ _PIECE = 64
 
 
 class Vocabulary:
-    """The vocabulary of a loaded model."""
+    """The vocabulary of a loaded model. Raises GgmlError for one that cannot be used."""
 
     def __init__(self, pointer: ctypes.c_void_p) -> None:
         self.pointer = pointer
+        _check(pointer)
         self.size: int = llama.llama_vocab_n_tokens(pointer)
         self._pieces: list[bytes | None] = [None] * self.size
         self._ends: list[bool | None] = [None] * self.size
@@ -47,3 +48,23 @@ class Vocabulary:
         if end is None:
             end = self._ends[token] = bool(llama.llama_vocab_is_eog(self.pointer, token))
         return end
+
+
+def _check(pointer: ctypes.c_void_p) -> None:
+    """Refuse a vocabulary on which llama_tokenize ends the process."""
+    kind = llama.llama_vocab_type(pointer)
+    if kind == llama.LLAMA_VOCAB_TYPE_NONE:
+        raise GgmlError(ErrNo.INVALID_ARGUMENT, "load: the model has no vocabulary")
+    wordpiece = kind == llama.LLAMA_VOCAB_TYPE_WPM
+    needed = (
+        ("bos", wordpiece or llama.llama_vocab_get_add_bos(pointer), llama.llama_vocab_bos),
+        ("eos", llama.llama_vocab_get_add_eos(pointer), llama.llama_vocab_eos),
+        (
+            "separator",
+            wordpiece or llama.llama_vocab_get_add_sep(pointer),
+            llama.llama_vocab_sep,
+        ),
+    )
+    for name, added, token in needed:
+        if added and token(pointer) == llama.LLAMA_TOKEN_NULL:
+            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: the vocabulary has no {name} token")

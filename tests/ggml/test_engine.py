@@ -1,0 +1,256 @@
+"""The engine: many sequences at once, each as if it were alone."""
+
+import contextlib
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llamaedge_host.errors import Interrupted
+from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.context import GgmlContext
+from llamaedge_host.ggml.engine import Engine
+from llamaedge_host.ggml.graph import GgmlGraph
+from llamaedge_host.ggml.sequence import LOOKAHEAD
+from llamaedge_host.nn import ErrNo, Target
+
+from .conftest import Load, counts, run, stream
+
+SEA = b"the sea and the sea and the sea and a bird"
+
+
+def engine(graph: GgmlGraph) -> Engine:
+    made = graph.engine()
+    assert isinstance(made, Engine)
+    return made
+
+
+def settle(graph: GgmlGraph) -> None:
+    """Wait until nothing runs."""
+    deadline = time.monotonic() + 10
+    while engine(graph).counters.sequences_running and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba"])
+def test_sequences_at_once_are_as_alone(
+    load: Load, request: pytest.FixtureRequest, model: str
+) -> None:
+    graph = load(request.getfixturevalue(model), n_predict=24, ctx_size=256)
+    prompts = [SEA[: 5 + 7 * n] for n in range(6)]
+    alone = [run(graph.context(), prompt) for prompt in prompts]
+    contexts = [graph.context() for _ in prompts]
+    with ThreadPoolExecutor(len(prompts)) as pool:
+        together = list(pool.map(run, contexts, prompts))
+    assert together == alone
+
+
+def test_a_prefix_is_evaluated_once(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, n_predict=4)
+    counters = engine(graph).counters
+    context = graph.context()
+    first = run(context, SEA)
+    told = counts(context)[0]
+    assert (counters.prompt_tokens_evaluated, counters.prompt_tokens_reused) == (told, 0)
+    assert run(graph.context(), SEA) == first
+    assert counters.prompt_tokens_reused == told - 1
+    run(context, SEA + b" and the sea" * 5)
+    assert counters.prompt_tokens_reused > 1.9 * told
+    assert counters.evictions == 0
+
+
+def test_a_prefix_is_shared_with_a_running_sequence(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, n_predict=4, ignore_eos=True)
+    counters = engine(graph).counters
+    prompt = SEA * 5
+    reader = graph.context()
+    reader.set_input(0, 3, prompt)
+    assert reader.compute_single() is ErrNo.SUCCESS
+    evaluated = counters.prompt_tokens_evaluated
+    other = load(tiny_llama, n_predict=4, ignore_eos=True).context()
+    text = run(other, prompt + b"x")
+    assert counters.prompt_tokens_reused >= evaluated - 2
+    reader.close()
+    fresh = load(tiny_llama, n_predict=4, ignore_eos=True, batch_size=64).context()
+    assert run(fresh, prompt + b"x") == text
+
+
+def test_a_recurrent_memory_is_evaluated_again(load: Load, tiny_mamba: Path) -> None:
+    graph = load(tiny_mamba, n_predict=8)
+    one = run(graph.context(), SEA)
+    run(graph.context(), SEA[:-3] + b"b")
+    assert run(graph.context(), SEA) == one
+
+
+def test_a_sequence_stays_a_few_tokens_ahead(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, ignore_eos=True)
+    counters = engine(graph).counters
+    context = graph.context()
+    context.set_input(0, 3, SEA)
+    context.compute_single()
+    settle(graph)
+    assert counters.generated_tokens <= LOOKAHEAD + 1
+    for _ in range(50):
+        assert context.compute_single() is ErrNo.SUCCESS
+    settle(graph)
+    assert 51 <= counters.generated_tokens <= 51 + LOOKAHEAD
+
+
+def test_a_guest_that_does_not_read_makes_place(load: Load) -> None:
+    graph = load(n_predict=6, ignore_eos=True)
+    sleepers = [graph.context() for _ in range(4)]
+    for number, context in enumerate(sleepers):
+        context.set_input(0, 3, b"Count to %d:" % number)
+        assert context.compute_single() is ErrNo.SUCCESS
+    started = time.monotonic()
+    assert run(graph.context(), b"Once upon a time")
+    assert time.monotonic() - started < 10
+    pieces = [sleepers[0].output_single(0)]
+    for _ in range(20):
+        assert sleepers[0].compute_single() is ErrNo.SUCCESS
+        pieces.append(sleepers[0].output_single(0))
+    alone, _ = stream(graph.context(), b"Count to 0:", 21)
+    assert b"".join(pieces) == b"".join(alone)
+
+
+def test_cancelling_frees_the_place(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, ignore_eos=True)
+    counters = engine(graph).counters
+    contexts = [graph.context() for _ in range(4)]
+    for context in contexts:
+        context.set_input(0, 3, SEA)
+        context.compute_single()
+    contexts[0].close()
+    contexts[1].fini_single()
+    contexts[2].set_input(0, 3, SEA)
+    assert counts(contexts[2])[1] == 0
+    contexts[3].close()
+    assert len(stream(graph.context(), SEA, 30)[0]) == 30
+    assert counters.cancellations == 4
+
+
+def test_a_blocked_computation_is_interrupted(load: Load) -> None:
+    context = load(ignore_eos=True, n_predict=-1, ctx_size=4096).context()
+    context.set_input(0, 3, b"Tell me a story.")
+    raised: list[float] = []
+
+    def compute() -> None:
+        try:
+            context.compute()
+        except Interrupted:
+            raised.append(time.monotonic())
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    time.sleep(0.3)
+    cancelled = time.monotonic()
+    context.cancel()
+    thread.join(10)
+    assert raised and raised[0] - cancelled < 1
+    context.close()
+
+
+def test_a_short_request_is_served_while_long_prompts_are_read(load: Load) -> None:
+    graph = load(ctx_size=2048, n_predict=1)
+    counters = engine(graph).counters
+    long = graph.context()
+    long.set_input(0, 3, b"word " * 1500)
+    long_ended = threading.Event()
+
+    def compute() -> None:
+        with contextlib.suppress(Interrupted):
+            long.compute()
+        long_ended.set()
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    while not counters.batch_tokens.total:
+        time.sleep(0.01)
+    run(graph.context(), b"Hello")
+    assert not long_ended.is_set()
+    long.cancel()
+    thread.join()
+    long.close()
+
+
+def test_one_file_under_two_names_is_loaded_once(load: Load, tiny_llama: Path) -> None:
+    one, other = load(tiny_llama, temp=0.5), load(tiny_llama, temp=0.9)
+    assert one.model is other.model
+    assert one.engine() is other.engine()
+
+
+def test_unloading_ends_what_runs(backend: GgmlBackend, tiny_llama: Path) -> None:
+    config = json.dumps({"threads": 1, "ignore-eos": True, "ctx-size": 256})
+    for _ in range(20):
+        graph = backend.load(tiny_llama, Target.AUTO, config)
+        context = graph.context()
+        context.set_input(0, 3, SEA)
+        assert context.compute_single() is ErrNo.SUCCESS
+        graph.close()
+        context.close()
+    assert not any("tiny" in name for name in backend.counters())
+
+
+REQUEST = st.tuples(
+    st.integers(0, 3),  # which prompt
+    st.integers(1, 40),  # how much of it
+    st.integers(1, 30),  # tokens asked for
+    st.sampled_from(["whole", "single", "cancel", "slow"]),
+)
+PROMPTS = (SEA, SEA[:20] + b"xyz" * 10, b"bird " * 9, SEA[::-1])
+
+
+def serve(context: GgmlContext, request: tuple[int, int, int, str]) -> bytes | None:
+    """Run one request; what it made, None if it was cancelled."""
+    number, length, most, how = request
+    prompt = PROMPTS[number][:length]
+    if how == "whole":
+        context.set_input(1, 3, b'{"n-predict": %d}' % most)
+        return run(context, prompt)
+    context.set_input(0, 3, prompt)
+    for made in range(most):
+        if how == "cancel" and made > most // 2:
+            context.fini_single()
+            return None
+        if context.compute_single():
+            break
+        if how == "slow":
+            time.sleep(0.001)
+    return context.output(0)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.lists(REQUEST, min_size=1, max_size=4), min_size=1, max_size=6))
+def test_any_schedule_gives_each_its_own_text(
+    load: Load, tiny_llama: Path, schedule: list[list[tuple[int, int, int, str]]]
+) -> None:
+    graph = load(tiny_llama, ctx_size=256)
+    contexts = [graph.context() for _ in schedule]
+
+    def guest(
+        context: GgmlContext, requests: list[tuple[int, int, int, str]]
+    ) -> list[bytes | None]:
+        return [serve(context, request) for request in requests]
+
+    with ThreadPoolExecutor(len(schedule)) as pool:
+        results = list(pool.map(guest, contexts, schedule))
+    settle(graph)
+    assert engine(graph).counters.sequences_running == 0
+    assert engine(graph).counters.sequences_waiting == 0
+    alone = graph.context()
+    for requests, texts in zip(schedule, results, strict=True):
+        for (number, length, most, _), text in zip(requests, texts, strict=True):
+            if text is not None:
+                assert serve(alone, (number, length, most, "whole")) == text
+    for context in [*contexts, alone]:
+        context.close()

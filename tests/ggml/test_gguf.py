@@ -1,0 +1,125 @@
+"""Model files: what is refused before llama.cpp sees it, and what none of them may do."""
+
+import ctypes
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf as reference
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llama_cpp._ggml import libggml
+
+from llamaedge_host.ggml import GgmlBackend, gguf
+from llamaedge_host.ggml.library import llama
+from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn.backend import BackendError
+
+from ..models import tiny
+
+VARIANTS = 125
+"""Corrupted files of each of four models."""
+
+
+def test_a_header_is_read(smollm2: Path) -> None:
+    header = gguf.read(smollm2)
+    assert (header.version, header.architecture) == (3, "llama")
+    assert header.integer("block_count") == 30
+    assert header.lengths[gguf.TOKENS] == 49152
+    assert header.metadata[gguf.TOKENS][:2] == ["<|endoftext|>", "<|im_start|>"]  # type: ignore[index]
+    assert header.tensors[0].name == "token_embd.weight"
+    assert header.tensors[0].shape == (576, 49152)
+
+
+def test_block_sizes_are_ggmls() -> None:
+    libggml.ggml_type_size.restype = ctypes.c_size_t
+    libggml.ggml_blck_size.restype = ctypes.c_int64
+    for kind in range(llama.GGML_TYPE_COUNT):
+        size = (libggml.ggml_blck_size(kind), libggml.ggml_type_size(kind))
+        assert gguf.TENSOR_TYPES.get(kind, (0, 0)) == size
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html>", "as an HTML page does"),
+        (b"GGML\0\0\0\0", "not a GGUF file"),
+        (b"GGUF", "cut off"),
+        (b"GGUF\1\0\0\0" + bytes(16), "version 1"),
+        (b"GGUF\3\0\0\0" + bytes(16), "lacks general.architecture"),
+        (b"GGUF\3\0\0\0" + b"\xff" * 16, "tensors, more than a file of its size can hold"),
+        (b"GGUF\3\0\0\0" + bytes(8) + b"\xff" * 8, "metadata pairs, more than"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    backend: GgmlBackend, tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(content)
+    with pytest.raises(BackendError, match=re.escape(said)) as raised:
+        backend.load(path, Target.AUTO, None)
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert str(path) in str(raised.value)
+
+
+def test_a_missing_file_and_a_folder(backend: GgmlBackend, tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="model file not found") as raised:
+        backend.load(tmp_path / "nope.gguf", Target.AUTO, None)
+    assert raised.value.errno == ErrNo.MODEL_NOT_FOUND
+    with pytest.raises(BackendError, match="cannot be read") as raised:
+        backend.load(tmp_path, Target.AUTO, None)
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+
+
+def test_a_truncated_model_says_where(
+    backend: GgmlBackend, tiny_llama: Path, tmp_path: Path
+) -> None:
+    content = tiny_llama.read_bytes()
+    path = tmp_path / "short.gguf"
+    path.write_bytes(content[:-100])
+    with pytest.raises(BackendError, match="it is cut off"):
+        backend.load(path, Target.AUTO, None)
+
+
+def test_an_unknown_architecture_is_named(backend: GgmlBackend, tmp_path: Path) -> None:
+    writer = reference.GGUFWriter(str(tmp_path / "m.gguf"), "quantumnet")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(BackendError, match="unknown model architecture: 'quantumnet'"):
+        backend.load(tmp_path / "m.gguf", Target.AUTO, None)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.gguf"
+    path.write_bytes(b"GGUF\3\0\0\0" + content)
+    with pytest.raises(gguf.GgufError):
+        gguf.read(path)
+
+
+@pytest.mark.parametrize("make", [tiny.llama, tiny.gemma, tiny.mamba, tiny.bert])
+def test_no_corrupted_file_ends_the_process(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    model = make(tmp_path / "model.gguf")
+    fuzz = Path(__file__).with_name("fuzz.py")
+    done = subprocess.run(
+        [sys.executable, str(fuzz), str(model), str(tmp_path), "0", str(VARIANTS)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"GGML_NO_BACKTRACE": "1"},
+    )
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, (lines[-1:], done.stderr[-1000:])
+    answers = [line.split()[-1] for line in lines if not line.endswith("begin")]
+    assert len(answers) == VARIANTS
+    assert {*answers} <= {"loaded", "INVALID_ARGUMENT", "RUNTIME_ERROR"}
+    assert answers.count("INVALID_ARGUMENT") > VARIANTS // 2
