@@ -1,6 +1,7 @@
 """Text from SmolLM2, whole and token by token."""
 
 import json
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -154,3 +155,15 @@ def test_greedy_is_llama_cpps_own(load: Load, smollm2: Path, question: str) -> N
     text = run(graph.context(), prompt)
     piece = graph.model.vocabulary.piece
     assert text == b"".join(map(piece, greedy(smollm2, prompt, 24)))
+
+
+def test_a_prompt_of_token_numbers(context: GgmlContext) -> None:
+    vocabulary = context._graph.model.vocabulary
+    tokens = vocabulary.tokenize(FRANCE)
+    context.set_input(0, 4, struct.pack(f"<{len(tokens)}i", *tokens))
+    context.compute()
+    assert context.output(0) == PARIS + END
+    for wrong in (b"abc", struct.pack("<i", -1), struct.pack("<i", vocabulary.size)):
+        with pytest.raises(BackendError) as caught:
+            context.set_input(0, 4, wrong)
+        assert caught.value.errno == ErrNo.INVALID_ARGUMENT

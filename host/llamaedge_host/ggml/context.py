@@ -26,6 +26,8 @@ _log = logging.getLogger("llamaedge_host.nn")
 RESERVED = 4
 """Tokens of a context that a prompt must leave free, as in WasmEdge."""
 METADATA_INDEX = 1
+TENSOR_I32 = 4
+"""A prompt of this type is token numbers; WasmEdge takes every prompt for text."""
 
 
 class GgmlContext:
@@ -58,7 +60,9 @@ class GgmlContext:
                 "setInput: the given model does not support image input, so a projection model is"
                 " required",
             )
-        self._prompt = self._graph.model.vocabulary.tokenize(data)
+        vocabulary = self._graph.model.vocabulary
+        numbers = tensor_type == TENSOR_I32
+        self._prompt = vocabulary.tokens(data) if numbers else vocabulary.tokenize(data)
         self._graph.debug(f"setInput: {len(self._prompt)} tokens")
 
     def _configure(self, data: bytes) -> None:

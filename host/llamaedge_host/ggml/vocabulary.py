@@ -1,6 +1,7 @@
 """A model's vocabulary: text to tokens and tokens to text. Safe to use from any thread."""
 
 import ctypes
+import struct
 
 from ..nn.errno import ErrNo
 from .library import GgmlError, llama
@@ -29,6 +30,16 @@ class Vocabulary:
         if made < 0:
             raise GgmlError(ErrNo.RUNTIME_ERROR, "setInput: the prompt cannot be tokenised")
         return list(tokens[:made])
+
+    def tokens(self, numbers: bytes) -> list[int]:
+        """The tokens in little-endian 32-bit ``numbers``."""
+        tokens = [number for (number,) in struct.iter_unpack("<i", numbers[: len(numbers) & ~3])]
+        if len(numbers) % 4 or not all(0 <= token < self.size for token in tokens):
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT,
+                f"setInput: a prompt of numbers must have 32 bits each, from 0 to {self.size - 1}",
+            )
+        return tokens
 
     def piece(self, token: int) -> bytes:
         """The bytes that ``token`` stands for; a special token's are its name."""
