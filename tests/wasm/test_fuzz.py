@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-EACH = 10  # seconds
+EACH = 6  # seconds
 
 
 @pytest.mark.timeout(300)

@@ -204,6 +204,9 @@ def test_embeddings(guest: Path, smollm2: Path, free_port: int) -> None:
         assert answer.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
         assert answer.data[0].embedding != answer.data[1].embedding
         assert answer.usage.prompt_tokens > 1
+        numbers = client.embeddings.create(model="default", input=[[1, 2], [3]])
+        assert [item.index for item in numbers.data] == [0, 1]
+        assert numbers.usage.prompt_tokens == 3
 
 
 @pytest.mark.timeout(START)

@@ -60,6 +60,8 @@ type Graph interface {
 // Context is one execution context. Its errors are Errnos.
 type Context interface {
 	SetInput(index uint32, data []byte) error
+	// SetTokens gives a prompt as the model's token numbers.
+	SetTokens(tokens []int32) error
 	// Compute runs the input to its end.
 	Compute() error
 	// ComputeSingle makes one token; it answers EndOfSequence or ContextFull after the last.

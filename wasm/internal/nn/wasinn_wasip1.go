@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"encoding/binary"
 	"runtime"
 	"unsafe"
 )
@@ -36,7 +37,11 @@ func getOutput(context uint32, index uint32, buffer unsafe.Pointer, size uint32,
 //go:noescape
 func getOutputSingle(context uint32, index uint32, buffer unsafe.Pointer, size uint32, written unsafe.Pointer) uint32
 
-const tensorU8 = 3
+// The types of tensors: text is bytes, tokens are numbers.
+const (
+	tensorU8  = 3
+	tensorI32 = 4
+)
 
 // tensor is wasi-nn's record of 20 bytes.
 type tensor struct {
@@ -70,6 +75,18 @@ func (g graph) NewContext() (Context, error) {
 }
 
 func (c context) SetInput(index uint32, data []byte) error {
+	return c.setInput(index, tensorU8, data)
+}
+
+func (c context) SetTokens(tokens []int32) error {
+	var data []byte
+	for _, token := range tokens {
+		data = binary.LittleEndian.AppendUint32(data, uint32(token))
+	}
+	return c.setInput(Text, tensorI32, data)
+}
+
+func (c context) setInput(index, kind uint32, data []byte) error {
 	dimension := new(uint32)
 	*dimension = 1
 	if len(data) == 0 {
@@ -81,7 +98,7 @@ func (c context) SetInput(index uint32, data []byte) error {
 	defer pinned.Unpin()
 	input := &tensor{
 		dimensions: address(unsafe.Pointer(dimension)), dimensionsLen: 1,
-		kind: tensorU8,
+		kind: kind,
 		data: address(unsafe.Pointer(unsafe.SliceData(data))), dataLen: uint32(len(data)),
 	}
 	return check(setInput(uint32(c), index, unsafe.Pointer(input)))

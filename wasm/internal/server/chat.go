@@ -143,7 +143,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	work := &chatWork{schema: schema}
 	work.reader = func() answer.Reader { return format.NewReader(choice != choiceNone, template.Thinks && schema == "") }
 	work.limit = request.limit(s.Options.NPredict)
-	work.stops = s.stops(template.Stops, request.Stop)
+	work.stops = s.stops(template.Stops, request.Stop.texts)
 	work.keep = format.Keep
 	if work.prompt, work.dropped, err = model.fit(ctx, conversation); err != nil {
 		return nil, err

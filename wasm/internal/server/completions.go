@@ -35,7 +35,7 @@ func (c *completionRequest) check() error {
 	if err := c.sampling.check(); err != nil {
 		return err
 	}
-	if len(c.Prompt) == 0 {
+	if c.Prompt.wrong || len(c.Prompt.texts) == 0 {
 		return invalid("prompt", "'prompt' is needed: a string or an array of strings.")
 	}
 	if c.Suffix != nil && *c.Suffix != "" {
@@ -105,7 +105,7 @@ func (s *Server) streamCompletions(r *http1.Request, events eventStream, model *
 // takes the text of the index'th, and its finish reason with the last.
 func (s *Server) eachCompletion(r *http1.Request, model *Model, request *completionRequest, total *usage, begin func(index int) func(string, *string) error) error {
 	index := 0
-	for _, prompt := range request.Prompt {
+	for _, prompt := range request.Prompt.texts {
 		for choice := range request.choices() {
 			emit := begin(index)
 			index++
@@ -113,7 +113,7 @@ func (s *Server) eachCompletion(r *http1.Request, model *Model, request *complet
 				prompt:  prompt,
 				changes: request.changes(choice),
 				limit:   request.limit(s.Options.NPredict),
-				stops:   s.stops(nil, request.Stop),
+				stops:   s.stops(nil, request.Stop.texts),
 			}
 			if request.Echo {
 				if err := emit(prompt, nil); err != nil {

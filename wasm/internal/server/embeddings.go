@@ -66,38 +66,59 @@ func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
 	return writeJSON(w, 200, reply)
 }
 
-// inputs are the texts to embed. The interface takes no token numbers, so arrays of them are
-// refused.
-func (e *embeddingsRequest) inputs() ([]string, error) {
+// inputs are what to embed, one for each vector: texts, or a model's token numbers.
+func (e *embeddingsRequest) inputs() ([]input, error) {
 	var texts oneOrMore
-	if len(e.Input) == 0 {
-		return nil, invalid("input", "'input' is needed: a string or an array of strings.")
-	}
-	if json.Unmarshal(e.Input, &texts) != nil {
-		if isTokens(e.Input) {
-			return nil, invalid("input", "'input' is token numbers, which the wasi-nn interface does not take; send text.")
+	var tokens []int32
+	var lists [][]int32
+	var inputs []input
+	if json.Unmarshal(e.Input, &texts) == nil && !texts.wrong {
+		for _, text := range texts.texts {
+			inputs = append(inputs, input{text: text})
 		}
-		return nil, invalid("input", "'input' must be a string or an array of strings.")
+	} else if json.Unmarshal(e.Input, &tokens) == nil {
+		inputs = []input{{tokens: tokens}}
+	} else if json.Unmarshal(e.Input, &lists) == nil {
+		for _, list := range lists {
+			inputs = append(inputs, input{tokens: list})
+		}
+	} else {
+		return nil, invalid("input", "'input' must be a string, an array of strings, or one or more arrays of token numbers.")
 	}
-	if len(texts) == 0 || len(texts) > mostInputs {
-		return nil, invalid("input", "'input' has %d texts; 1 to %d are allowed.", len(texts), mostInputs)
+	if len(inputs) == 0 || len(inputs) > mostInputs {
+		return nil, invalid("input", "'input' has %d items; 1 to %d are allowed.", len(inputs), mostInputs)
 	}
-	for _, text := range texts {
-		if text == "" {
-			return nil, invalid("input", "'input' has an empty text.")
+	for _, input := range inputs {
+		if input.text == "" && len(input.tokens) == 0 {
+			return nil, invalid("input", "'input' has an empty item.")
 		}
 	}
-	return texts, nil
+	return inputs, nil
 }
 
-func isTokens(raw json.RawMessage) bool {
-	var one []int
-	var more [][]int
-	return json.Unmarshal(raw, &one) == nil || json.Unmarshal(raw, &more) == nil
+// input is a text or the tokens of one.
+type input struct {
+	text   string
+	tokens []int32
 }
 
-// embed computes one vector and counts the text's tokens.
-func (m *Model) embed(ctx context.Context, text string) ([]float64, int, error) {
+// give makes the input a context's prompt and answers its size in tokens. WasmEdge takes no
+// tokens; a host that does says that it computes in parallel, too.
+func (m *Model) give(used nn.Context, input input) (int, error) {
+	if input.tokens == nil {
+		return m.input(used, input.text)
+	}
+	if m.Counts.Parallel == 0 {
+		return 0, invalid("input", "'input' is token numbers, which this host does not take; send text.")
+	}
+	if err := used.SetTokens(input.tokens); err != nil {
+		return 0, invalid("input", "'input' has a token number that the model does not have.")
+	}
+	return len(input.tokens), nil
+}
+
+// embed computes one vector and counts the input's tokens.
+func (m *Model) embed(ctx context.Context, input input) ([]float64, int, error) {
 	used, err := m.acquire(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -105,7 +126,7 @@ func (m *Model) embed(ctx context.Context, text string) ([]float64, int, error) 
 	defer m.release(used)
 	m.pace.take()
 	defer m.pace.give()
-	tokens, err := m.input(used, text)
+	tokens, err := m.give(used, input)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -30,9 +29,10 @@ type functionCall struct {
 	Arguments string `json:"arguments"`
 }
 
-// content is a text, null, or parts.
+// content is a text, null, or parts; wrong tells that it is something else.
 type content struct {
 	null  bool
+	wrong bool
 	parts []part
 }
 
@@ -53,9 +53,7 @@ func (c *content) UnmarshalJSON(text []byte) error {
 		}
 		return nil
 	}
-	if err := json.Unmarshal(text, &c.parts); err != nil {
-		return errors.New("content: a string or an array of parts is needed")
-	}
+	c.wrong = json.Unmarshal(text, &c.parts) != nil
 	return nil
 }
 
@@ -71,6 +69,9 @@ func (m *chatMessage) turn(index int, vision bool) (prompt.Message, error) {
 	turn := prompt.Message{Role: roles[m.Role], ToolCallID: m.ToolCallID}
 	if turn.Role == "" {
 		return turn, invalid(param+".role", "The role '%s' is not known; system, developer, user, assistant and tool are.", m.Role)
+	}
+	if m.Content.wrong {
+		return turn, invalid(param+".content", "The content of a message is a string or an array of parts.")
 	}
 	if (m.Content.null || m.Content.parts == nil) && len(m.ToolCalls) == 0 && turn.Role != prompt.Assistant {
 		return turn, invalid(param+".content", "A %s message needs a content.", m.Role)

@@ -27,34 +27,30 @@ func decode(r *http1.Request, target any) error {
 func unmarshal(body []byte, target any) error {
 	err := json.Unmarshal(body, target)
 	var kind *json.UnmarshalTypeError
-	var failure *apiError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &failure):
-		return failure
+	case errors.As(err, &kind) && kind.Field == "":
+		return invalid("", "The body is a JSON %s; an object is needed.", kind.Value)
 	case errors.As(err, &kind):
-		return invalid(kind.Field, "'%s' has the wrong type: a %s is not allowed there.", kind.Field, kind.Value)
+		return invalid(kind.Field, "'%s' has the wrong type: %s is not allowed there.", kind.Field, kind.Value)
 	}
 	return invalid("", "The body is not valid JSON: %v", err)
 }
 
-// oneOrMore is a string or an array of strings.
-type oneOrMore []string
+// oneOrMore is a string or an array of strings; wrong tells that it is something else.
+type oneOrMore struct {
+	texts []string
+	wrong bool
+}
 
 func (o *oneOrMore) UnmarshalJSON(text []byte) error {
 	var one *string
-	if json.Unmarshal(text, &one) == nil {
-		if one != nil {
-			*o = oneOrMore{*one}
-		}
-		return nil
+	if json.Unmarshal(text, &one) != nil {
+		o.wrong = json.Unmarshal(text, &o.texts) != nil
+	} else if one != nil {
+		o.texts = []string{*one}
 	}
-	var more []string
-	if err := json.Unmarshal(text, &more); err != nil {
-		return errors.New("a string or an array of strings is needed")
-	}
-	*o = more
 	return nil
 }
 
@@ -123,7 +119,7 @@ func (s *sampling) check() error {
 			return invalid(param, "'%s' is %d; a number from 1 up is allowed.", param, *value)
 		}
 	}
-	if len(s.Stop) > mostStops || slices.Contains(s.Stop, "") {
+	if s.Stop.wrong || len(s.Stop.texts) > mostStops || slices.Contains(s.Stop.texts, "") {
 		return invalid("stop", "'stop' takes 1 to %d texts, none of them empty.", mostStops)
 	}
 	if len(s.LogitBias) > 0 {

@@ -4,6 +4,7 @@ package nntest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -75,6 +76,13 @@ func (c *context) SetInput(index uint32, data []byte) error {
 	}
 	c.graph.Settings = append(c.graph.Settings, settings)
 	return nil
+}
+
+func (c *context) SetTokens(tokens []int32) error {
+	if slices.Max(tokens) > 99 {
+		return nn.InvalidArgument
+	}
+	return c.SetInput(nn.Text, fmt.Append(nil, tokens))
 }
 
 func (c *context) tokens() int { return len(strings.Fields(c.prompt)) }
