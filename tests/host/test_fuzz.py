@@ -12,10 +12,19 @@ from pathlib import Path
 import pytest
 from guests.nn import SIGNATURES as NN_SIGNATURES
 from guests.nn import EchoContext, EchoGraph, echo_network
-from guests.probe import WASI_IMPORTS, Import, Probe, probe_wasm
+from guests.probe import WASI_IMPORTS, Import, Probe
+from wasmtime import wat2wasm
 
-from llamaedge_host import GuestExit, GuestStopped, GuestTrap, HostNetwork, Preopen, PrivateNetwork
+from llamaedge_host import (
+    Guest,
+    GuestStopped,
+    GuestTrap,
+    HostNetwork,
+    Preopen,
+    PrivateNetwork,
+)
 from llamaedge_host.errno import Errno
+from llamaedge_host.imports import HostFunction
 
 CALLS = 50_000  # on each of two networks
 SIZE = 8 * 65536
@@ -27,119 +36,172 @@ IMPORTS: list[Import] = [
     ("wasi:logging/logging", "log", "iiiii", ""),
     *(("wasi_ephemeral_nn", name, params, "i") for name, params in NN_SIGNATURES.items()),
 ]
-WEIGHTS = [{"proc_exit": 0.02, "clock_time_get": 0.02}.get(name, 1.0) for _, name, _, _ in IMPORTS]
+RARE = {"proc_exit": 0.02, "clock_time_get": 0.02}
+WEIGHTS = [RARE.get(name, 1.0) for _, name, _, _ in IMPORTS]
+SET_FLAGS = next(index for index, each in enumerate(IMPORTS) if each[1] == "fd_fdstat_set_flags")
 ENDS_A_GUEST = {"clock_time_get"}
 """wasmtime's own, which guests call too often for a way through Python."""
 
-WASM = probe_wasm(IMPORTS)
 NAMES = b"file\0link\0../../etc/passwd\0m\0stderr\0127.0.0.1\0{}\0/etc/passwd\0"
-NAMES_AT = 0x100
+NAMES_AT, WORDS_AT, WORDS = 0x100, 0x1000, 0x400
 DESCRIPTORS = [0, 1, 2, 3, 4, 5, 6, *range(FIRST, FIRST + 12)]
 BOUNDARIES = [
     *(0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 26, 48, 64, 128, 255, 1024, 1025),
-    *(NAMES_AT, NAMES_AT + 5, NAMES_AT + 27, 0x1000, 0x2000, 0x4000),
+    *(NAMES_AT, NAMES_AT + 5, NAMES_AT + 27, WORDS_AT, 0x2000, 0x4000),
     *(SIZE - 128, SIZE - 8, SIZE - 4, SIZE - 1, SIZE, SIZE + 1),
     *(0x7FFFFFFF, 0x80000000, 0xFFFFFFF8, 0xFFFFFFFF),
 ]
 BOUNDARIES_64 = [0, 1, 1000, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 
 
-def argument(rng: random.Random, letter: str, first: bool) -> int:
-    chance = rng.random()
-    if letter == "I":
-        return rng.choice(BOUNDARIES_64) if chance < 0.8 else rng.getrandbits(64)
-    if first and chance < 0.8:
-        return rng.choice(DESCRIPTORS)
-    if chance < 0.7:
-        return rng.choice(BOUNDARIES)
-    if chance < 0.9:
-        return rng.randrange(0, 0x8000, 8)
-    return rng.getrandbits(32)
+def fuzz_wasm() -> bytes:
+    """A guest that makes the calls its driver says, with the arguments it says."""
+    imported, wrappers = [], []
+    for index, (module, name, params, results) in enumerate(IMPORTS):
+        types = " ".join({"i": "i32", "I": "i64"}[letter] for letter in params)
+        result = "(result i32)" if results else ""
+        imported.append(f'(import "{module}" "{name}" (func $i{index} (param {types}) {result}))')
+        arguments = " ".join(
+            f"(call $argument (i32.const {each}))"
+            if letter == "I"
+            else f"(i32.wrap_i64 (call $argument (i32.const {each})))"
+            for each, letter in enumerate(params)
+        )
+        ending = "" if results else "(i32.const 0)"
+        wrappers.append(f"(func $w{index} (result i32) (call $i{index} {arguments}) {ending})")
+    rng = random.Random(0)
+    words = struct.pack(f"<{WORDS}I", *(rng.choice(BOUNDARIES) for _ in range(WORDS)))
+    data = [(NAMES_AT, NAMES), (WORDS_AT, words)]
+    text = f"""(module
+        (import "fuzz" "next" (func $next (result i32)))
+        (import "fuzz" "argument" (func $argument (param i32) (result i64)))
+        (import "fuzz" "answer" (func $answer (param i32)))
+        {" ".join(imported)}
+        (memory (export "memory") 8 16)
+        {" ".join(f'(data (i32.const {at}) "{_escaped(what)}")' for at, what in data)}
+        (type $wrapper (func (result i32)))
+        (table funcref (elem {" ".join(f"$w{index}" for index in range(len(IMPORTS)))}))
+        {" ".join(wrappers)}
+        (func (export "_start")
+            (loop $again
+                (call $answer (call_indirect (type $wrapper) (call $next)))
+                (br $again))))"""
+    return bytes(wat2wasm(text))
 
 
-class Watchdog:
-    """Stops the guest of a call that blocks."""
+def _escaped(data: bytes) -> str:
+    return "".join(f"\\{byte:02x}" for byte in data)
 
-    def __init__(self) -> None:
-        self.probe: Probe | None = None
+
+class Done(Exception):
+    """Enough calls were made."""
+
+
+class Driver:
+    """Says what the guest calls, sees what comes back, and stops a guest that blocks."""
+
+    fault = 0
+
+    def __init__(self, seed: str) -> None:
         self.calls = 0
-        self.call = ""
+        self.name = ""
+        self.outcomes: Counter[str] = Counter()
+        self.guest: Guest | None = None
+        self._rng = random.Random(seed)
+        self._params = ""
+        self._unblock = False
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        self._watchdog = threading.Thread(target=self._watch)
+
+    def resolve(self, module: str, name: str, params: str, results: str) -> HostFunction | None:
+        own: dict[str, HostFunction] = {
+            "next": self.next,
+            "argument": self.argument,
+            "answer": self.answer,
+        }
+        return own[name] if module == "fuzz" else None
+
+    def next(self) -> int:
+        """The number of the import to call; a socket that may block is set not to, mostly."""
+        if self.calls >= CALLS:
+            raise Done
+        self.calls += 1
+        if self._unblock:
+            self._unblock = False
+            index = SET_FLAGS
+        else:
+            (index,) = self._rng.choices(range(len(IMPORTS)), WEIGHTS)
+            self._unblock = IMPORTS[index][1] in ("sock_accept", "sock_open", "sock_open_v2")
+        _, self.name, self._params, _ = IMPORTS[index]
+        return index
+
+    def argument(self, number: int) -> int:
+        """The value of a parameter: a boundary, a place in memory, or anything."""
+        chance = self._rng.random()
+        if self._params[number] == "I":
+            return self._rng.choice(BOUNDARIES_64) if chance < 0.8 else self._rng.getrandbits(64)
+        if number == 0 and chance < 0.8:
+            return self._rng.choice(DESCRIPTORS)
+        if self.name == "fd_fdstat_set_flags" and chance < 0.9:
+            return NONBLOCK
+        if chance < 0.7:
+            return self._rng.choice(BOUNDARIES)
+        if chance < 0.9:
+            return self._rng.randrange(0, 0x8000, 8)
+        return self._rng.getrandbits(32)
+
+    def answer(self, errno: int) -> None:
+        """What the call answered."""
+        assert errno <= max(Errno), (self.name, errno)
+        self.outcomes["refused" if errno else "succeeded"] += 1
+
+    def interrupt(self) -> None: ...
+
+    def close(self) -> None: ...
 
     def _watch(self) -> None:
         seen = -1
         while not self._done.wait(0.05):
-            if self.calls == seen and self.probe is not None:
-                self.probe.guest.stop("a call blocked")
+            if self.calls == seen and self.guest is not None:
+                self.guest.stop("a call blocked")
             seen = self.calls
 
-    def __enter__(self) -> "Watchdog":
-        self._thread.start()
+    def __enter__(self) -> "Driver":
+        self._watchdog.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._thread.join()
+        self._watchdog.join()
 
 
-def prepared(rng: random.Random, network: str, folder: Path, private: Path) -> Probe:
-    """A new guest whose memory holds small numbers, names and a few sockets."""
+def storm(driver: Driver, wasm: bytes, network: str, folder: Path, private: Path) -> None:
+    """Make the calls, with a new guest for each that ended."""
     empty = folder / "empty"
     empty.touch()
-    probe = Probe(
-        imports=IMPORTS,
-        wasm=WASM,
-        dirs=[Preopen(folder, "."), Preopen(folder, "readonly", True)],
-        stdin=empty,
-        stdout=lambda data: None,
-        stderr=lambda data: None,
-        nn=echo_network(),
-        network=PrivateNetwork(private)
-        if network == "private"
-        else HostNetwork(bind=["127.0.0.1:0"], connect=[], allow_unix=True),
-    )
-    words = [rng.choice(BOUNDARIES) for _ in range(0x1000 // 4)]
-    probe.write(0x1000, struct.pack(f"<{len(words)}I", *words))
-    probe.write(NAMES_AT, NAMES)
-    for kind in (1, 2, 2):
-        if probe("sock_open", 1, kind, 0) == 0:
-            probe("fd_fdstat_set_flags", FIRST, NONBLOCK)
-    return probe
-
-
-def storm(rng: random.Random, network: str, folder: Path, private: Path) -> Counter[str]:
-    """Make the calls; how many answered, exited and blocked."""
-    outcomes: Counter[str] = Counter()
-    with Watchdog() as watchdog:
-        while watchdog.calls < CALLS:
-            with prepared(rng, network, folder, private) as probe:
-                watchdog.probe = probe
-                try:
-                    while watchdog.calls < CALLS:
-                        watchdog.calls += 1
-                        outcomes[call(rng, probe, watchdog)] += 1
-                except GuestExit:
-                    outcomes["exited"] += 1
-                except GuestTrap:
-                    assert watchdog.call in ENDS_A_GUEST
-                except GuestStopped:
-                    outcomes["blocked"] += 1
-                finally:
-                    watchdog.probe = None
-    return outcomes
-
-
-def call(rng: random.Random, probe: Probe, watchdog: Watchdog) -> str:
-    (_, name, params, _) = rng.choices(IMPORTS, WEIGHTS)[0]
-    if name in ("sock_accept", "sock_accept_v2", "sock_open") and rng.random() < 0.95:
-        fd = rng.choice(DESCRIPTORS)
-        probe("fd_fdstat_set_flags", fd, NONBLOCK)
-    watchdog.call = name
-    arguments = [argument(rng, letter, index == 0) for index, letter in enumerate(params)]
-    answer = probe(name, *arguments)
-    assert answer <= max(Errno), (name, arguments, answer)
-    return "succeeded" if answer == 0 else "refused"
+    while driver.calls < CALLS:
+        reach = HostNetwork(bind=["127.0.0.1:0"], connect=[], allow_unix=True)
+        with Guest(
+            wasm,
+            dirs=[Preopen(folder, "."), Preopen(folder, "readonly", True)],
+            stdin=empty,
+            stdout=lambda data: None,
+            stderr=lambda data: None,
+            nn=echo_network(),
+            network=reach if network == "host" else PrivateNetwork(private),
+            providers=[driver],
+        ) as driver.guest:
+            try:
+                driver.guest.run()
+            except GuestStopped:
+                driver.outcomes["blocked"] += 1
+            except GuestTrap as trap:
+                if driver.calls < CALLS:
+                    assert driver.name in ENDS_A_GUEST, (driver.name, trap)
+            else:
+                driver.outcomes["exited"] += 1
+            finally:
+                driver.guest = None
 
 
 def descriptors() -> int:
@@ -168,12 +230,14 @@ def test_any_arguments(
     private = tmp_path_factory.mktemp("n")
     with Probe() as probe:  # wasmtime keeps a few descriptors of its own from the first guest on
         probe("fd_fdstat_get", 1, 0)
+    wasm = fuzz_wasm()
     threads, before = threading.active_count(), descriptors()
-    outcomes = storm(random.Random(network), network, folder, private)
+    with Driver(network) as driver:
+        storm(driver, wasm, network, folder, private)
     gc.collect()
-    assert outcomes["succeeded"] > CALLS * 0.02, outcomes
-    assert outcomes["refused"] > CALLS * 0.5, outcomes
-    assert outcomes["exited"] > 0
+    assert driver.outcomes["succeeded"] > CALLS * 0.02, driver.outcomes
+    assert driver.outcomes["refused"] > CALLS * 0.5, driver.outcomes
+    assert driver.outcomes["exited"] > 0
     assert threading.active_count() == threads
     assert descriptors() == before
     assert list(private.iterdir()) == []

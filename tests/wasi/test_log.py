@@ -65,6 +65,13 @@ def test_pointers_outside_memory_log_nothing(probe: Probe, streams: Streams) -> 
     assert streams.out == streams.err == []
 
 
+def test_a_stream_that_the_guest_closed_logs_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with Probe(imports=[*IMPORTS, ("wasi_snapshot_preview1", "fd_close", "i", "i")]) as probe:
+        assert probe("fd_close", 1) == 0
+        log(probe, 2, b"", b"to nobody")
+    assert capfd.readouterr().out == ""
+
+
 def test_the_process_has_the_streams_by_default(capfd: pytest.CaptureFixture[str]) -> None:
     with Probe(imports=IMPORTS) as probe:
         log(probe, 2, b"", b"to standard output")

@@ -70,8 +70,13 @@ class Streams:
         return os.write(fd, first[: _atomic(fd)])
 
     def log(self, fd: int, line: bytes) -> None:
-        """Write all of ``line`` to the guest's standard output or error; what fails is lost."""
-        output = self._outputs.get(fd)
+        """Write all of ``line`` to the guest's standard output or error.
+
+        What fails is lost, and so is all after the guest has closed the stream.
+        """
+        if fd not in self._outputs:
+            return
+        output = self._outputs[fd]
         if output is not None:
             output(line)
             return
