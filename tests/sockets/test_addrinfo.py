@@ -1,11 +1,16 @@
 """sock_getaddrinfo."""
 
+import socket
+import threading
+import time
+
 import pytest
 from guests.probe import Probe
 from guests.sockets import DGRAM, INET4, INET6, LOOPBACK, OUT, OUT2, STREAM
 
-from llamaedge_host import HostNetwork, PrivateNetwork
+from llamaedge_host import GuestStopped, HostNetwork, PrivateNetwork
 from llamaedge_host.errno import Errno
+from llamaedge_host.sockets.network import Found, Query
 
 FAR = 0x7FFFFFF0
 ADDRINFO = "HBBB3xIIIII"
@@ -151,3 +156,39 @@ def test_networks_that_reach_nothing_ask_no_name_server(tmp_path_factory) -> Non
         with Probe(network=network) as probe:
             assert look_up(probe, b"example.com") == Errno.AINONAME
             assert look_up(probe, b"127.0.0.1") == 0
+
+
+class SlowNetwork(HostNetwork):
+    """Its name server answers late."""
+
+    def __init__(self, answer: threading.Event) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def resolve(self, query: Query) -> list[Found]:
+        if query.flags & socket.AI_NUMERICHOST:
+            return super().resolve(query)
+        self._answer.wait(20)
+        return super().resolve(query._replace(node=b"127.0.0.1"))
+
+
+def test_a_name_that_takes_time() -> None:
+    answer = threading.Event()
+    threading.Timer(0.05, answer.set).start()
+    with Probe(network=SlowNetwork(answer)) as probe:
+        assert look_up(probe, b"slow.example") == 0
+        assert found(probe)[3][2:6] == LOOPBACK[INET4]
+
+
+def test_a_guest_that_looks_a_name_up_can_be_stopped() -> None:
+    answer = threading.Event()
+    with Probe(network=SlowNetwork(answer)) as probe:
+        threading.Timer(0.05, probe.guest.stop).start()
+        started = time.monotonic()
+        with pytest.raises(GuestStopped):
+            look_up(probe, b"slow.example")
+        assert time.monotonic() - started < 1
+    answer.set()
+    for thread in threading.enumerate():
+        if thread.name == "getaddrinfo":
+            thread.join()

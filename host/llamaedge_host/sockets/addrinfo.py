@@ -4,12 +4,16 @@ Source: WasmEdge's __wasi_addrinfo_t, __wasi_sockaddr_t, WasiSockGetAddrinfo and
 INode::getAddrinfo.
 """
 
+import os
+import select
 import socket
 import struct
+import threading
 
 from ..errno import Errno, from_os_error
 from ..memory import Memory
 from .address import HOST_FAMILIES, HOST_KINDS, Family, Kind
+from .descriptors import Waker
 from .edge import MISALIGNED, Imports
 from .network import Found, Network, Query
 
@@ -71,9 +75,10 @@ _ERRNOS = {
 class AddrinfoCalls:
     """The function over one guest's network."""
 
-    def __init__(self, memory: Memory, network: Network) -> None:
+    def __init__(self, memory: Memory, network: Network, waker: Waker) -> None:
         self._memory = memory
         self._network = network
+        self._waker = waker
 
     def imports(self) -> Imports:
         """The one function."""
@@ -126,13 +131,42 @@ class AddrinfoCalls:
             sum(host for flag, host in _HOST_FLAGS.items() if flags & flag),
         )
         try:
-            found = self._network.resolve(query)
+            found = self._resolve(query)
         except socket.gaierror as error:
             return _ERRNOS.get(error.errno or 0, Errno.AIFAIL)
         except OSError as error:
             return from_os_error(error)
         memory.set_u32(written, self._fill(first, found, max_len, flags))
         return Errno.SUCCESS
+
+    def _resolve(self, query: Query) -> list[Found]:
+        """Look up at once what is numeric, and a name in a thread that a stop leaves behind."""
+        if query.node is None or query.flags & socket.AI_NUMERICHOST:
+            return self._network.resolve(query)
+        try:
+            return self._network.resolve(query._replace(flags=query.flags | socket.AI_NUMERICHOST))
+        except socket.gaierror as error:
+            if error.errno != socket.EAI_NONAME:
+                raise
+        outcome: list[list[Found] | OSError] = []
+        answered, done = os.pipe()
+
+        def look_up() -> None:
+            try:
+                outcome.append(self._network.resolve(query))
+            except OSError as error:
+                outcome.append(error)
+            finally:
+                os.close(done)
+
+        threading.Thread(target=look_up, name="getaddrinfo", daemon=True).start()
+        try:
+            self._waker.wait(answered, select.POLLIN)
+        finally:
+            os.close(answered)
+        if isinstance(outcome[0], OSError):
+            raise outcome[0]
+        return outcome[0]
 
     def _fill(self, node: int, found: list[Found], max_len: int, flags: int) -> int:
         """Write the answers into the list that starts at ``node``; how many fitted."""

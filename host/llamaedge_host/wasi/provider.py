@@ -80,7 +80,7 @@ class Wasi(Provider):
             SocketCalls(memory, self._descriptors, network, self._waker),
             transfer,
             OptionCalls(memory, self._descriptors),
-            AddrinfoCalls(memory, network),
+            AddrinfoCalls(memory, network, self._waker),
             FdCalls(memory, forward, self._descriptors, transfer, streams),
             poll,
         ):
