@@ -24,7 +24,7 @@ COMMAND = (sys.executable, "-P", "-m", "llamaedge_launcher.worker")
 _FIRST_DELAY = 0.5  # seconds before a worker is started again
 _LONGEST_DELAY = 30.0
 _STEADY = 60.0  # seconds of service after which the delay is the first again
-_END = 1.0  # seconds a worker has to end by itself
+_END = 0.5  # seconds a worker has to end by itself
 
 
 class WorkerProcess:
