@@ -43,11 +43,13 @@ func serve(settings *options.Options) error {
 		level = os.Getenv("RUST_LOG")
 	}
 	log := server.NewLogger(os.Stdout, level)
+	log.Prompts = settings.LogPrompts || settings.LogAll
+	log.Stats = settings.LogStat || settings.LogAll
 	socket, err := listen.Bind(settings.Address())
 	if err != nil {
 		return err
 	}
-	models, err := server.LoadModels(settings, log.Enabled("debug"), nn.Load)
+	models, err := server.LoadModels(settings, settings.LogAll || log.Enabled("debug"), nn.Load)
 	if err != nil {
 		return err
 	}

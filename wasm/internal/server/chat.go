@@ -148,9 +148,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	if work.prompt, work.dropped, err = model.fit(ctx, conversation); err != nil {
 		return nil, err
 	}
-	if s.Options.LogPrompts || s.Options.LogAll || s.Log.Enabled("debug") {
-		s.Log.Info("prompt: %s", work.prompt)
-	}
+	s.Log.Prompt(work.prompt)
 	return work, nil
 }
 
@@ -187,6 +185,7 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 			return err
 		}
 		reply.Usage.add(result)
+		s.Log.Statistics(result)
 		message := wholeAnswer(append(parts, reader.Flush()...))
 		if len(message.ToolCalls) > 0 && result.finish == finishStop {
 			result.finish = finishCalls
@@ -229,6 +228,7 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 			return events.fail(err)
 		}
 		total.add(result)
+		s.Log.Statistics(result)
 	}
 	if request.includeUsage(s.Options.IncludeUsage) {
 		reply.Choices, reply.Usage = []chatChoice{}, &total

@@ -115,6 +115,7 @@ func (s *Server) eachCompletion(r *http1.Request, model *Model, request *complet
 				limit:   request.limit(s.Options.NPredict),
 				stops:   s.stops(nil, request.Stop.texts),
 			}
+			s.Log.Prompt(prompt)
 			if request.Echo {
 				if err := emit(prompt, nil); err != nil {
 					return err
@@ -127,6 +128,7 @@ func (s *Server) eachCompletion(r *http1.Request, model *Model, request *complet
 			if err := emit("", &result.finish); err != nil {
 				return err
 			}
+			s.Log.Statistics(result)
 			if choice == 0 {
 				total.Prompt += result.prompt
 			}

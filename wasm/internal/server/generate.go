@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"llama-api-server/internal/answer"
 	"llama-api-server/internal/nn"
@@ -27,11 +28,15 @@ type generation struct {
 	keep    []string // control tokens that are text to what reads the answer
 }
 
-// outcome is how an answer ended, and its size in tokens.
+// outcome is how an answer ended, its size in tokens, and when its first token was made and
+// its last.
 type outcome struct {
 	finish     string
 	prompt     int
 	completion int
+	began      time.Time
+	first      time.Time
+	ended      time.Time
 }
 
 // generate makes one answer and gives its text to emit as it grows: whole code points, without
@@ -44,6 +49,7 @@ func (m *Model) generate(ctx context.Context, work generation, emit func(string)
 		return result, err
 	}
 	defer m.release(used)
+	result.began = time.Now()
 	text := answer.NewText(work.stops, work.keep)
 	for result.finish == "" {
 		if err := ctx.Err(); err != nil {
@@ -58,7 +64,11 @@ func (m *Model) generate(ctx context.Context, work generation, emit func(string)
 				return result, err
 			}
 		}
+		if result.first.IsZero() {
+			result.first = time.Now()
+		}
 	}
+	result.ended = time.Now()
 	return result, nil
 }
 

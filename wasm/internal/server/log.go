@@ -12,6 +12,10 @@ var Levels = []string{"trace", "debug", "info", "warn", "error"}
 
 // Logger writes lines such as "[INFO] text", from its level on.
 type Logger struct {
+	// Prompts and Stats are logged at info where they are set, else at debug.
+	Prompts bool
+	Stats   bool
+
 	out   io.Writer
 	level int
 }
@@ -22,7 +26,7 @@ func NewLogger(out io.Writer, level string) *Logger {
 	if index < 0 {
 		index = slices.Index(Levels, "info")
 	}
-	return &Logger{out, index}
+	return &Logger{out: out, level: index}
 }
 
 // Enabled tells whether lines of level are written.
@@ -37,3 +41,24 @@ func (l *Logger) Log(level, format string, values ...any) {
 
 // Info writes one line of level info.
 func (l *Logger) Info(format string, values ...any) { l.Log("info", format, values...) }
+
+// Prompt logs what a model is given.
+func (l *Logger) Prompt(text string) { l.Log(levelOf(l.Prompts), "prompt: %s", text) }
+
+// Statistics logs how long an answer took.
+func (l *Logger) Statistics(result outcome) {
+	rest := result.ended.Sub(result.first).Seconds()
+	speed := 0.0
+	if result.completion > 1 && rest > 0 {
+		speed = float64(result.completion-1) / rest
+	}
+	l.Log(levelOf(l.Stats), "prompt: %d tokens in %.3f s; answer: %d tokens, %.1f a second",
+		result.prompt, result.first.Sub(result.began).Seconds(), result.completion, speed)
+}
+
+func levelOf(wanted bool) string {
+	if wanted {
+		return "info"
+	}
+	return "debug"
+}
