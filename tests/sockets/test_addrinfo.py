@@ -158,6 +158,41 @@ def test_networks_that_reach_nothing_ask_no_name_server(tmp_path_factory) -> Non
             assert look_up(probe, b"127.0.0.1") == 0
 
 
+class FailingNetwork(HostNetwork):
+    """Its resolver answers an error."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self._error = error
+
+    def resolve(self, query: Query) -> list[Found]:
+        if query.flags & socket.AI_NUMERICHOST:
+            return super().resolve(query)
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("name", "errno"),
+    [
+        ("EAI_ADDRFAMILY", Errno.AIADDRFAMILY),
+        ("EAI_AGAIN", Errno.AIAGAIN),
+        ("EAI_BADFLAGS", Errno.AIBADFLAG),
+        ("EAI_FAIL", Errno.AIFAIL),
+        ("EAI_FAMILY", Errno.AIFAMILY),
+        ("EAI_MEMORY", Errno.AIMEMORY),
+        ("EAI_NODATA", Errno.AINODATA),
+        ("EAI_NONAME", Errno.AINONAME),
+        ("EAI_SERVICE", Errno.AISERVICE),
+        ("EAI_SOCKTYPE", Errno.AISOCKTYPE),
+        ("EAI_SYSTEM", Errno.AISYSTEM),
+    ],
+)
+def test_errnos_of_the_resolver(name: str, errno: Errno) -> None:
+    network = FailingNetwork(socket.gaierror(getattr(socket, name), "failed"))
+    with Probe(network=network) as probe:
+        assert look_up(probe, b"failing.example") == errno
+
+
 class SlowNetwork(HostNetwork):
     """Its name server answers late."""
 

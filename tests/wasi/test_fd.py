@@ -26,7 +26,7 @@ from guests.sockets import (
 )
 from guests.streams import piped_stdin, piped_stdout
 
-from llamaedge_host import GuestStopped, Preopen
+from llamaedge_host import GuestStopped, Limits, Preopen
 from llamaedge_host.errno import Errno
 
 FAR = 0x7FFFFFF0
@@ -293,3 +293,19 @@ def test_functions_as_streams() -> None:
         assert probe.u32(OUT) == 3
         assert probe("fd_write", 2, *put_vectors(probe, b"to err"), OUT) == 0
     assert (out, err) == ([b"to "], [b"to err"])
+
+
+def test_files_are_limited_and_numbers_used_again(tmp_path: Path) -> None:
+    with Probe(dirs=[Preopen(tmp_path, ".")], limits=Limits(sockets=8)) as probe:
+        assert [open_file(probe, b"file") for _ in range(8)] == list(range(4, 12))
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(3):
+            assert probe("path_open", PREOPENED, 0, DATA, 4, 1, 2, 2, 0, OUT) == Errno.MFILE
+        for out in (OUT + 1, FAR):
+            assert probe("path_open", PREOPENED, 0, DATA, 4, 1, 2, 2, 0, out) != 0
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert probe("fd_close", 5) == 0
+        assert open_file(probe, b"file") == 5
+        assert probe("fd_renumber", 5, 6) == 0
+        assert open_file(probe, b"file") == 5
+        assert probe("path_open", PREOPENED, 0, DATA, 4, 1, 2, 2, 0, OUT) == Errno.MFILE

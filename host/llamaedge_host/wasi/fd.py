@@ -1,4 +1,4 @@
-"""The fd functions: a socket's are answered here, a file's by wasmtime.
+"""The fd functions, and path_open: a socket's are answered here, a file's by wasmtime.
 
 Source: the witx of wasi_snapshot_preview1; WasmEdge's include/host/wasi/vinode.h for the
 rights that each function needs, of which a socket has few.
@@ -60,6 +60,7 @@ class FdCalls:
         descriptors: Descriptors,
         transfer: TransferCalls,
         streams: Streams,
+        max_files: int,
     ) -> None:
         self._memory = memory
         self._forward = forward
@@ -67,6 +68,8 @@ class FdCalls:
         self._sockets = descriptors.sockets
         self._transfer = transfer
         self._streams = streams
+        self._max_files = max_files
+        self._files: set[int] = set()
 
     def imports(self) -> Imports:
         """Every fd function there is."""
@@ -79,6 +82,7 @@ class FdCalls:
             ("fd_read", "iiii"): self.read,
             ("fd_renumber", "ii"): self.renumber,
             ("fd_write", "iiii"): self.write,
+            ("path_open", "iiiiiIIii"): self.path_open,
         }
         for name, params in _NOT_CAPABLE.items():
             calls[name, params] = self._refusing(name, Errno.NOTCAPABLE)
@@ -158,10 +162,28 @@ class FdCalls:
         memory.set_u32(nwritten, sent)
         return Errno.SUCCESS
 
+    def path_open(self, *args: int) -> int:
+        """``dirfd, lookupflags, *path, path_len, oflags, rights, inheriting, fdflags, *fd``: open.
+
+        MFILE: too many files; ADDRNOTAVAIL: misaligned ``fd``; else as wasmtime answers. It
+        would open the file before it looked at ``fd``.
+        """
+        new_fd = args[-1]
+        if new_fd & 3:
+            return MISALIGNED
+        self._memory.view(new_fd, 4)
+        if len(self._files) >= self._max_files:
+            return Errno.MFILE
+        answer = self._forward("path_open", args)
+        if answer == 0:
+            self._files.add(self._memory.u32(new_fd))
+        return answer
+
     def close(self, fd: int) -> int:
         """``fd``: close. BADF."""
         if fd < FIRST:
             self._streams.forget(fd)
+            self._files.discard(fd)
             return self._forward("fd_close", (fd,))
         if fd not in self._sockets:
             return Errno.BADF
@@ -174,9 +196,7 @@ class FdCalls:
         BADF; NOTSUP: one is a socket and the other a file.
         """
         if fd < FIRST and to < FIRST:
-            self._streams.forget(fd)
-            self._streams.forget(to)
-            return self._forward("fd_renumber", (fd, to))
+            return self._renumber_files(fd, to)
         if fd >= FIRST and to >= FIRST:
             if fd not in self._sockets or to not in self._sockets:
                 return Errno.BADF
@@ -184,6 +204,17 @@ class FdCalls:
                 self._descriptors.renumber(fd, to)
             return Errno.SUCCESS
         return Errno.NOTSUP if max(fd, to) in self._sockets else Errno.BADF
+
+    def _renumber_files(self, fd: int, to: int) -> int:
+        answer = self._forward("fd_renumber", (fd, to))
+        if answer == 0 and fd != to:
+            self._streams.forget(fd)
+            self._streams.forget(to)
+            self._files.discard(to)
+            if fd in self._files:
+                self._files.remove(fd)
+                self._files.add(to)
+        return answer
 
     def fdstat_get(self, fd: int, stat: int) -> int:
         """``fd, *fdstat``: file type, flags and rights. ADDRNOTAVAIL: misaligned; BADF."""

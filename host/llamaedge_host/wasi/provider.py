@@ -27,7 +27,6 @@ _SAME_IN_UNSTABLE = {
     "environ_sizes_get": "ii",
     "path_create_directory": "iii",
     "path_link": "iiiiiii",
-    "path_open": "iiiiiIIii",
     "path_readlink": "iiiiii",
     "path_remove_directory": "iii",
     "path_rename": "iiiiii",
@@ -50,9 +49,9 @@ class Wasi(Provider):
     """Sockets, polling, and the fd functions that sockets share with files, for one guest.
 
     ``forward`` calls wasmtime's own function in the guest's memory. At most ``max_sockets``
-    are open at once. ``stdin_fd`` is the host's descriptor behind the guest's standard input,
-    None where wasmtime reads it; ``stdout`` and ``stderr`` take what the guest writes, None for
-    this process's own.
+    are open at once, and as many files. ``stdin_fd`` is the host's descriptor behind the guest's
+    standard input, None where wasmtime reads it; ``stdout`` and ``stderr`` take what the guest
+    writes, None for this process's own.
     """
 
     fault = Errno.FAULT
@@ -81,7 +80,7 @@ class Wasi(Provider):
             transfer,
             OptionCalls(memory, self._descriptors),
             AddrinfoCalls(memory, network, self._waker),
-            FdCalls(memory, forward, self._descriptors, transfer, streams),
+            FdCalls(memory, forward, self._descriptors, transfer, streams, max_sockets),
             poll,
         ):
             calls |= group.imports()
