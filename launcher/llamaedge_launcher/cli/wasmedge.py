@@ -5,6 +5,7 @@ log lines go to stderr: a guest's stdout is data.
 """
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -52,7 +53,20 @@ def main() -> None:
     """
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
+    _hold_closed_streams()
     sys.exit(execute(sys.argv[1:]))
+
+
+def _hold_closed_streams() -> None:
+    """Keep a closed descriptor of 0, 1 and 2 from becoming something else's.
+
+    It can still not be read or written, so that a guest gets EBADF.
+    """
+    for fd, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, mode)
 
 
 def execute(arguments: Sequence[str]) -> int:
