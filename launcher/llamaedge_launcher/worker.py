@@ -19,6 +19,7 @@ from .control import Ended, Event, Failed, Listening, WorkerConfig, encode_event
 _log = logging.getLogger(__name__)
 _FIRST_DELAY = 0.1  # seconds before a guest is started again
 _LONGEST_DELAY = 10.0
+_LONGEST_MESSAGE = 1000  # characters
 _STEADY = 10.0  # seconds of service after which the delay is the first again
 
 
@@ -81,7 +82,7 @@ class Worker:
                 threading.Thread(target=self._keep, args=(number,), daemon=True).start()
             self._nn.preload_all()
         except HostError as error:
-            self._tell(Failed(str(error)))
+            self._tell(Failed(_line(str(error))))
         threading.Event().wait()
 
     def _keep(self, number: int) -> None:
@@ -97,10 +98,12 @@ class Worker:
             message, code = self._run_guest(path, listening)
             shutil.rmtree(path, ignore_errors=True)
             if not listening and run == 1:
-                self._tell(Failed(message, code))
+                self._tell(Failed(_line(message), code))
                 return
+            if not listening:
+                _log.warning("%s before it listened; starting another", message)
             for each in listening:
-                self._tell(Ended(each, message))
+                self._tell(Ended(each, _line(message)))
             if time.monotonic() - started > _STEADY:
                 delay = _FIRST_DELAY
             time.sleep(delay)
@@ -141,6 +144,10 @@ class Worker:
                 self._front.sendall(encode_event(event))
             except OSError:
                 _log.debug("the front has gone")
+
+
+def _line(message: str) -> str:
+    return " ".join(message.split())[:_LONGEST_MESSAGE]
 
 
 if __name__ == "__main__":
