@@ -48,8 +48,9 @@ class Waker:
 
         Raises Interrupted once ``interrupt`` was called.
         """
-        wait = None if milliseconds is None else min(milliseconds, _LONGEST_POLL)
-        ready = poller.poll(wait)
+        if milliseconds is not None and milliseconds > _LONGEST_POLL:
+            milliseconds = _LONGEST_POLL
+        ready = poller.poll(milliseconds)
         if self._interrupted:
             raise Interrupted("a host call was interrupted: the guest is being stopped")
         return ready

@@ -63,7 +63,9 @@ class TransferCalls:
         if guest is None:
             return absent(fd)
         try:
-            if flags == _WAITALL and guest.stream and not guest.nonblocking:
+            if not flags and count == 1 and guest.stream:
+                received, truncated = self._receive_once(guest, rooms[0]), 0
+            elif flags == _WAITALL and guest.stream and not guest.nonblocking:
                 received, truncated = self._receive_all(guest, rooms), 0
             else:
                 received, truncated, _ = self._receive(guest, rooms, flags & _PEEK)
@@ -134,7 +136,7 @@ class TransferCalls:
         guest = self._sockets.get(fd)
         if guest is None:
             return absent(fd)
-        received, truncated, source = self._receive(guest, rooms, flags & _PEEK, named=True)
+        received, truncated, source = self._receive(guest, rooms, flags & _PEEK)
         memory.set_u32(nread, received)
         memory.set_u16(roflags, truncated)
         sender = guest.source(source)
@@ -204,6 +206,8 @@ class TransferCalls:
 
     def read(self, guest: Socket, rooms: list[memoryview]) -> int:
         """Receive into ``rooms``, as fd_read does; bytes. Raises OSError."""
+        if guest.stream and len(rooms) == 1:
+            return self._receive_once(guest, rooms[0])
         received, _, _ = self._receive(guest, rooms, 0)
         return received
 
@@ -221,19 +225,22 @@ class TransferCalls:
             except BlockingIOError:
                 self._wait(guest, select.POLLOUT, guest.send_timeout)
 
-    def _receive(
-        self, guest: Socket, rooms: list[memoryview], peek: int, *, named: bool = False
-    ) -> tuple[int, int, Any]:
+    def _receive(self, guest: Socket, rooms: list[memoryview], peek: int) -> tuple[int, int, Any]:
         """Bytes received, roflags, and the sender as the host says it."""
         host = guest.host
         host_flags = socket.MSG_PEEK if peek else 0
         while True:
             try:
-                if guest.stream and len(rooms) == 1 and not named:
-                    return host.recv_into(rooms[0], 0, host_flags), 0, None
                 received, _, answered, source = host.recvmsg_into(rooms, 0, host_flags)
                 cut = _TRUNCATED if answered & socket.MSG_TRUNC else 0
                 return received, cut, source
+            except BlockingIOError:
+                self._wait(guest, select.POLLIN, guest.receive_timeout)
+
+    def _receive_once(self, guest: Socket, room: memoryview) -> int:
+        while True:
+            try:
+                return guest.host.recv_into(room)
             except BlockingIOError:
                 self._wait(guest, select.POLLIN, guest.receive_timeout)
 

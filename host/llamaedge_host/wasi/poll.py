@@ -75,16 +75,17 @@ class _Interest:
         self.poller.register(host, _BOTH if host in self.readers else select.POLLOUT)
         return True
 
-    def events(self, host: int, answer: int) -> list[_Event]:
-        """The events for what poll(2) answers of a host descriptor."""
-        found = []
-        errno = Errno.BADF if answer & select.POLLNVAL else 0
-        flags = _HANGUP if answer & select.POLLHUP else 0
-        if answer & _READABLE and host in self.readers:
-            found.append((self.readers[host], errno, _FD_READ, _waiting(host), flags))
-        if answer & _WRITABLE and host in self.writers:
-            userdata, guest = self.writers[host]
-            found.append((userdata, errno, _FD_WRITE, _room(host, guest), flags))
+    def events(self, ready: list[tuple[int, int]]) -> list[_Event]:
+        """The events for what poll(2) answers: host descriptors and what they are ready for."""
+        found: list[_Event] = []
+        for host, answer in ready:
+            errno = Errno.BADF if answer & select.POLLNVAL else 0
+            flags = _HANGUP if answer & select.POLLHUP else 0
+            if answer & _READABLE and host in self.readers:
+                found.append((self.readers[host], errno, _FD_READ, _waiting(host), flags))
+            if answer & _WRITABLE and host in self.writers:
+                userdata, guest = self.writers[host]
+                found.append((userdata, errno, _FD_WRITE, _room(host, guest), flags))
         return found
 
 
@@ -123,42 +124,47 @@ class PollCalls:
 
         ADDRNOTAVAIL: misaligned; INVAL: no subscription, or more than 16,384.
         """
-        if _misplaced(subscriptions, events, nevents):
-            return MISALIGNED
-        if not 0 < count <= _MOST_SUBSCRIPTIONS:
-            return Errno.INVAL
-        asked = self._memory.read(subscriptions, count * _SUBSCRIPTION.size)
-        return self._poll(asked, events, count, nevents)
+        return self._poll(subscriptions, events, count, nevents, _SUBSCRIPTION.size)
 
     def poll_unstable(self, subscriptions: int, events: int, count: int, nevents: int) -> int:
         """wasi_unstable's poll_oneoff: as poll, with its longer subscriptions."""
-        if _misplaced(subscriptions, events, nevents):
+        return self._poll(subscriptions, events, count, nevents, _UNSTABLE_SIZE)
+
+    def _poll(self, subscriptions: int, events: int, count: int, nevents: int, size: int) -> int:
+        if (subscriptions | events) & 7 or nevents & 3:
             return MISALIGNED
         if not 0 < count <= _MOST_SUBSCRIPTIONS:
             return Errno.INVAL
-        asked = self._memory.read(subscriptions, count * _UNSTABLE_SIZE)
-        return self._poll(_as_preview1(asked), events, count, nevents)
-
-    def _poll(self, asked: bytes, events: int, count: int, nevents: int) -> int:
-        whole = self._memory.whole(max(events + count * _EVENT.size, nevents + 4))
-        due: list[_Event] = []
-        timers: list[tuple[int, int]] = []
-        if asked[_TAG] == _CLOCK:  # where Go puts its timeout
-            self._add_clock(asked[: _SUBSCRIPTION.size], timers, due, events)
-            asked = asked[_SUBSCRIPTION.size :]
-        elif asked[_TAG - _SUBSCRIPTION.size] == _CLOCK:  # where libc's poll puts it
-            self._add_clock(asked[-_SUBSCRIPTION.size :], timers, due, events)
-            asked = asked[: -_SUBSCRIPTION.size]
+        end = subscriptions + count * size
+        whole = self._memory.whole(max(end, events + count * _EVENT.size, nevents + 4))
+        asked = bytes(whole[subscriptions:end])
+        if size == _UNSTABLE_SIZE:
+            asked = _as_preview1(asked)
         if asked == self._last_asked and self._descriptors.version == self._last_version:
-            interest = self._last
+            due = self._last.events(self._waker.poll(self._last.poller, None))
         else:
-            interest = self._prepare(asked, timers, due, events)
-        due = self._wait(interest, timers, due)
+            due = self._first(asked, events)
         for event in due:
             _EVENT.pack_into(whole, events, *event)
             events += _EVENT.size
         U32.pack_into(whole, nevents, len(due))
         return Errno.SUCCESS
+
+    def _first(self, asked: bytes, scratch: int) -> list[_Event]:
+        """Wait for the first of ``asked``; all that are due then."""
+        due: list[_Event] = []
+        timers: list[tuple[int, int]] = []
+        if asked[_TAG] == _CLOCK:  # where Go puts its timeout
+            self._add_clock(asked[: _SUBSCRIPTION.size], timers, due, scratch)
+            asked = asked[_SUBSCRIPTION.size :]
+        elif asked[_TAG - _SUBSCRIPTION.size] == _CLOCK:  # where libc's poll puts it
+            self._add_clock(asked[-_SUBSCRIPTION.size :], timers, due, scratch)
+            asked = asked[: -_SUBSCRIPTION.size]
+        if asked == self._last_asked and self._descriptors.version == self._last_version:
+            interest = self._last
+        else:
+            interest = self._prepare(asked, timers, due, scratch)
+        return self._wait(interest, timers, due)
 
     def _prepare(
         self, asked: bytes, timers: list[tuple[int, int]], due: list[_Event], scratch: int
@@ -239,16 +245,11 @@ class PollCalls:
                 wait = 0
             elif deadline is not None:
                 wait = max(0, -((time.monotonic_ns() - deadline) // 1_000_000))
-            for host, answer in self._waker.poll(interest.poller, wait):
-                due += interest.events(host, answer)
+            due += interest.events(self._waker.poll(interest.poller, wait))
             if deadline is not None and (now := time.monotonic_ns()) >= deadline:
                 due += [(userdata, 0, _CLOCK, 0, 0) for at, userdata in timers if at <= now]
             if due:
                 return due
-
-
-def _misplaced(subscriptions: int, events: int, nevents: int) -> bool:
-    return bool((subscriptions | events) & 7 or nevents & 3)
 
 
 def _as_preview1(asked: bytes) -> bytes:
