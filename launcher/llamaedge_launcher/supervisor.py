@@ -110,10 +110,11 @@ class Supervisor:
                 retry = int(delay) + 1
                 self._pool.close(Unavailable(f"{how}; it is started again", retry_after=retry))
                 ended = await self._worker.end()
+                if not failed:
+                    how = f"{how} {ended}"
                 if self._on_ready is not None:
-                    code = failed.exit_code if failed else 1
-                    raise LauncherError(how if failed else f"{how} {ended}", exit_code=code)
-                _log.error("%s %s; starting it again in %.1f s", how, ended, delay)
+                    raise LauncherError(how, exit_code=failed.exit_code if failed else 1)
+                _log.error("%s; starting the worker again in %.1f s", how, delay)
                 await asyncio.sleep(delay)
                 self._loading = True
                 self._pool.close(Unavailable("the models are being loaded"))

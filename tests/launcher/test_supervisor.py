@@ -92,7 +92,8 @@ def test_a_worker_that_dies_is_replaced(start_front: StartFront) -> None:
         assert until(client, 200).json()["pid"] != first
         wait_gone(first)
     assert (
-        "the worker process ended by SIGKILL; starting it again in 0.5 s" in front.log.read_text()
+        "the worker process ended by SIGKILL; starting the worker again in 0.5 s"
+        in front.log.read_text()
     )
     assert "Traceback" not in front.log.read_text()
     assert len(leftovers(front)) == 1, "the first worker's folder is still there"
@@ -113,7 +114,7 @@ def test_each_restart_waits_longer(start_front: StartFront, tmp_path: Path) -> N
         client.post(CHAT, json={"messages": [], "answer": "die"})
         time.sleep(2.5)
         assert client.get("/health").status_code == 503
-    delays = re.findall(r"the model has gone .*again in ([0-9.]+) s", front.log.read_text())
+    delays = re.findall(r"the model has gone; .*again in ([0-9.]+) s", front.log.read_text())
     assert delays[:1] == ["1.0"]
     assert front.end() == 130
 
