@@ -2,11 +2,9 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import pytest
 from openai import OpenAI
 from openai.types.chat import ChatCompletion
 
-START = 120  # seconds, with the guest's compilation
+from .serving import START, command, serving
+
 WEATHER: Any = {
     "type": "function",
     "function": {
@@ -34,30 +33,6 @@ PERSON: Any = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
-
-
-def command(guest: Path, model: Path, *arguments: str) -> list[str]:
-    return [
-        *(sys.executable, "-c", "from llamaedge_launcher.cli.wasmedge import main; main()"),
-        *("--nn-preload", f"default:GGML:AUTO:{model}", str(guest), *arguments),
-    ]
-
-
-@contextmanager
-def serving(guest: Path, model: Path, port: int, *arguments: str) -> Iterator[str]:
-    """The address of a server that listens on ``port``."""
-    given = command(guest, model, "--socket-addr", f"127.0.0.1:{port}", *arguments)
-    with subprocess.Popen(given, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            for line in process.stdout:
-                if line == f"[INFO] LlamaEdge HTTP listening on {port}\n":
-                    break
-            else:
-                pytest.fail(f"the server ended with {process.wait()}")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")
