@@ -22,6 +22,7 @@ from wasmtime import _ffi as ffi
 from .errors import ModuleError
 
 _log = logging.getLogger(__name__)
+_SLOW = 1_000_000  # bytes of a module that takes a second or more to compile
 _MAGIC = b"\0asm"
 _MODULE_VERSION = b"\x01\0\0\0"
 _COMPONENT_LAYER = b"\x01\0"
@@ -101,6 +102,8 @@ def load(engine: Engine, settings: EngineSettings, wasm: bytes, name: str) -> Mo
             return Module.deserialize_file(engine, str(path))
         except WasmtimeError as error:
             _log.warning("compiling again, the cached %s does not load: %s", path.name, error)
+    if len(wasm) > _SLOW:
+        _log.info("compiling %s for this machine, this once", name)
     try:
         module = Module(engine, wasm)
     except WasmtimeError as error:
