@@ -1,6 +1,8 @@
 """sock_getsockopt and sock_setsockopt."""
 
+import socket
 import struct
+import time
 
 import pytest
 from guests.probe import Probe
@@ -8,12 +10,15 @@ from guests.sockets import (
     DATA,
     DGRAM,
     INET4,
+    IOVS,
     LOOPBACK,
     OUT,
     STREAM,
+    connected,
     listening,
     open_socket,
     put_address,
+    put_vectors,
     set_nonblocking,
 )
 
@@ -75,6 +80,29 @@ def test_linger(probe: Probe) -> None:
     value = struct.pack("<ii", 1, 7)
     assert put(probe, fd, LINGER, value) == 0
     assert get(probe, fd, LINGER) == (0, value)
+
+
+def test_a_close_does_not_wait_for_unread_data(probe: Probe) -> None:
+    fd, peer = connected(probe)
+    with peer:
+        assert put(probe, fd, LINGER, struct.pack("<ii", 1, 30)) == 0
+        set_nonblocking(probe, fd)
+        put_vectors(probe, b"x" * 0x8000)
+        while probe("sock_send", fd, IOVS, 1, 0, OUT) == 0:
+            pass
+        started = time.monotonic()
+        assert probe("fd_close", fd) == 0
+        assert time.monotonic() - started < 1
+        assert len(peer.recv(0x8000, socket.MSG_WAITALL)) == 0x8000
+
+
+def test_a_linger_of_no_time_resets_the_connection(probe: Probe) -> None:
+    fd, peer = connected(probe)
+    with peer:
+        assert put(probe, fd, LINGER, struct.pack("<ii", 1, 0)) == 0
+        assert probe("fd_close", fd) == 0
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)
 
 
 @pytest.mark.parametrize("name", [RCVTIMEO, SNDTIMEO])

@@ -17,6 +17,7 @@ from .socket import Socket
 _SOL_SOCKET = 0
 _SO_TYPE = 1
 _SO_ERROR = 2
+_SO_LINGER = 9
 _SO_RCVTIMEO = 11
 _SO_SNDTIMEO = 12
 _SO_BINDTODEVICE = 14
@@ -31,7 +32,7 @@ _HOST_NAMES = {
     6: socket.SO_RCVBUF,
     7: socket.SO_KEEPALIVE,
     8: socket.SO_OOBINLINE,
-    9: socket.SO_LINGER,
+    _SO_LINGER: socket.SO_LINGER,
     10: socket.SO_RCVLOWAT,
     _SO_RCVTIMEO: socket.SO_RCVTIMEO,
     _SO_SNDTIMEO: socket.SO_SNDTIMEO,
@@ -113,7 +114,9 @@ class OptionCalls:
         if size > _LONGEST_VALUE:
             return Errno.INVAL
         guest.host.setsockopt(socket.SOL_SOCKET, _HOST_NAMES.get(name, -1), bytes(data))
-        if name == _SO_RCVTIMEO:
+        if name == _SO_LINGER:
+            guest.lingers = True
+        elif name == _SO_RCVTIMEO:
             guest.receive_timeout = _timeout(data)
         elif name == _SO_SNDTIMEO:
             guest.send_timeout = _timeout(data)

@@ -3,10 +3,14 @@
 import errno
 import os
 import socket
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 
 from .address import HOST_FAMILIES, HOST_KINDS, Address, Family, HostAddress, Kind, from_host
+
+_LINGER = struct.Struct("ii")
+"""struct linger of the host: on or off, seconds."""
 
 RIGHT_FD_READ = 1 << 1
 RIGHT_FD_SET_FLAGS = 1 << 3
@@ -28,7 +32,8 @@ class Socket:
     """One open socket. Every operation answers at once, or raises BlockingIOError.
 
     ``nonblocking`` is what the guest asked for; ``receive_timeout`` and ``send_timeout`` are
-    its SO_RCVTIMEO and SO_SNDTIMEO in seconds. Operations raise OSError.
+    its SO_RCVTIMEO and SO_SNDTIMEO in seconds, ``lingers`` says that it has set SO_LINGER.
+    Operations raise OSError.
     """
 
     __slots__ = (
@@ -37,6 +42,7 @@ class Socket:
         "host",
         "inheriting",
         "kind",
+        "lingers",
         "nonblocking",
         "receive_timeout",
         "rights",
@@ -54,6 +60,7 @@ class Socket:
         self.rights = rights
         self.inheriting = rights
         self.nonblocking = False
+        self.lingers = False
         self.receive_timeout: float | None = None
         self.send_timeout: float | None = None
 
@@ -97,8 +104,18 @@ class Socket:
         return address.to_host()
 
     def close(self) -> None:
-        """Close the descriptor."""
+        """Close the descriptor.
+
+        The data still goes out, but nobody waits for it: a guest that lingers could not be
+        stopped. A linger of no time, which resets the connection, does.
+        """
         with suppress(OSError):
+            if self.lingers:
+                _, seconds = _LINGER.unpack(
+                    self.host.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
+                )
+                if seconds:
+                    self.host.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(0, 0))
             self.host.close()
 
 
