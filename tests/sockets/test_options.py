@@ -19,6 +19,7 @@ from guests.sockets import (
     open_socket,
     put_address,
     put_vectors,
+    receive,
     set_nonblocking,
 )
 
@@ -170,3 +171,14 @@ def test_a_short_room_gets_what_fits(probe: Probe, name: int, room: int) -> None
     assert errno == 0
     assert len(value) == room
     assert probe.read(DATA + room, 4) == b"\xff" * 4
+
+
+def test_a_connection_has_its_listeners_timeouts(probe: Probe) -> None:
+    listener, port = listening(probe)
+    assert put(probe, listener, RCVTIMEO, struct.pack("<qq", 0, 20_000)) == 0
+    with socket.create_connection(("127.0.0.1", port)):
+        assert probe("sock_accept", listener, OUT) == 0
+        accepted = probe.u32(OUT)
+        assert get(probe, accepted, RCVTIMEO) == (0, struct.pack("<qq", 0, 20_000))
+        assert receive(probe, accepted, 8)[0] == Errno.AGAIN
+    assert probe("sock_accept", listener, OUT) == Errno.AGAIN

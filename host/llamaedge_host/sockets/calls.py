@@ -148,6 +148,7 @@ class SocketCalls:
                 ):
                     return Errno.AGAIN
         accepted.nonblocking = bool(flags & FDFLAG_NONBLOCK)
+        accepted.inherit(guest)
         room[:] = self._descriptors.add(accepted).to_bytes(4, "little")
         return Errno.SUCCESS
 

@@ -64,6 +64,12 @@ class Socket:
         self.receive_timeout: float | None = None
         self.send_timeout: float | None = None
 
+    def inherit(self, listener: "Socket") -> None:
+        """Take over what a connection has from its listener, as the host's socket does."""
+        self.lingers = listener.lingers
+        self.receive_timeout = listener.receive_timeout
+        self.send_timeout = listener.send_timeout
+
     def bind(self, address: Address) -> None:
         """Bind to ``address``."""
         self.host.bind(self.fitting(address))
