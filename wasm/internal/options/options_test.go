@@ -161,3 +161,41 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// readmeRow is an option as the README's table has it.
+func readmeRow(option Option) string {
+	name := "`" + option.usage() + "`"
+	if option.Short != "" {
+		name = "`-" + option.Short + "`, " + name
+	}
+	value := ""
+	if option.Default != "" {
+		value = "`" + option.Default + "`"
+	}
+	return "| " + name + " | " + value + " | " + option.Help + " |"
+}
+
+func TestTheREADMEsTable(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(readme), "\n## Server options\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	if !found {
+		t.Fatal("the README has no section 'Server options'")
+	}
+	var want []string
+	for _, option := range Table(nil) {
+		want = append(want, readmeRow(option))
+	}
+	var got []string
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "| `") {
+			got = append(got, strings.TrimRight(line, "\n"))
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the README's table should be:\n%s", strings.Join(want, "\n"))
+	}
+}
