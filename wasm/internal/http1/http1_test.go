@@ -20,6 +20,9 @@ func serve(t *testing.T, gone chan<- struct{}) string {
 	}
 	t.Cleanup(func() { listener.Close() })
 	server := &Server{MaxHeader: 1 << 10, MaxBody: 1 << 10, Panicked: func(*Request, any) {}}
+	server.Refuse = func(w *Response, failure *BadRequest) {
+		w.Send(failure.Status, "text/plain", []byte(failure.Reason+"\n"))
+	}
 	server.Handler = func(w *Response, r *Request) {
 		switch r.Path {
 		case "/stream":

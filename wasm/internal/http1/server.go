@@ -27,7 +27,9 @@ type Server struct {
 	// MaxHeader bounds a request's line and header, MaxBody its body, in bytes.
 	MaxHeader int
 	MaxBody   int64
-	// Panicked is told what a handler panicked with; the client gets a 500.
+	// Refuse answers a request that cannot be given to Handler.
+	Refuse func(*Response, *BadRequest)
+	// Panicked is told what a handler panicked with; the client gets a 500 through Refuse.
 	Panicked func(request *Request, reason any)
 }
 
@@ -90,7 +92,7 @@ func (c *exchanges) exchange() bool {
 	request, err := readRequest(c.reader, c.server.MaxHeader)
 	if err != nil {
 		if failure, ok := err.(*BadRequest); ok {
-			response.Send(failure.Status, "text/plain; charset=utf-8", []byte(failure.Reason+"\n"))
+			c.server.Refuse(response, failure)
 			c.drain()
 		}
 		return false
@@ -118,7 +120,7 @@ func (c *exchanges) handle(response *Response, request *Request) {
 			response.closing = true
 			c.server.Panicked(request, reason)
 			if !response.Begun() {
-				response.Send(500, "text/plain; charset=utf-8", []byte("internal error\n"))
+				c.server.Refuse(response, &BadRequest{500, "internal error"})
 			}
 			response.broken = true
 		}

@@ -14,6 +14,7 @@ type Errno uint32
 const (
 	InvalidArgument Errno = 1
 	InvalidEncoding Errno = 2
+	Busy            Errno = 4
 	RuntimeError    Errno = 5
 	TooLarge        Errno = 7
 	NotFound        Errno = 8
@@ -27,7 +28,7 @@ var errnoNames = map[Errno]string{
 	InvalidArgument: "invalid argument",
 	InvalidEncoding: "invalid encoding",
 	3:               "missing memory",
-	4:               "busy",
+	Busy:            "busy",
 	RuntimeError:    "runtime error",
 	6:               "unsupported operation",
 	TooLarge:        "too large",

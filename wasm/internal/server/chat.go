@@ -47,6 +47,7 @@ type chatResponse struct {
 	Object  string       `json:"object"`
 	Created int64        `json:"created"`
 	Model   string       `json:"model"`
+	System  string       `json:"system_fingerprint"`
 	Choices []chatChoice `json:"choices"`
 	Usage   *usage       `json:"usage,omitempty"`
 }
@@ -100,7 +101,7 @@ func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	if work.dropped > 0 {
 		w.Set("X-Dropped-Messages", strconv.Itoa(work.dropped))
 	}
-	reply := chatResponse{ID: "chatcmpl-" + uuid(), Created: time.Now().Unix(), Model: model.Name}
+	reply := chatResponse{ID: "chatcmpl-" + uuid(), Created: time.Now().Unix(), Model: model.Name, System: model.fingerprint()}
 	if request.Stream {
 		return s.streamChat(r.Context(), eventStream{w}, model, &request, work, reply)
 	}
@@ -141,6 +142,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 		}
 	}
 	work := &chatWork{schema: schema}
+	work.param = "messages"
 	work.reader = func() answer.Reader { return format.NewReader(choice != choiceNone, template.Thinks && schema == "") }
 	work.limit = request.limit(s.Options.NPredict)
 	work.stops = s.stops(template.Stops, request.Stop.texts)

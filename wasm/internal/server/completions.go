@@ -111,6 +111,7 @@ func (s *Server) eachCompletion(r *http1.Request, model *Model, request *complet
 			index++
 			work := generation{
 				prompt:  prompt,
+				param:   "prompt",
 				changes: request.changes(choice),
 				limit:   request.limit(s.Options.NPredict),
 				stops:   s.stops(nil, request.Stop.texts),

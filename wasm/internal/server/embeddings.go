@@ -106,7 +106,7 @@ type input struct {
 // tokens; a host that does says that it computes in parallel, too.
 func (m *Model) give(used nn.Context, input input) (int, error) {
 	if input.tokens == nil {
-		return m.input(used, input.text)
+		return m.input(used, "input", input.text)
 	}
 	if m.Counts.Parallel == 0 {
 		return 0, invalid("input", "'input' is token numbers, which this host does not take; send text.")
@@ -137,11 +137,11 @@ func (m *Model) embed(ctx context.Context, input input) ([]float64, int, error) 
 		if err == nn.PromptTooLong {
 			err = tooManyTokens(m.Batch, tokens)
 		}
-		return nil, 0, m.explain(err, tokens)
+		return nil, 0, m.explain(err, "input", tokens)
 	}
 	output, err := used.Output(nn.Text)
 	if err != nil {
-		return nil, 0, m.explain(err, tokens)
+		return nil, 0, m.explain(err, "input", tokens)
 	}
 	var computed struct {
 		Embedding []float64 `json:"embedding"`

@@ -44,8 +44,8 @@ func internal(format string, values ...any) *apiError {
 	return newError(500, "", "", format, values...)
 }
 
-func contextLengthExceeded(limit, tokens int) *apiError {
-	return newError(400, "context_length_exceeded", "messages",
+func contextLengthExceeded(param string, limit, tokens int) *apiError {
+	return newError(400, "context_length_exceeded", param,
 		"The model's context has room for %d tokens, of which %d are kept free; the request has %d.", limit, reserve, tokens)
 }
 
@@ -69,6 +69,9 @@ func asError(err error) *apiError {
 func errorObject(err error) any { return map[string]*apiError{"error": asError(err)} }
 
 func writeError(w *http1.Response, err error) error {
+	if asError(err).status == 503 {
+		w.Set("Retry-After", "1")
+	}
 	return writeJSON(w, asError(err).status, errorObject(err))
 }
 

@@ -40,7 +40,7 @@ func (m *Model) fit(ctx context.Context, conversation prompt.Conversation) (stri
 func (m *Model) trim(used nn.Context, conversation prompt.Conversation, text string, limit int) (string, int, error) {
 	dropped := 0
 	for {
-		tokens, err := m.input(used, text)
+		tokens, err := m.input(used, "messages", text)
 		if err != nil {
 			return "", 0, err
 		}

@@ -22,6 +22,7 @@ const reserve = 4
 // generation is one answer to make.
 type generation struct {
 	prompt  string
+	param   string         // the request's parameter that the prompt is made from
 	changes map[string]any // of the model's metadata
 	limit   int            // tokens; below 0 is no limit but the context's
 	stops   []string
@@ -88,14 +89,14 @@ func (m *Model) turn(used nn.Context, work generation, text *answer.Text, result
 	}
 	finish, err := step(used)
 	if err != nil {
-		return "", m.explain(err, result.prompt)
+		return "", m.explain(err, work.param, result.prompt)
 	}
 	if result.finish = finish; finish != "" {
 		return text.Flush(), nil
 	}
 	piece, err := used.OutputSingle(nn.Text)
 	if err != nil {
-		return "", m.explain(err, result.prompt)
+		return "", m.explain(err, work.param, result.prompt)
 	}
 	result.completion++
 	more := text.Push(piece)
@@ -113,30 +114,30 @@ func (m *Model) start(used nn.Context, work generation, result *outcome) error {
 		return err
 	}
 	if err := used.SetInput(nn.Metadata, settings); err != nil {
-		return m.explain(err, 0)
+		return m.explain(err, work.param, 0)
 	}
-	tokens, err := m.input(used, work.prompt)
+	tokens, err := m.input(used, work.param, work.prompt)
 	if err != nil {
 		return err
 	}
 	if tokens == 0 {
-		return invalid("", "The prompt is empty.")
+		return invalid(work.param, "The prompt is empty.")
 	}
 	if m.CtxSize > 0 && tokens > m.CtxSize-reserve {
-		return contextLengthExceeded(m.CtxSize, tokens)
+		return contextLengthExceeded(work.param, m.CtxSize, tokens)
 	}
 	result.prompt = tokens
 	return nil
 }
 
 // input gives the context a prompt and answers its size in tokens.
-func (m *Model) input(used nn.Context, prompt string) (int, error) {
+func (m *Model) input(used nn.Context, param, prompt string) (int, error) {
 	if err := used.SetInput(nn.Text, []byte(prompt)); err != nil {
-		return 0, m.explain(err, 0)
+		return 0, m.explain(err, param, 0)
 	}
 	counts, err := nn.ReadCounts(used)
 	if err != nil {
-		return 0, m.explain(err, 0)
+		return 0, m.explain(err, param, 0)
 	}
 	return counts.Input, nil
 }
@@ -154,11 +155,13 @@ func step(used nn.Context) (string, error) {
 }
 
 // explain is the host's error as the client's.
-func (m *Model) explain(err error, tokens int) error {
+func (m *Model) explain(err error, param string, tokens int) error {
 	var errno nn.Errno
 	switch errors.As(err, &errno); errno {
 	case nn.PromptTooLong:
-		return contextLengthExceeded(m.CtxSize, tokens)
+		return contextLengthExceeded(param, m.CtxSize, tokens)
+	case nn.Busy:
+		return newError(503, "", "", "The model has too much to compute; try again.")
 	case nn.InvalidArgument, nn.InvalidEncoding:
 		return invalid("", "the model does not accept the request's settings or its text: %v", errno)
 	}

@@ -184,3 +184,6 @@ func (m *Model) release(used nn.Context) {
 func (m *Model) plugin() string {
 	return fmt.Sprintf("b%d (commit %s)", m.Counts.BuildNumber, m.Counts.Commit)
 }
+
+// fingerprint tells apart the builds of llama.cpp whose answers may differ.
+func (m *Model) fingerprint() string { return "llama.cpp-" + m.Counts.Commit }

@@ -28,11 +28,16 @@ var crossOrigin = []string{
 	"Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers",
 }
 
-// Handle answers one request.
-func (s *Server) Handle(w *http1.Response, r *http1.Request) {
+// allowAll lets pages of every origin read the response.
+func allowAll(w *http1.Response) {
 	for _, name := range crossOrigin {
 		w.Set(name, "*")
 	}
+}
+
+// Handle answers one request.
+func (s *Server) Handle(w *http1.Response, r *http1.Request) {
+	allowAll(w)
 	s.Log.Log("debug", "%s %s", r.Method, r.Path)
 	err := s.dispatch(w, r)
 	switch {
@@ -45,6 +50,12 @@ func (s *Server) Handle(w *http1.Response, r *http1.Request) {
 			writeError(w, err)
 		}
 	}
+}
+
+// refuse answers a request that is not HTTP, or whose answer failed.
+func refuse(w *http1.Response, failure *http1.BadRequest) {
+	allowAll(w)
+	writeError(w, failure)
 }
 
 func (s *Server) panicked(r *http1.Request, reason any) {

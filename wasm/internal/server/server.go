@@ -25,7 +25,10 @@ type Server struct {
 
 // HTTP is the server of connections for these models; its caller gives it a listener.
 func (s *Server) HTTP() *http1.Server {
-	return &http1.Server{Handler: s.Handle, MaxHeader: maxHeader, MaxBody: maxBody, Panicked: s.panicked}
+	return &http1.Server{
+		Handler: s.Handle, Refuse: refuse, Panicked: s.panicked,
+		MaxHeader: maxHeader, MaxBody: maxBody,
+	}
 }
 
 // model is the model a request names: an empty name, and "default", is the first of that kind.

@@ -256,6 +256,8 @@ func TestErrors(t *testing.T) {
 		{"stop", "POST", "/v1/chat/completions", `{` + messages + `,"stop":""}`, 400, "stop", nil},
 		{"logit_bias", "POST", "/v1/chat/completions", `{` + messages + `,"logit_bias":{"5":1}}`, 400, "logit_bias", nil},
 		{"too long", "POST", "/v1/chat/completions", `{"messages":[{"role":"user","content":"` + strings.Repeat("x ", 60) + `"}]}`, 400, "messages", "context_length_exceeded"},
+		{"a long prompt", "POST", "/v1/completions", `{"prompt":"` + strings.Repeat("x ", 62) + `"}`, 400, "prompt", "context_length_exceeded"},
+		{"an empty prompt", "POST", "/v1/completions", `{"prompt":""}`, 400, "prompt", nil},
 		{"prompt", "POST", "/v1/completions", `{}`, 400, "prompt", nil},
 		{"suffix", "POST", "/v1/completions", `{"prompt":"x","suffix":"y"}`, 400, "suffix", nil},
 		{"logprobs", "POST", "/v1/completions", `{"prompt":"x","logprobs":3}`, 400, "logprobs", nil},
@@ -271,6 +273,21 @@ func TestErrors(t *testing.T) {
 				t.Errorf("got %d %s", got.status, got.body)
 			}
 		})
+	}
+}
+
+// What is not HTTP gets an error object, too.
+func TestRefusal(t *testing.T) {
+	address := serve(t, &nntest.Graph{})
+	connection, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	io.WriteString(connection, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
+	answer, _ := io.ReadAll(connection)
+	if !bytes.Contains(answer, []byte(`{"error":{"message":"Content-Length is not a number","type":"invalid_request_error"`)) {
+		t.Errorf("%s", answer)
 	}
 }
 
