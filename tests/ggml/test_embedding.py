@@ -86,6 +86,11 @@ def test_an_embedding_graph_makes_no_tokens(load: Load, tiny_bert: Path) -> None
     assert raised.value.errno == ErrNo.UNSUPPORTED_OPERATION
 
 
+def test_an_encoder_makes_no_text(load: Load, tiny_bert: Path) -> None:
+    with pytest.raises(BackendError, match=r"\(bert\) is an encoder"):
+        load(tiny_bert)
+
+
 def test_a_reranker_gives_one_score(load: Load, tiny_reranker: Path) -> None:
     context = load(tiny_reranker, reranking=True).context()
     one, other = vector(context, QUESTION), vector(context, b"the sea")

@@ -8,18 +8,18 @@ from ..nn.errno import ErrNo
 from .cache import Cache, Choice, Slot
 from .compute import ComputeThread
 from .counters import Counters
-from .library import first_error, forget_errors
+from .library import GgmlError, first_error, forget_errors
 from .llama_context import ContextParameters, LlamaContext
 from .model import Model
 from .sampling import logits
 from .scheduler import STALLED, Part, Scheduler
 from .sequence import End, Sequence
 
-SHARED_STEP = 0.15
+SHARED_STEP = 0.3
 """Seconds that prompts may take of a step in which others decode."""
 LONE_STEP = 0.5
 """Seconds that a step of prompts alone may take: what a cancelled one still costs."""
-LEAST_PROMPT = 32
+LEAST_PROMPT = 16
 """Tokens of prompts in a step at least."""
 _FIRST_RATE = 200.0  # tokens per second, until measured
 
@@ -29,13 +29,21 @@ _NO_SLOT, _ABORTED = 1, 2  # llama_decode's results
 class Engine:
     """Computes sequences on ``model``: a ``compute.Worker``.
 
-    ``submit``, ``resume``, ``cancel`` and ``close`` may be called from any thread.
+    ``submit``, ``resume``, ``cancel`` and ``close`` may be called from any thread. Raises
+    GgmlError for a model that makes no text.
     """
 
     def __init__(self, model: Model, parameters: ContextParameters, thread: ComputeThread) -> None:
         self.model = model
         self.counters = Counters()
         self._context = LlamaContext(model, parameters)
+        if self._context.memory is None or model.has_encoder:
+            self._context.close()
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT,
+                f"load: {model.path.name} ({model.header.architecture}) is an encoder: it gives"
+                ' embeddings (metadata {"embedding": true}), not text',
+            )
         self.cells = self._context.cells
         self.parallel = self._context.sequences
         self._cache = Cache(self.parallel)
@@ -151,7 +159,7 @@ class Engine:
             counters.prompt_tokens_evaluated += prompt
             counters.prompt_seconds += seconds
             if prompt >= LEAST_PROMPT:
-                self._rate += (prompt / seconds - self._rate) / 4
+                self._rate += (prompt / seconds - self._rate) / 2
         else:
             counters.decode_seconds += seconds
 

@@ -18,6 +18,7 @@ EMBEDDINGS_AT_ONCE = 32
 """Inputs that one batch of embeddings may hold."""
 _FLASH = {"on": 1, "enabled": 1, "off": 0, "disabled": 0, "auto": -1}
 _F32, _F16 = 0, 1
+_NON_CAUSAL = 1
 CACHE_TYPES = {_F32: 4.0, _F16: 2.0, 30: 2.0, 8: 1.0625, 2: 0.5625, 3: 0.625, 20: 0.5625}
 CACHE_TYPES |= {6: 0.6875, 7: 0.75}
 """Bytes a value of each ggml_type that llama.cpp's KV cache can be of."""
@@ -60,10 +61,12 @@ class ContextParameters:
         embeddings = settings["embedding"]
         batch = min(settings["batch-size"], cells)
         threads = _threads(settings["threads"], cpus())
+        # without causal attention, llama.cpp must compute a batch in one piece
+        whole = embeddings or settings["attention-type"] == _NON_CAUSAL or not model.causal
         return cls(
             cells=cells,
             batch=batch,
-            micro_batch=batch if embeddings else min(settings["ubatch-size"], batch),
+            micro_batch=batch if whole else min(settings["ubatch-size"], batch),
             embeddings=embeddings,
             pooling=settings["pooling-type"] if embeddings else -1,
             attention=settings["attention-type"],

@@ -97,6 +97,7 @@ class Model:
             llama.llama_model_is_recurrent(self.pointer)
             or llama.llama_model_is_hybrid(self.pointer)
         )
+        self.causal = header.metadata.get(f"{header.architecture}.attention.causal") is not False
         self.users = 0
 
 
@@ -140,6 +141,7 @@ class Models:
         self._loaded: dict[tuple[tuple[int, ...], ModelParameters], Model] = {}
         self._lock = threading.Lock()
         self._warned = False
+        self._numa = False
 
     def acquire(self, path: Path, settings: Settings, target: Target) -> Model:
         """The model in the file ``path``, loaded if it is not yet.
@@ -153,6 +155,9 @@ class Models:
             layers = header.integer("block_count")
             parameters = ModelParameters.of(settings, target, layers)
             self._announce(target, parameters)
+            if settings["numa"] and not self._numa:
+                self._numa = True
+                llama.llama_numa_init(settings["numa"])
             model = self._loaded.get(key := (identity, parameters))
             if model is None:
                 model = self._loaded[key] = Model(path, header, parameters)

@@ -1,0 +1,48 @@
+"""Writes the reference page of the metadata keys: ``python -m llamaedge_host.ggml.reference``."""
+
+import sys
+
+from .keys import INT32, KEYS, Key, Scope
+
+HEAD = """\
+# Metadata keys
+
+The configuration of `load_by_name_with_config` and the input at index 1 of `set_input` are a
+JSON object of these keys. A missing key keeps its value, an unknown one is ignored. A value of
+a wrong type or out of its range answers 1 (InvalidArgument), text that is not JSON
+2 (InvalidEncoding), and then nothing changes. Made by `python -m llamaedge_host.ggml.reference`.
+"""
+_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_COLUMNS = ("key", "type", "default", "range", "a change takes effect", "meaning")
+
+
+def page() -> str:
+    """The page, in Markdown: a table for each scope."""
+    parts = [HEAD]
+    for scope in Scope:
+        rows = [_COLUMNS, ("---",) * len(_COLUMNS)]
+        rows += [_row(key) for key in KEYS if key.scope is scope]
+        parts.append(f"\n## Of the {scope.value}\n")
+        parts += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(parts) + "\n"
+
+
+def _row(key: Key) -> tuple[str, ...]:
+    names = ", ".join(f"`{name}`" for name in (key.name, *key.aliases))
+    default = str(key.default).lower() if key.kind is bool else str(key.default)
+    return names, _KINDS[key.kind], default, _range(key), key.change.value, key.meaning
+
+
+def _range(key: Key) -> str:
+    if key.kind in (bool, str):
+        return ", ".join(key.choices)
+    low = "" if key.low in (-float("inf"), INT32[0]) else f"{key.low:g} or more"
+    if key.clamped:
+        return f"below {key.low:g} is {key.low:g}"
+    if key.high in (float("inf"), INT32[1]):
+        return low
+    return f"{key.low:.10g} to {key.high:.10g}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,202 @@
+"""Loading, changing and unloading graphs; what is logged; several models."""
+
+import json
+import logging
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamaedge_host.ggml import GgmlBackend, library
+from llamaedge_host.ggml.capacity import available_memory, cache_bytes, parallel
+from llamaedge_host.ggml.graph import GgmlGraph
+from llamaedge_host.ggml.llama_context import ContextParameters
+from llamaedge_host.ggml.metadata import Settings
+from llamaedge_host.nn import NeuralNetwork, Preload, Target
+from llamaedge_host.nn.backend import BackendError
+
+from .conftest import Load, run, stream
+
+SEA = b"the sea and the sea"
+LOADS = 200
+
+
+def parameters(graph: GgmlGraph) -> ContextParameters:
+    return ContextParameters.of(graph.settings, graph.model, 1)
+
+
+def test_chat_and_embedding_side_by_side(load: Load, tiny_llama: Path, tiny_bert: Path) -> None:
+    chat, embedding = load(tiny_llama, n_predict=6), load(tiny_bert, embedding=True)
+    talks, embeds = chat.context(), embedding.context()
+    text, vector = run(talks, SEA), run(embeds, SEA)
+    assert (run(talks, SEA), run(embeds, SEA)) == (text, vector)
+
+
+CONTEXT_KEYS: list[tuple[dict[str, Any], str, object]] = [
+    ({"ctx_size": 1000}, "cells", 1024),
+    ({"ctx_size": 64}, "cells", 256),
+    ({"ctx_size": 0}, "cells", 512),
+    ({"batch_size": 32}, "batch", 32),
+    ({"ubatch_size": 16}, "micro_batch", 16),
+    ({"threads": 1}, "threads", (1, 1)),
+    ({"threads": 4000}, "threads", (library.cpus(), library.cpus())),
+    ({"threads": 0, "threads_batch": 1}, "threads", (library.cpus(), 1)),
+    ({"flash_attn": "off"}, "flash", 0),
+    ({"flash_attn": "enabled"}, "flash", 1),
+    ({"cache_type_k": 30, "cache_type_v": 0}, "cache_types", (30, 0)),
+    ({"no_kv_offload": True}, "offload", False),
+    ({"rope_freq_base": 500.0}, "rope", (-1, 500.0, 0.0)),
+    ({"rope_scaling_type": 1, "rope_freq_scale": 0.5}, "rope", (1, 0.0, 0.5)),
+    ({"yarn_orig_ctx": 128, "yarn_beta_slow": 2.0}, "yarn", (-1.0, -1.0, -1.0, 2.0, 128)),
+    ({"yarn_ext_factor": 1.0, "yarn_attn_factor": 1.0, "yarn_beta_fast": 9.0}, "yarn", None),
+    ({"embedding": True, "pooling_type": 3}, "pooling", 3),
+    ({"embedding": True, "attention_type": 1}, "attention", 1),
+]
+
+
+@pytest.mark.parametrize(("metadata", "name", "value"), CONTEXT_KEYS, ids=str)
+def test_a_context_key_reaches_the_llama_context(
+    load: Load, tiny_llama: Path, metadata: dict[str, Any], name: str, value: object
+) -> None:
+    graph = load(tiny_llama, n_predict=4, **metadata)
+    if value is not None:
+        assert getattr(parameters(graph), name) == value
+    assert run(graph.context(), SEA)
+
+
+@pytest.mark.parametrize("key", ["rope_freq_base", "rope_freq_scale"])
+def test_rope_changes_the_text(load: Load, tiny_llama: Path, key: str) -> None:
+    plain = run(load(tiny_llama, n_predict=30).context(), SEA * 3)
+    bent = run(
+        load(tiny_llama, n_predict=30, rope_scaling_type=1, **{key: 0.25}).context(), SEA * 3
+    )
+    assert plain != bent
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"use_mmap": False},
+        {"use_mlock": True},
+        {"check_tensors": True},
+        {"n_cpu_moe": 1},
+        {"cpu_moe": True},
+        {"main_gpu": 1},
+        {"split_mode": "row"},
+        {"tensor_split": "3,2"},
+        {"numa": 1},
+    ],
+    ids=str,
+)
+def test_a_model_key_loads_the_same_model(
+    load: Load, tiny_llama: Path, metadata: dict[str, Any]
+) -> None:
+    expected = run(load(tiny_llama, n_predict=8).context(), SEA)
+    assert run(load(tiny_llama, n_predict=8, **metadata).context(), SEA) == expected
+
+
+@pytest.mark.parametrize("metadata", [{"cache_type_k": 10}, {"cache_type_v": 42}], ids=str)
+def test_an_impossible_cache_is_refused(
+    load: Load, tiny_llama: Path, metadata: dict[str, Any]
+) -> None:
+    with pytest.raises(BackendError, match="not a type of a cache"):
+        load(tiny_llama, **metadata)
+
+
+def test_the_size_of_the_first_generation_takes_effect(
+    backend: GgmlBackend, tiny_llama: Path
+) -> None:
+    graph = backend.load(tiny_llama, Target.AUTO, None)
+    context = graph.context()
+    told = {"ctx-size": 256, "n-predict": 4, "n-gpu-layers": 100, "batch-size": 512, "threads": 1}
+    context.set_input(1, 3, json.dumps(told).encode())
+    assert len(run(context, SEA)) > 0
+    assert graph.engine().cells == 256
+    context.set_input(1, 3, b'{"ctx-size": 512}')
+    assert graph.engine().cells == 256
+    context.set_input(1, 3, b'{"n-gpu-layers": 50}')
+    assert graph.engine().cells == 512
+    assert run(context, SEA)
+    graph.close()
+
+
+def test_compute_prints_if_asked(
+    load: Load, tiny_llama: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    context = load(tiny_llama, n_predict=9, stream_stdout=True).context()
+    text = run(context, SEA)
+    assert capfdbinary.readouterr().out == text
+    stream(context, SEA, 3)
+    assert capfdbinary.readouterr().out == b""
+
+
+def test_logs_come_only_when_asked_for(
+    load: Load, tiny_llama: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    run(load(tiny_llama, n_predict=2, ctx_size=256).context(), SEA)
+    assert "llama.cpp: " not in caplog.text
+    run(load(tiny_llama, n_predict=2, ctx_size=1024, enable_log=True).context(), SEA)
+    assert "[WASI-NN] llama.cpp: llama_context: n_ctx_seq" in caplog.text
+    assert "setInput" not in caplog.text
+    run(load(tiny_llama, n_predict=2, enable_debug_log=True).context(), SEA)
+    assert "[WASI-NN] GGML backend: setInput" in caplog.text
+
+
+def test_one_line_says_what_computes(
+    tmp_path: Path, tiny_llama: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(tiny_llama.read_bytes())
+    network = NeuralNetwork([Preload.parse(f"m:GGML:GPU:{copy}")])
+    network.preload_all()
+    network.close()
+    assert "copy.gguf: llama.cpp " in caplog.text
+    assert "0 of 2 layers on the GPU" in caplog.text
+    assert caplog.text.count("GPU was asked for") == 1
+
+
+def test_capacity_follows_memory(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama)
+    small = parameters(graph)
+    assert cache_bytes(graph.model.header, small) == 512 * 2 * 2 * 16 * 2 * 2
+    assert parallel(graph.model.header, small) == 8
+    huge = ContextParameters.of(Settings({**_all(graph), "ctx-size": 2**31 - 256}), graph.model, 1)
+    assert parallel(graph.model.header, huge) < 8
+    assert 0 < available_memory() < 2**50
+
+
+def _all(graph: GgmlGraph) -> dict[str, Any]:
+    from llamaedge_host.ggml.metadata import DEFAULTS
+
+    return {name: graph.settings[name] for name in DEFAULTS}
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    if sys.platform.startswith("linux"):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_loading_and_unloading_leaks_nothing(backend: GgmlBackend, tiny_llama: Path) -> None:
+    config = json.dumps({"threads": 1, "n-predict": 2, "ctx-size": 256, "grammar": 'root ::= "a"'})
+
+    def once() -> None:
+        graph = backend.load(tiny_llama, Target.AUTO, config)
+        context = graph.context()
+        run(context, SEA)
+        context.close()
+        graph.close()
+
+    for _ in range(20):
+        once()
+    before = resident()
+    for _ in range(LOADS):
+        once()
+    assert resident() - before < 8 * 2**20
