@@ -58,6 +58,7 @@ func TestReaders(t *testing.T) {
 		{"reasoning begun by the prompt", Format{}, false, true, "Hm.</think>Yes", "{Hm.}Yes"},
 		{"reasoning that does not end", Format{}, false, false, "<think>a < b", "{a < b}"},
 		{"other tags", Format{Think: [2]string{"<thought>", "</thought>"}}, false, true, "a</thought>b", "{a}b"},
+		{"s1's tags", Format{Think: [2]string{"<|im_start|>think", "<|im_start|>answer"}}, false, true, "Hm.\n<|im_start|>answer\nYes", "{Hm.}Yes"},
 		{"a call", hermes, true, false, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>", `[f {"a":1}]`},
 		{"text and calls", hermes, true, false, "Well.\n<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>\n<tool_call>{\"name\": \"g\", \"arguments\": {}}</tool_call>", `Well.[f {}][g {}]`},
 		{"reasoning and a call", hermes, true, false, "<think>x</think>\n<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>", `{x}[f {}]`},

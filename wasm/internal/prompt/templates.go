@@ -220,7 +220,7 @@ var templates = []*Template{
 	}.render},
 	{Name: "groq-llama3-tool", Stops: []string{"<|eot_id|>", "<|end_of_text|>"}, Tools: true, Answer: hermesCalls, render: renderGroq},
 	{Name: "mediatek-breeze", Stops: []string{"</s>"}, render: turns{
-		system:    affix{"", "   "},
+		system:    affix{"", "  "},
 		user:      affix{"[INST] ", " [/INST] "},
 		assistant: affix{"", " "},
 		otherwise: "You are a helpful AI assistant built by MediaTek Research. The user you are helping speaks Traditional Chinese and comes from Taiwan.",
@@ -243,7 +243,9 @@ var templates = []*Template{
 	}.render},
 	{Name: "mistral-small-chat", Stops: []string{"</s>"}, render: mistralSmall.render},
 	{Name: "mistral-small-tool", Stops: []string{"</s>"}, Tools: true, Answer: mistralCalls, render: mistralSmall.render},
-	{Name: "chatml-think", Stops: []string{"<|im_end|>"}, Thinks: true, render: chatml.with("<think>\n").render},
+	{Name: "chatml-think", Stops: []string{"<|im_end|>"}, Thinks: true, Answer: answer.Format{
+		Think: [2]string{"<|im_start|>think", "<|im_start|>answer"}, Keep: []string{"<|im_start|>"},
+	}, render: chatml.with("<|im_start|>think\n").render},
 	{Name: "deepseek-chat-3", Stops: []string{"<｜end▁of▁sentence｜>"}, render: deepseek25.render},
 	{Name: "phi-4-chat", Stops: []string{"<|im_end|>"}, render: turns{
 		system:    affix{"<|im_start|>system<|im_sep|>", "<|im_end|>"},
