@@ -6,25 +6,57 @@ function a WASI function that calls on.
 """
 
 from collections.abc import Callable
+from functools import cache
 
-from wasmtime import FuncType, Instance, Linker, Memory, Module, Store, WasmtimeError
+from wasmtime import Instance, Linker, Memory, Store, WasmtimeError, wat2wasm
+from wasmtime._instance import InstanceExports
 
+from . import modules
 from .errno import Errno
 from .hostcall import RawCall
 
 WASI = "wasi_snapshot_preview1"
+
+_PARAMS = {
+    "args_get": "ii", "args_sizes_get": "ii", "clock_res_get": "ii",
+    "clock_time_get": "iIi", "environ_get": "ii",
+    "environ_sizes_get": "ii", "fd_advise": "iIIi", "fd_allocate": "iII", "fd_close": "i",
+    "fd_datasync": "i", "fd_fdstat_get": "ii", "fd_fdstat_set_flags": "ii",
+    "fd_fdstat_set_rights": "iII", "fd_filestat_get": "ii", "fd_filestat_set_size": "iI",
+    "fd_filestat_set_times": "iIIi", "fd_pread": "iiiIi", "fd_prestat_dir_name": "iii",
+    "fd_prestat_get": "ii", "fd_pwrite": "iiiIi", "fd_read": "iiii", "fd_readdir": "iiiIi",
+    "fd_renumber": "ii", "fd_seek": "iIii", "fd_sync": "i", "fd_tell": "ii", "fd_write": "iiii",
+    "path_create_directory": "iii", "path_filestat_get": "iiiii",
+    "path_filestat_set_times": "iiiiIIi", "path_link": "iiiiiii", "path_open": "iiiiiIIii",
+    "path_readlink": "iiiiii", "path_remove_directory": "iii", "path_rename": "iiiiii",
+    "path_symlink": "iiiii", "path_unlink_file": "iii", "poll_oneoff": "iiii",
+    "proc_raise": "i", "random_get": "ii", "sock_accept": "iii", "sock_recv": "iiiiii",
+    "sock_send": "iiiii", "sock_shutdown": "ii",
+}  # fmt: skip
+"""What is forwarded: preview 1's functions that answer an errno. i is i32, I is i64."""
 
 _ERRNOS = {"not aligned": Errno.ADDRNOTAVAIL, "out of bounds": Errno.FAULT}
 """What wasmtime says of a bad pointer; the rest is about values."""
 
 
 class Forward:
-    """wasmtime's WASI functions by name, working on the guest's memory."""
+    """wasmtime's WASI functions by name, working on the guest's memory.
 
-    def __init__(self, store: Store, wasi: Linker, memory: Callable[[], Memory | None]) -> None:
+    ``settings`` are those of the store's engine.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: modules.EngineSettings,
+        wasi: Linker,
+        memory: Callable[[], Memory | None],
+    ) -> None:
         self._store = store
+        self._settings = settings
         self._wasi = wasi
         self._memory = memory
+        self._exports: InstanceExports | None = None
         self._calls: dict[str, RawCall] = {}
 
     def __call__(self, name: str, arguments: tuple[int, ...]) -> int:
@@ -39,25 +71,34 @@ class Forward:
             memory = self._memory()
             if memory is None:
                 return Errno.FAULT
-            call = self._calls[name] = self._link(name, memory)
+            if self._exports is None:
+                self._exports = self._link(memory)
+            call = self._calls[name] = RawCall(self._store, self._exports[name])
         try:
             return call(*arguments)
         except WasmtimeError as error:
             message = str(error)
             return next((errno for text, errno in _ERRNOS.items() if text in message), Errno.INVAL)
 
-    def _link(self, name: str, memory: Memory) -> RawCall:
-        function = self._wasi.get(self._store, WASI, name)
-        module = Module(self._store.engine, _text(function.type(self._store)))
-        instance = Instance(self._store, module, [memory, function])
-        return RawCall(self._store, instance.exports(self._store)["call"])
+    def _link(self, memory: Memory) -> InstanceExports:
+        wasm = _forwarder()
+        with modules.load(self._store.engine, self._settings, wasm, "the forwarder") as module:
+            functions = [self._wasi.get(self._store, WASI, name) for name in _PARAMS]
+            instance = Instance(self._store, module, [memory, *functions])
+        return instance.exports(self._store)
 
 
-def _text(type: FuncType) -> str:  # noqa: A002
-    params = " ".join(str(each) for each in type.params)
-    gets = " ".join(f"local.get {index}" for index in range(len(type.params)))
-    return f"""(module
-        (import "guest" "memory" (memory 0))
-        (import "wasi" "function" (func $function (param {params}) (result i32)))
-        (export "memory" (memory 0))
-        (func (export "call") (param {params}) (result i32) {gets} call $function))"""
+@cache
+def _forwarder() -> bytes:
+    imports, functions = [], []
+    for name, params in _PARAMS.items():
+        types = " ".join("i32" if each == "i" else "i64" for each in params)
+        gets = " ".join(f"local.get {index}" for index in range(len(params)))
+        imports.append(f'(import "wasi" "{name}" (func ${name} (param {types}) (result i32)))')
+        functions.append(
+            f'(func (export "{name}") (param {types}) (result i32) {gets} call ${name})'
+        )
+    return bytes(
+        wat2wasm(f"""(module (import "guest" "memory" (memory 0)) {" ".join(imports)}
+            (export "memory" (memory 0)) {" ".join(functions)})""")
+    )

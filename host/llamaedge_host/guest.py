@@ -122,7 +122,7 @@ class Guest:
         self._instance: Instance | None = None
         self._memory: WasmMemory | None = None
         memory = Memory(self._locate_memory)
-        self._forward = Forward(self._store, self._own_wasi, self._find_memory)
+        self._forward = Forward(self._store, settings, self._own_wasi, self._find_memory)
         self._providers: list[Provider] = [
             *providers,
             Wasi(
@@ -253,12 +253,11 @@ class Guest:
         if (wanted.module, wanted.name) == (WASI, "proc_exit") and (params, results) == ("i", ""):
             return self._calls.create(self._store, type_, _proc_exit, 0)
         own = self._own_wasi_function(wanted)
-        if own is not None and (not providers or wanted.name in _DIRECT):
-            return own
+        if own is not None and providers and wanted.name not in _DIRECT:
+            forwarded = partial(self._forwarded, wanted.name)
+            return self._calls.create(self._store, type_, forwarded, Errno.FAULT)
         if own is not None:
-            return self._calls.create(
-                self._store, type_, partial(self._forwarded, wanted.name), Errno.FAULT
-            )
+            return own
         problem = LinkError(
             f"{self.name} imports {where} ({params}) -> ({results}), which this host does not have"
         )

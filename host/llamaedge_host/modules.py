@@ -12,6 +12,7 @@ import os
 import stat
 import tempfile
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -115,8 +116,13 @@ def load(engine: Engine, settings: EngineSettings, wasm: bytes, name: str) -> Mo
 
 
 def _key(settings: EngineSettings, wasm: bytes) -> str:
-    host = f"{version('wasmtime')} {sorted(asdict(settings).items())}"
+    host = f"{_wasmtime()} {sorted(asdict(settings).items())}"
     return f"{hashlib.sha256(wasm).hexdigest()}-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
+
+
+@cache
+def _wasmtime() -> str:
+    return version("wasmtime")
 
 
 def _store(path: Path, module: Module) -> None:
