@@ -172,6 +172,7 @@ var templates = []*Template{
 		assistant: affix{"### Assistant:\n", "\n"},
 		cue:       "### Assistant:\n",
 		otherwise: "You are a chatbot developed by Intel. Please answer all questions to the best of your ability.",
+		trim:      true,
 	}.render},
 	{Name: "deepseek-chat", Stops: []string{"<｜end▁of▁sentence｜>"}, render: deepseek.render},
 	{Name: "deepseek-coder", Stops: []string{"<|EOT|>"}, render: turns{
@@ -293,6 +294,7 @@ var templates = []*Template{
 		user:      affix{"<[begin▁of▁sentence]>user\n", "<[end▁of▁sentence]>"},
 		assistant: affix{"<[begin▁of▁sentence]>assistant\n", "<[end▁of▁sentence]>"},
 		cue:       "<[begin▁of▁sentence]>assistant\n",
+		otherwise: "You are an AI programming assistant, utilizing the Seed-Coder model, developed by ByteDance Seed, and you only answer questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer.",
 		trim:      true,
 	}.render},
 	{Name: "smol-vl", Stops: []string{"<end_of_utterance>"}, render: smolVision.render},

@@ -130,12 +130,16 @@ func (m *Model) embed(ctx context.Context, input input) ([]float64, int, error) 
 	if err != nil {
 		return nil, 0, err
 	}
-	if tokens > min(m.CtxSize, m.Batch) {
-		return nil, 0, tooManyTokens(min(m.CtxSize, m.Batch), tokens)
+	limit := m.Batch
+	if m.CtxSize > 0 {
+		limit = min(limit, m.CtxSize)
+	}
+	if tokens > limit {
+		return nil, 0, tooManyTokens(limit, tokens)
 	}
 	if err := used.Compute(); err != nil {
 		if err == nn.PromptTooLong {
-			err = tooManyTokens(m.Batch, tokens)
+			err = tooManyTokens(limit, tokens)
 		}
 		return nil, 0, m.explain(err, "input", tokens)
 	}

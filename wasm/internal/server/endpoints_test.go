@@ -45,6 +45,17 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
+// A model without a template completes and does not chat.
+func TestNoTemplate(t *testing.T) {
+	address := serve(t, &nntest.Graph{Pieces: []string{"a"}}, "-p", "none", "-c", "0")
+	if got := do(t, "POST", address+"/v1/completions", `{"prompt":"x"}`); got.status != 200 {
+		t.Error(got.status, got.body)
+	}
+	if got := do(t, "POST", address+"/v1/chat/completions", chatBody("")); got.status != 400 || at(t, got.json, "error", "param") != "model" {
+		t.Error(got.status, got.body)
+	}
+}
+
 // The example of LlamaEdge's documents has its documented shape.
 func TestTheDocumentsCompletion(t *testing.T) {
 	address := serve(t, &nntest.Graph{Pieces: []string{"in a galaxy"}}, "-p", "chatml", "-m", "tinyllama")
@@ -113,6 +124,15 @@ func TestEmbeddings(t *testing.T) {
 	got = do(t, "POST", address+"/v1/embeddings", `{"input":"`+strings.Repeat("x", 3)+`","dimensions":1}`)
 	if at(t, got.json, "data", 0, "embedding", 0) != 1.0 {
 		t.Errorf("dimensions %s", got.body)
+	}
+}
+
+func TestEmbeddingsOfAModelsOwnContext(t *testing.T) {
+	address := serve(t, &nntest.Graph{}, "-p", "embedding", "-c", "0", "-b", "2")
+	for text, status := range map[string]int{"a b": 200, "a b c": 400} {
+		if got := do(t, "POST", address+"/v1/embeddings", `{"input":"`+text+`"}`); got.status != status {
+			t.Error(got.status, got.body)
+		}
 	}
 }
 

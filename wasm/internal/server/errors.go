@@ -44,7 +44,13 @@ func internal(format string, values ...any) *apiError {
 	return newError(500, "", "", format, values...)
 }
 
+// contextLengthExceeded is the error for a prompt of so many tokens; limit is 0 where the context
+// has the size that the model was made for.
 func contextLengthExceeded(param string, limit, tokens int) *apiError {
+	if limit == 0 {
+		return newError(400, "context_length_exceeded", param,
+			"The model's context has no room for the %d tokens of the request.", tokens)
+	}
 	return newError(400, "context_length_exceeded", param,
 		"The model's context has room for %d tokens, of which %d are kept free; the request has %d.", limit, reserve, tokens)
 }
