@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .. import descriptors
 from ..errors import LauncherError
 
 
@@ -39,6 +40,7 @@ def llamaedge() -> None:
 
 def main() -> None:
     """The console script: errors are one line, exit code 2 for wrong usage and 1 otherwise."""
+    descriptors.raise_limit()
     sys.exit(_run(sys.argv[1:]))
 
 

@@ -30,6 +30,7 @@ from llamaedge_host import (
 )
 from llamaedge_host.modules import EngineSettings
 
+from .. import descriptors
 from .wasmedge_options import common_options, configure
 from .wasmedge_tools import TOOLS
 
@@ -54,6 +55,7 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
     _hold_closed_streams()
+    descriptors.raise_limit()
     sys.exit(execute(sys.argv[1:]))
 
 
