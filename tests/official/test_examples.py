@@ -6,12 +6,28 @@ text differs from run to run and is only looked at where a guest decodes greedil
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from .conftest import Run
+from .conftest import Run, command
 
 CAPITAL = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_every_guest_links(guests: Path) -> None:
+    """No import of any official guest is missing here."""
+    found = sorted(guests.glob("*.wasm"))
+    assert found
+    unlinked = {}
+    for each in found:
+        done = subprocess.run(
+            command("instantiate", str(each)), capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            unlinked[each.name] = done.stderr
+    assert not unlinked
 
 
 def info(out: str, what: str) -> list[int]:
