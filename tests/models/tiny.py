@@ -189,3 +189,49 @@ def bert(path: Path, *, seed: int = 0, scores: bool = False) -> Path:
         file.constant("cls.output.bias", 1, value=0.0)
     file.close()
     return path
+
+
+PATCHES = 4
+"""Patches, and so tokens, along each side of a picture."""
+
+
+def projector(path: Path, *, seed: int = 0) -> Path:
+    """A projector of LLaVA's kind for ``llama``: a picture becomes 16 tokens."""
+    file = _Writer(path, "clip", seed)
+    patch = 8
+    file.gguf.add_clip_has_vision_encoder(True)
+    file.gguf.add_clip_projector_type("mlp")
+    file.gguf.add_vision_image_size(PATCHES * patch)
+    file.gguf.add_vision_patch_size(patch)
+    file.gguf.add_vision_embedding_length(WIDTH)
+    file.gguf.add_vision_feed_forward_length(FEED)
+    file.gguf.add_vision_projection_dim(WIDTH)
+    file.gguf.add_vision_head_count(HEADS)
+    file.gguf.add_vision_block_count(LAYERS + 1)
+    file.gguf.add_vision_attention_layernorm_eps(1e-5)
+    file.gguf.add_vision_image_mean([0.5, 0.5, 0.5])
+    file.gguf.add_vision_image_std([0.5, 0.5, 0.5])
+    file.gguf.add_vision_use_gelu(True)
+    file.weights("v.patch_embd.weight", WIDTH, 3, patch, patch)
+    file.weights("v.class_embd", WIDTH)
+    file.weights("v.position_embd.weight", PATCHES**2 + 1, WIDTH)
+    for norm in ("v.pre_ln", "v.post_ln"):
+        file.constant(f"{norm}.weight", WIDTH)
+        file.constant(f"{norm}.bias", WIDTH, value=0.0)
+    for layer in range(LAYERS + 1):
+        block = f"v.blk.{layer}"
+        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
+            file.weights(f"{block}.{part}.weight", WIDTH, WIDTH)
+            file.constant(f"{block}.{part}.bias", WIDTH, value=0.0)
+        file.weights(f"{block}.ffn_up.weight", FEED, WIDTH)
+        file.constant(f"{block}.ffn_up.bias", FEED, value=0.0)
+        file.weights(f"{block}.ffn_down.weight", WIDTH, FEED)
+        file.constant(f"{block}.ffn_down.bias", WIDTH, value=0.0)
+        for norm in ("ln1", "ln2"):
+            file.constant(f"{block}.{norm}.weight", WIDTH)
+            file.constant(f"{block}.{norm}.bias", WIDTH, value=0.0)
+    for number in (0, 2):
+        file.weights(f"mm.{number}.weight", WIDTH, WIDTH, scale=WIDTH**0.5)
+        file.constant(f"mm.{number}.bias", WIDTH, value=0.0)
+    file.close()
+    return path

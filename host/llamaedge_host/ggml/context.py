@@ -7,6 +7,7 @@ so contexts of one graph do not disturb each other.
 import codecs
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted
@@ -15,6 +16,7 @@ from .embedding import Embedder, as_json, normalized
 from .engine import Engine
 from .library import BUILD_NUMBER, COMMIT, GgmlError
 from .metadata import GUEST_KEYS, parse
+from .pictures import PicturePrompt, extract
 from .sampling import Sampler, Sampling
 from .sequence import End, Limits, Sequence
 
@@ -37,6 +39,7 @@ class GgmlContext:
         self._graph = graph
         self._own = {name: graph.settings[name] for name in GUEST_KEYS}
         self._prompt: list[int] = []
+        self._pictures: PicturePrompt | None = None
         self._output = bytearray()
         self._made = 0
         self._piece = b""
@@ -54,15 +57,15 @@ class GgmlContext:
             return
         self._forget()
         self._prompt = []
-        if self._own["image"] or b'<img src="data:image/' in data:
-            raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
-                "setInput: the given model does not support image input, so a projection model is"
-                " required",
-            )
-        vocabulary = self._graph.model.vocabulary
-        numbers = tensor_type == TENSOR_I32
-        self._prompt = vocabulary.tokens(data) if numbers else vocabulary.tokenize(data)
+        self._pictures = None
+        text, pictures = extract(data)
+        if not pictures and self._own["image"]:
+            pictures = [_picture(Path(self._own["image"]))]
+        if pictures:
+            self._pictures = self._graph.projector().prompt(text, pictures)
+            self._prompt = self._pictures.placeholders
+        else:
+            self._prompt = self._graph.model.vocabulary.tokenize(data)
         self._graph.debug(f"setInput: {len(self._prompt)} tokens")
 
     def _configure(self, data: bytes) -> None:
@@ -164,7 +167,7 @@ class GgmlContext:
         return ErrNo.SUCCESS
 
     def _check(self, where: str, cells: int) -> None:
-        count, most = len(self._prompt), cells - RESERVED
+        count, most = self._input_tokens, cells - RESERVED
         if not count:
             raise GgmlError(ErrNo.INVALID_ARGUMENT, f"{where}: llama input is not set!")
         if count > most:
@@ -175,11 +178,24 @@ class GgmlContext:
                 f" to {most} tokens.",
             )
 
+    @property
+    def _input_tokens(self) -> int:
+        return len(self._prompt) if self._pictures is None else self._pictures.cells
+
     def _start(self, engine: Engine, limits: Limits, *, whole: bool) -> Sequence:
         vocabulary = self._graph.model.vocabulary
+        if self._pictures is not None and self._pictures.largest() > engine.micro_batch:
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT,
+                f"compute: a picture has {self._pictures.largest()} tokens, more than the"
+                f" ubatch-size of {engine.micro_batch}",
+            )
         sampler = Sampler(vocabulary, Sampling.of(self._graph.settings, engine.cells))
         sequence = Sequence(
-            self._prompt, sampler, vocabulary, limits, room=engine.cells, whole=whole
+            *(self._prompt, sampler, vocabulary, limits),
+            room=engine.cells,
+            whole=whole,
+            pictures=self._pictures,
         )
         self._sequence, self._engine = sequence, engine
         engine.submit(sequence)
@@ -210,7 +226,7 @@ class GgmlContext:
 
     def _counts(self) -> bytes:
         return (
-            f'{{"input_tokens": {len(self._prompt)}, "output_tokens": {self._made},'
+            f'{{"input_tokens": {self._input_tokens}, "output_tokens": {self._made},'
             f' "llama_build_number": {BUILD_NUMBER}, "llama_commit": "{COMMIT}",'
             f' "n_parallel": {self._graph.parallel}}}'
         ).encode()
@@ -237,6 +253,16 @@ class GgmlContext:
         self._piece = b""
         self._made = 0
         self._decoder = _Decoder()
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT,
+            f"setInput: unable to load the image bitmap from file: {path}: {error.strerror}",
+        ) from None
 
 
 class _Decoder:

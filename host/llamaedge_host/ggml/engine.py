@@ -11,6 +11,7 @@ from .counters import Counters
 from .library import GgmlError, first_error, forget_errors
 from .llama_context import ContextParameters, LlamaContext
 from .model import Model
+from .pictures import PicturePrompt
 from .sampling import logits
 from .scheduler import STALLED, Part, Scheduler
 from .sequence import End, Sequence
@@ -23,7 +24,7 @@ LEAST_PROMPT = 16
 """Tokens of prompts in a step at least."""
 _FIRST_RATE = 200.0  # tokens per second, until measured
 
-_NO_SLOT, _ABORTED = 1, 2  # llama_decode's results
+_LAST_ROW = -1
 
 
 class Engine:
@@ -45,6 +46,7 @@ class Engine:
                 ' embeddings (metadata {"embedding": true}), not text',
             )
         self.cells = self._context.cells
+        self.micro_batch = self._context.micro_batch
         self.parallel = self._context.sequences
         self._cache = Cache(self.parallel)
         self._scheduler = Scheduler(self._cache)
@@ -120,6 +122,22 @@ class Engine:
         sequence.reused = common
         self.counters.prompt_tokens_reused += common
         self._scheduler.run(sequence)
+        if sequence.pictures is not None:
+            self._see(sequence, sequence.pictures)
+
+    def _see(self, sequence: Sequence, pictures: PicturePrompt) -> None:
+        """Compute a prompt with pictures, all at once."""
+        slot = self._cache.slots[sequence.slot]
+        forget_errors()
+        if not pictures.evaluate(self._context.pointer, slot.index, self._context.room):
+            reason = first_error("the pictures cannot be computed")
+            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._drop(slot)
+            return
+        sequence.position = sequence.prompt_length
+        self.counters.prompt_tokens_evaluated += pictures.cells
+        if sequence.made == 0:
+            self._sample(sequence, _LAST_ROW)
 
     def step(self) -> None:
         """Compute a token of each sequence that decodes, and parts of the prompts."""

@@ -4,15 +4,17 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..nn.errno import ErrNo
 from ..nn.preload import Target
 from .context import GgmlContext
 from .embedding import Embedder
 from .engine import Engine
 from .engines import Engines
 from .keys import Change
-from .library import logging_to
+from .library import GgmlError, logging_to
 from .metadata import Settings, Value
 from .model import Model, Models
+from .pictures import Projector
 from .sampling import check
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -29,6 +31,7 @@ class GgmlGraph:
         self._models = models
         self._engines = engines
         self._engine: Engine | Embedder | None = None
+        self._projector: tuple[tuple[str, Model], Projector] | None = None
         self._logs = False
         self.settings = settings
         self._show_log()
@@ -57,6 +60,19 @@ class GgmlGraph:
     def parallel(self) -> int:
         """Contexts that compute at once; further ones wait."""
         return self._engine.parallel if isinstance(self._engine, Engine) else 1
+
+    def projector(self) -> Projector:
+        """The projector that ``mmproj`` names, loaded when first asked for. Raises GgmlError."""
+        path = self.settings["mmproj"]
+        if not path:
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT,
+                "setInput: the given model does not support image input, so a projection model is"
+                " required",
+            )
+        if self._projector is None or self._projector[0] != (path, self.model):
+            self._projector = (path, self.model), Projector(Path(path), self.model)
+        return self._projector[1]
 
     def change(self, changes: Mapping[str, Value]) -> None:
         """Change settings, and set up again what they ask for; all or nothing.
@@ -113,5 +129,6 @@ class GgmlGraph:
         if self._engine is not None:
             self._engines.release(self._engine)
             self._engine = None
+        self._projector = None
         self._models.release(self.model)
         self._hide_log()

@@ -25,6 +25,7 @@ __all__ = [
     "first_error",
     "forget_errors",
     "llama",
+    "log_callback",
     "logging_to",
 ]
 
@@ -113,8 +114,8 @@ class _Log:
 
 
 _sink = _Log()
-_callback = llama.llama_log_callback(_sink.write)
-llama.llama_log_set(_callback, ctypes.c_void_p(0))
+log_callback = llama.llama_log_callback(_sink.write)
+llama.llama_log_set(log_callback, ctypes.c_void_p(0))
 llama.llama_backend_init()
 
 

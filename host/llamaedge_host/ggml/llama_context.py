@@ -109,6 +109,7 @@ class LlamaContext:
         self.sequences: int = llama.llama_n_seq_max(self.pointer)
         self.room: int = llama.llama_n_batch(self.pointer)
         """Rows that a batch can have."""
+        self.micro_batch: int = llama.llama_n_ubatch(self.pointer)
         self.pooling: int = llama.llama_pooling_type(self.pointer)
         self._make_batch()
 

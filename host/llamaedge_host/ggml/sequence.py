@@ -5,6 +5,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from ..nn.errno import ErrNo
+from .pictures import PicturePrompt
 from .sampling import Sampler
 from .vocabulary import Vocabulary
 
@@ -51,7 +52,8 @@ class Sequence:
 
     ``tokens`` are the prompt and all that was made; the first ``position`` of them are
     evaluated, and lie in the KV cache of ``slot`` while there is one. ``whole`` sequences hand
-    over nothing before their end, and are never paused.
+    over nothing before their end, and are never paused. With ``pictures`` the prompt is their
+    placeholders.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Sequence:
         *,
         room: int,
         whole: bool,
+        pictures: PicturePrompt | None = None,
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
         self.sampler = sampler
         self.whole = whole
+        self.pictures = pictures
         self.position = 0
         self.slot = -1
         self.reused = 0
