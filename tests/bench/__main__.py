@@ -8,7 +8,7 @@ from pathlib import Path
 
 from report import Report
 
-NAMES = ("serve", "start", "hostcall", "echo", "nn", "streams", "load", "peers")
+NAMES = ("serve", "start", "guest", "hostcall", "echo", "nn", "streams", "load", "peers")
 
 
 def machine() -> str:

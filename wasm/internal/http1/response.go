@@ -3,6 +3,7 @@ package http1
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type Response struct {
 	chunked    bool
 	broken     bool // a stream that must not look complete
 	err        error
+	timed      time.Time // when the deadline of writes was set
 }
 
 var statusTexts = map[int]string{
@@ -74,7 +76,8 @@ func (w *Response) Write(part []byte) (int, error) {
 	switch {
 	case w.head || len(part) == 0:
 	case w.chunked:
-		message = fmt.Appendf(message, "%x\r\n%s\r\n", len(part), part)
+		message = append(strconv.AppendInt(message, int64(len(part)), 16), "\r\n"...)
+		message = append(append(message, part...), "\r\n"...)
 	default:
 		message = append(message, part...)
 	}
@@ -108,9 +111,13 @@ func (w *Response) finish() error {
 }
 
 func (w *Response) send(message []byte) error {
-	if w.err == nil {
-		w.connection.SetWriteDeadline(time.Now().Add(writeTimeout))
-		_, w.err = w.connection.Write(message)
+	if w.err != nil {
+		return w.err
 	}
+	if now := time.Now(); now.Sub(w.timed) > writeTimeout/4 {
+		w.timed = now
+		w.connection.SetWriteDeadline(now.Add(writeTimeout))
+	}
+	_, w.err = w.connection.Write(message)
 	return w.err
 }

@@ -248,20 +248,45 @@ type chunks struct {
 	index  int
 	begun  bool
 	calls  int
+	texts  *textFrames
 }
 
 func (c *chunks) send(parts []answer.Part) error {
 	for _, part := range parts {
+		if part.Content != "" {
+			if err := c.text(part.Content); err != nil {
+				return err
+			}
+			continue
+		}
 		delta := chatDelta{Reasoning: part.Reasoning, ToolCalls: toolCalls([]answer.Part{part}, c.calls, true)}
 		c.calls += len(delta.ToolCalls)
-		if part.Content != "" {
-			delta.Content = &part.Content
-		}
 		if err := c.delta(delta, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// text sends content, which most frames are.
+func (c *chunks) text(content string) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	if c.texts == nil {
+		text := blank
+		c.reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{Content: &text}}}
+		texts, err := newTextFrames(c.reply)
+		if err != nil {
+			return err
+		}
+		c.texts = texts
+	}
+	frame, err := c.texts.frame(content)
+	if err != nil {
+		return err
+	}
+	return c.events.write(frame)
 }
 
 func (c *chunks) finish(reason string) error {
@@ -271,12 +296,18 @@ func (c *chunks) finish(reason string) error {
 	return c.delta(chatDelta{}, &reason)
 }
 
+// begin sends the role before everything else.
+func (c *chunks) begin() error {
+	if c.begun {
+		return nil
+	}
+	c.begun = true
+	return c.delta(chatDelta{Role: prompt.Assistant, Content: new(string)}, nil)
+}
+
 func (c *chunks) delta(delta chatDelta, finish *string) error {
-	if !c.begun {
-		c.begun = true
-		if err := c.delta(chatDelta{Role: prompt.Assistant, Content: new(string)}, nil); err != nil {
-			return err
-		}
+	if err := c.begin(); err != nil {
+		return err
 	}
 	c.reply.Choices = []chatChoice{{Index: c.index, Delta: &delta, FinishReason: finish}}
 	return c.events.send(c.reply)

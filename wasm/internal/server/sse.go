@@ -1,6 +1,11 @@
 package server
 
-import "llama-api-server/internal/http1"
+import (
+	"bytes"
+	"encoding/json/jsontext"
+
+	"llama-api-server/internal/http1"
+)
 
 // eventStream sends server-sent events, one frame a value, each at once. It begins with the
 // first frame, so that an error before it is still a plain response.
@@ -8,11 +13,37 @@ type eventStream struct{ w *http1.Response }
 
 // send writes one frame with value as JSON.
 func (e eventStream) send(value any) error {
-	body, err := encode(value)
+	frame, err := frameOf(value)
 	if err != nil {
 		return err
 	}
-	return e.write(append(append([]byte("data: "), body...), '\n'))
+	return e.write(frame)
+}
+
+func frameOf(value any) ([]byte, error) {
+	body, err := encode(value)
+	return append(append([]byte("data: "), body...), '\n'), err
+}
+
+// textFrames are frames that differ by one text alone.
+type textFrames struct{ before, after []byte }
+
+// blank is the text that stands for the others in a frame they are made from.
+const blank = "\x00"
+
+// newTextFrames takes value, which has blank as one of its texts.
+func newTextFrames(value any) (*textFrames, error) {
+	frame, err := frameOf(value)
+	if err != nil {
+		return nil, err
+	}
+	before, after, _ := bytes.Cut(frame, []byte(`"\u0000"`))
+	return &textFrames{before, after}, nil
+}
+
+func (f *textFrames) frame(text string) ([]byte, error) {
+	frame, err := jsontext.AppendQuote(append([]byte(nil), f.before...), text)
+	return append(frame, f.after...), err
 }
 
 // done writes the frame that ends a stream.
