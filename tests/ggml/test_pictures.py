@@ -118,3 +118,10 @@ def test_a_picture_too_large_for_the_context(seeing: GgmlContext) -> None:
     with pytest.raises(BackendError, match="too long") as raised:
         seeing.compute()
     assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
+
+
+def test_a_picture_has_no_embedding(seeing: GgmlContext) -> None:
+    seeing.set_input(1, 3, b'{"embedding": true}')
+    seeing.set_input(0, 3, tag(RED))
+    with pytest.raises(BackendError, match="has pictures"):
+        seeing.compute()

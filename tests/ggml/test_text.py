@@ -82,6 +82,13 @@ def test_a_prompt_too_long_names_both_numbers(load: Load) -> None:
     assert context.compute_single() is ErrNo.PROMPT_TOO_LONG
 
 
+def test_a_prompt_of_megabytes_is_refused_at_once(load: Load, tiny_llama: Path) -> None:
+    context = load(tiny_llama, ctx_size=512).context()
+    with pytest.raises(BackendError, match="Your input has 10000000 bytes") as raised:
+        context.set_input(0, 3, b"<s>a" * 2_500_000)
+    assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
+
+
 def test_a_full_context_keeps_what_was_made(load: Load, tiny_llama: Path) -> None:
     context = load(tiny_llama, ctx_size=256, ignore_eos=True).context()
     context.set_input(0, 3, b"a" * 240)

@@ -15,6 +15,7 @@ from ..nn.errno import ErrNo
 from .embedding import Embedder, as_json, normalized
 from .engine import Engine
 from .library import BUILD_NUMBER, COMMIT, GgmlError
+from .llama_context import MIN_CONTEXT
 from .metadata import GUEST_KEYS, parse
 from .pictures import PicturePrompt, extract
 from .sampling import Sampler, Sampling
@@ -27,6 +28,8 @@ _log = logging.getLogger("llamaedge_host.nn")
 
 RESERVED = 4
 """Tokens of a context that a prompt must leave free, as in WasmEdge."""
+MOST_BYTES = 64
+"""Bytes of a prompt for each token of the context; more would only take llama.cpp's time."""
 METADATA_INDEX = 1
 TENSOR_I32 = 4
 """A prompt of this type is token numbers; WasmEdge takes every prompt for text."""
@@ -58,15 +61,27 @@ class GgmlContext:
         self._forget()
         self._prompt = []
         self._pictures = None
+        vocabulary = self._graph.model.vocabulary
+        if tensor_type == TENSOR_I32:
+            self._prompt = vocabulary.tokens(data)
+        elif pictures := self._picture_prompt(data):
+            self._pictures, self._prompt = pictures, pictures.placeholders
+        else:
+            self._prompt = vocabulary.tokenize(data)
+        self._graph.debug(f"setInput: {len(self._prompt)} tokens")
+
+    def _picture_prompt(self, data: bytes) -> PicturePrompt | None:
+        most = MOST_BYTES * max(self._graph.cells, MIN_CONTEXT)
         text, pictures = extract(data)
+        if len(text) > most:
+            raise GgmlError(
+                ErrNo.PROMPT_TOO_LONG,
+                f"setInput: the prompt is too long. Your input has {len(text)} bytes. Please reduce"
+                f" it to {most} bytes.",
+            )
         if not pictures and self._own["image"]:
             pictures = [_picture(Path(self._own["image"]))]
-        if pictures:
-            self._pictures = self._graph.projector().prompt(text, pictures)
-            self._prompt = self._pictures.placeholders
-        else:
-            self._prompt = self._graph.model.vocabulary.tokenize(data)
-        self._graph.debug(f"setInput: {len(self._prompt)} tokens")
+        return self._graph.projector().prompt(text, pictures) if pictures else None
 
     def _configure(self, data: bytes) -> None:
         try:
@@ -152,6 +167,8 @@ class GgmlContext:
         return self._start(engine, limits, whole=False), engine
 
     def _embed(self, engine: Embedder) -> ErrNo:
+        if self._pictures is not None:
+            raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "getEmbedding: the prompt has pictures")
         self._check("getEmbedding", engine.cells)
         if len(self._prompt) > engine.room:
             raise GgmlError(

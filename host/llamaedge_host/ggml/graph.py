@@ -61,6 +61,11 @@ class GgmlGraph:
         """Contexts that compute at once; further ones wait."""
         return self._engine.parallel if isinstance(self._engine, Engine) else 1
 
+    @property
+    def cells(self) -> int:
+        """Tokens that a sequence can hold, as the settings ask."""
+        return int(self.settings["ctx-size"] or self.model.context_length)
+
     def projector(self) -> Projector:
         """The projector that ``mmproj`` names, loaded when first asked for. Raises GgmlError."""
         path = self.settings["mmproj"]
