@@ -31,6 +31,12 @@ WITH_TOOLS = {
 """Templates whose own tool turns are the referee."""
 ONLY_TOOLS = {"chatml-tool"}
 """Templates that are not for a conversation without tools."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "qwen3-no-think": {"enable_thinking": False},
+    "smol3-no-think": {"enable_thinking": False},
+    "seed-oss-no-think": {"thinking_budget": 0},
+}
+"""What templates are told besides the conversation."""
 TEXT_ARGUMENTS = {"functionary-32"}
 """Templates that take a call's arguments as JSON text."""
 
@@ -64,8 +70,7 @@ def render(name: str, source: str, conversation: dict[str, Any]) -> str:
         values["tools"] = conversation["tools"]
     elif "functionary" in name:
         values["tools"] = []
-    if name == "qwen3-no-think":
-        values["enable_thinking"] = False
+    values |= SETTINGS.get(name, {})
     prompt = environment.from_string(source).render(**values, eos_token=EOS.get(name, "</s>"))
     return prompt.removeprefix("<s>")
 

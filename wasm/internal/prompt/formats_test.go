@@ -51,6 +51,7 @@ var formats = map[string]map[string]string{
 	"minicpmv":           {"user": "<|im_start|>user\nWho was Oppenheimer?<|im_end|>\n<|im_start|>assistant\n"},
 	"qwen2-vision":       {"user": "<|im_start|>user\nWho was Oppenheimer?<|im_end|>\n<|im_start|>assistant\n"},
 	"seed-instruct":      {"system": "<[begin▁of▁sentence]>system\nBe brief.\n\n<[end▁of▁sentence]><[begin▁of▁sentence]>user\nWho was Oppenheimer?<[end▁of▁sentence]><[begin▁of▁sentence]>assistant\n"},
+	"seed-reasoning":     {"user": "<[begin▁of▁sentence]>user\nWho was Oppenheimer?<[end▁of▁sentence]><[begin▁of▁sentence]>assistant\n"},
 	"smol-vl":            {"system": "<|im_start|>System: Be brief.<end_of_utterance>\nUser: Who was Oppenheimer?<end_of_utterance>\nAssistant:"},
 	"smol-vision":        {"user": "<|im_start|>User: Who was Oppenheimer?<end_of_utterance>\nAssistant:"},
 }

@@ -297,6 +297,16 @@ var templates = []*Template{
 		otherwise: "You are an AI programming assistant, utilizing the Seed-Coder model, developed by ByteDance Seed, and you only answer questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer.",
 		trim:      true,
 	}.render},
+	{Name: "seed-reasoning", Stops: []string{"<[end▁of▁sentence]>"}, render: turns{
+		system:    affix{"<[begin▁of▁sentence]>system\n", "\n\n<[end▁of▁sentence]>"},
+		user:      affix{"<[begin▁of▁sentence]>user\n", "<[end▁of▁sentence]>"},
+		assistant: affix{"<[begin▁of▁sentence]>assistant\n", "<[end▁of▁sentence]>"},
+		cue:       "<[begin▁of▁sentence]>assistant\n",
+		trim:      true,
+	}.render},
+	{Name: "seed-oss-think", Stops: []string{"<seed:eos>"}, Answer: seedAnswers, render: seedOSS{}.render},
+	{Name: "seed-oss-no-think", Stops: []string{"<seed:eos>"}, Answer: seedAnswers, render: seedOSS{silent: true}.render},
+	{Name: "smol3-no-think", Stops: []string{"<|im_end|>"}, render: renderSmol3},
 	{Name: "smol-vl", Stops: []string{"<end_of_utterance>"}, render: smolVision.render},
 	{Name: "smol-vision", Stops: []string{"<end_of_utterance>"}, render: smolVision.render},
 	{Name: "gpt-oss", Stops: []string{"<|return|>", "<|call|>"}, Tools: true, Answer: answer.Format{
