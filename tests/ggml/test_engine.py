@@ -196,6 +196,23 @@ def test_unloading_ends_what_runs(backend: GgmlBackend, tiny_llama: Path) -> Non
     assert not any("tiny" in name for name in backend.counters())
 
 
+def test_statistics_add_up(backend: GgmlBackend, load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, n_predict=10, ignore_eos=True, ctx_size=768)
+    run(graph.context(), SEA)
+    settle(graph)
+    (numbers,) = (
+        json.loads(json.dumps(numbers))
+        for name, numbers in backend.statistics().items()
+        if name.startswith("llama.gguf")
+    )
+    assert numbers["generated_tokens"] == 10
+    assert numbers["sequences_ended"] == 1
+    steps = numbers["step_seconds"]
+    assert sum(steps["counts"]) == sum(numbers["batch_tokens"]["counts"]) == 10
+    assert len(steps["counts"]) == len(steps["bounds"]) + 1
+    assert steps["sum"] == pytest.approx(numbers["prompt_seconds"] + numbers["decode_seconds"])
+
+
 REQUEST = st.tuples(
     st.integers(0, 3),  # which prompt
     st.integers(1, 40),  # how much of it

@@ -94,6 +94,9 @@ class FakeBackend:
         self.graphs.append(FakeGraph(path, target, config))
         return self.graphs[-1]
 
+    def statistics(self) -> dict[str, dict[str, object]]:
+        return {"engine": {"generated_tokens": 1}}
+
     def close(self) -> None:
         self.closed = True
 
@@ -356,6 +359,10 @@ def test_every_preload_is_loaded_at_once_on_request(guest: Guest) -> None:
     assert guest.backend.preloaded == [Path("one"), Path("two")]
     with pytest.raises(PreloadError, match="'gone': model file not found"):
         guest.network.preload_all()
+
+
+def test_statistics_are_the_backends(ready: Guest) -> None:
+    assert ready.network.statistics() == {"engine": {"generated_tokens": 1}}
 
 
 ARGUMENT = st.one_of(st.integers(0, 8), st.integers(SIZE - 8, SIZE + 8), st.integers(0, 2**32 - 1))

@@ -46,6 +46,10 @@ class GgmlBackend:
         """What each engine has done, by its model file's name and a number."""
         return self._engines.counters()
 
+    def statistics(self) -> dict[str, dict[str, object]]:
+        """The same as plain numbers, fit for JSON."""
+        return {name: counters.as_dict() for name, counters in self.counters().items()}
+
     def close(self) -> None:
         """Give back the models that ``preload`` keeps."""
         for model in self._kept:

@@ -1,7 +1,7 @@
 """What an engine has done: numbers that any thread may read while it works."""
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 STEP_BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -19,6 +19,10 @@ class Histogram:
         """Count ``value``."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def as_dict(self) -> dict[str, object]:
+        """``bounds``, ``counts`` (one more than bounds) and ``sum``."""
+        return {"bounds": list(self.bounds), "counts": list(self.counts), "sum": self.sum}
 
     @property
     def total(self) -> int:
@@ -43,3 +47,11 @@ class Counters:
     decode_seconds: float = 0.0
     batch_tokens: Histogram = field(default_factory=lambda: Histogram(BATCH_BOUNDS))
     step_seconds: Histogram = field(default_factory=lambda: Histogram(STEP_BOUNDS))
+
+    def as_dict(self) -> dict[str, object]:
+        """Every number by its name, histograms as their own dictionaries; fit for JSON."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            name: value.as_dict() if isinstance(value, Histogram) else value
+            for name, value in values.items()
+        }

@@ -69,5 +69,8 @@ class Backend(Protocol):
     def load(self, path: Path, target: Target, config: str | None) -> Graph:
         """Load the model file at ``path`` for ``target`` with metadata JSON, or raise."""
 
+    def statistics(self) -> dict[str, dict[str, object]]:
+        """What it has done, by engine and name; numbers and histograms, fit for JSON."""
+
     def close(self) -> None:
         """Free what ``preload`` keeps. Graphs still open stay usable until they are closed."""

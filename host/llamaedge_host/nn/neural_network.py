@@ -82,6 +82,14 @@ class NeuralNetwork:
             backend = self._backends[encoding] = maker()
         return backend
 
+    def statistics(self) -> dict[str, dict[str, object]]:
+        """What the backends' engines have done; may be asked for while they work."""
+        return {
+            name: numbers
+            for backend in list(self._backends.values())
+            for name, numbers in backend.statistics().items()
+        }
+
     def close(self) -> None:
         """Free the backends, after the last session's end."""
         for backend in self._backends.values():
