@@ -80,6 +80,35 @@ def test_a_prefix_is_shared_with_a_running_sequence(load: Load, tiny_llama: Path
     assert run(fresh, prompt + b"x") == text
 
 
+TALKS = [
+    SEA * 3,
+    SEA * 3 + b" and the bird",
+    SEA * 3 + b" and the",
+    SEA * 2 + b"xyz",
+    b"bird " * 20,
+    SEA * 3 + b" and the bird and the sea",
+    SEA,
+]
+
+
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba"])
+def test_reuse_does_not_change_a_text(
+    backend: GgmlBackend, request: pytest.FixtureRequest, model: str
+) -> None:
+    path = request.getfixturevalue(model)
+    keys = {"temp": 0, "threads": 1, "ctx-size": 256, "n-predict": 30, "ignore-eos": True}
+
+    def texts(*prompts: bytes) -> list[bytes]:
+        graph = backend.load(path, Target.AUTO, json.dumps(keys | {"ubatch-size": 64}))
+        context = graph.context()
+        made = [run(context, prompt) for prompt in prompts]
+        context.close()
+        graph.close()
+        return made
+
+    assert texts(*TALKS) == [text for prompt in TALKS for text in texts(prompt)]
+
+
 def test_a_recurrent_memory_is_evaluated_again(load: Load, tiny_mamba: Path) -> None:
     graph = load(tiny_mamba, n_predict=8)
     one = run(graph.context(), SEA)

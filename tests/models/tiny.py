@@ -16,6 +16,7 @@ HEADS = 4
 FEED = 96
 SHARP = 8.0
 """How much larger the output weights are: it sets the best token well apart from the next."""
+_LOUD = 3.0  # what layers add outweighs the token itself, which tied weights would repeat
 
 _WORDS = (*"abcdefghijklmnopqrstuvwxyz", "\u2581", "\u2581the", "\u2581and", "\u2581sea")
 
@@ -75,9 +76,16 @@ def llama(path: Path, *, seed: int = 0) -> Path:
     return path
 
 
-def _decoder(file: _Writer, vocabulary: int, key_heads: int, *, tied: bool = False) -> None:
+def _decoder(
+    file: _Writer,
+    vocabulary: int,
+    key_heads: int,
+    *,
+    tied: bool = False,
+    scale: float = WIDTH**0.5,
+) -> None:
     head = WIDTH // HEADS
-    file.weights("token_embd.weight", vocabulary, WIDTH, scale=WIDTH**0.5)
+    file.weights("token_embd.weight", vocabulary, WIDTH, scale=scale)
     file.constant("output_norm.weight", WIDTH)
     if not tied:
         file.weights("output.weight", vocabulary, WIDTH, scale=SHARP)
@@ -103,10 +111,10 @@ def gemma(path: Path, *, seed: int = 0) -> Path:
     file.gguf.add_value_length(WIDTH // HEADS)
     file.gguf.add_sliding_window(32)
     size = file.byte_tokens()
-    _decoder(file, size, HEADS, tied=True)
+    _decoder(file, size, HEADS, tied=True, scale=1.0)
     for layer in range(LAYERS):
-        file.constant(f"blk.{layer}.post_attention_norm.weight", WIDTH)
-        file.constant(f"blk.{layer}.post_ffw_norm.weight", WIDTH)
+        file.constant(f"blk.{layer}.post_attention_norm.weight", WIDTH, value=_LOUD)
+        file.constant(f"blk.{layer}.post_ffw_norm.weight", WIDTH, value=_LOUD)
     file.close()
     return path
 

@@ -111,6 +111,7 @@ class LlamaContext:
         """Rows that a batch can have."""
         self.micro_batch: int = llama.llama_n_ubatch(self.pointer)
         self.pooling: int = llama.llama_pooling_type(self.pointer)
+        self._window = model.window
         self._make_batch()
 
     def _make_batch(self) -> None:
@@ -168,10 +169,19 @@ class LlamaContext:
         """Cut ``sequence`` to its first ``count`` tokens; how many could be kept."""
         if self.memory is None:
             return 0
+        if count and self._forgot(sequence, count):
+            count = 0
         if llama.llama_memory_seq_rm(self.memory, sequence, count, -1):
             return count
         llama.llama_memory_seq_rm(self.memory, sequence, -1, -1)
         return 0
+
+    def _forgot(self, sequence: int, count: int) -> bool:
+        """Whether a sliding window has left behind what the token at ``count`` would look at."""
+        if not self._window:
+            return False
+        first: int = llama.llama_memory_seq_pos_min(self.memory, sequence)
+        return first > max(count - self._window, 0)
 
     def copy(self, source: int, target: int, count: int) -> int:
         """Make ``target`` hold the first ``count`` tokens of ``source``; how many it holds."""
