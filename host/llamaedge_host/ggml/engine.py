@@ -18,10 +18,10 @@ from .sequence import End, Sequence
 
 SHARED_STEP = 0.3
 """Seconds that prompts may take of a step in which others decode."""
-LONE_STEP = 0.5
+LONE_STEP = 1.0
 """Seconds that a step of prompts alone may take: what a cancelled one still costs."""
 LEAST_PROMPT = 16
-"""Tokens of prompts in a step at least."""
+"""Tokens of prompts in a step at least, and what their number is a multiple of."""
 _FIRST_RATE = 200.0  # tokens per second, until measured
 
 _LAST_ROW = -1
@@ -146,7 +146,8 @@ class Engine:
         for sequence in self._scheduler.running:
             if len(sequence.tokens) - sequence.position == 1:
                 seconds = SHARED_STEP
-        parts = self._scheduler.plan(context.room, max(LEAST_PROMPT, int(self._rate * seconds)))
+        prompts = max(int(self._rate * seconds) // LEAST_PROMPT, 1) * LEAST_PROMPT
+        parts = self._scheduler.plan(context.room, prompts)
         rows = 0
         outputs: list[tuple[Sequence, int]] = []
         for part in parts:
