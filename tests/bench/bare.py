@@ -1,8 +1,15 @@
-"""llama.cpp by itself: what everything else is compared with."""
+"""llama.cpp by itself, in a process of its own: what everything else is compared with.
 
-import ctypes
+A second thread that computes in one process would have a second OpenMP team, and teams of more
+threads than CPUs stop spinning, which would slow down both sides of a comparison.
+"""
+
+import multiprocessing
 import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from llama_cpp import llama_cpp as llama
 
@@ -13,9 +20,50 @@ BATCH = 512
 
 
 class Bare:
-    """A model and a context, one sequence, greedy."""
+    """A model and a context in a child process, greedy; methods are those of _Bare."""
 
     def __init__(self, path: Path, *, sequences: int = 1, context: int = CONTEXT) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, path, sequences, context))
+        self._process.start()
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        self._pipe.send((name, arguments))
+        return self._pipe.recv()
+
+    def tokenize(self, text: str) -> list[int]:
+        return self._call("tokenize", text)  # type: ignore[no-any-return]
+
+    def prefill(self, tokens: list[int]) -> float:
+        """Evaluate ``tokens`` from an empty cache; seconds."""
+        return self._call("prefill", tokens)  # type: ignore[no-any-return]
+
+    def generate(self, count: int) -> tuple[list[int], float]:
+        """``count`` greedy tokens after what is in the cache; the seconds from first to last."""
+        return self._call("generate", count)  # type: ignore[no-any-return]
+
+    def generate_batched(self, prompt: list[int], sequences: int, count: int) -> float:
+        """``count`` greedy tokens of each of ``sequences`` after ``prompt``; seconds for all
+        but the first, which follow from the prompts."""
+        return self._call("generate_batched", prompt, sequences, count)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(pipe: Connection, path: Path, sequences: int, context: int) -> None:
+    bare = _Bare(path, sequences, context)
+    with suppress(EOFError):
+        while True:
+            name, arguments = pipe.recv()
+            pipe.send(getattr(bare, name)(*arguments))
+    bare.close()
+
+
+class _Bare:
+    def __init__(self, path: Path, sequences: int, context: int) -> None:
         self.model = llama.llama_model_load_from_file(
             str(path).encode(), llama.llama_model_default_params()
         )
@@ -36,7 +84,6 @@ class Bare:
         return list(tokens[:count])
 
     def prefill(self, tokens: list[int]) -> float:
-        """Evaluate ``tokens`` from an empty cache; seconds."""
         llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
         started = time.perf_counter()
         for begin in range(0, len(tokens), BATCH):
@@ -50,7 +97,6 @@ class Bare:
         assert result == 0
 
     def generate(self, count: int) -> tuple[list[int], float]:
-        """``count`` greedy tokens after what is in the cache; the seconds from first to last."""
         made = [llama.llama_sampler_sample(self.sampler, self.context, -1)]
         started = time.perf_counter()
         while len(made) < count:
@@ -59,8 +105,6 @@ class Bare:
         return made, time.perf_counter() - started
 
     def generate_batched(self, prompt: list[int], sequences: int, count: int) -> float:
-        """``count`` greedy tokens of each of ``sequences`` after ``prompt``; seconds for all
-        but the first, which follow from the prompts."""
         llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
         batch = llama.llama_batch_init(BATCH, 0, 1)
         last = []
@@ -88,14 +132,6 @@ class Bare:
             batch.n_seq_id[row], batch.seq_id[row][0] = 1, sequence
             batch.logits[row] = every or row == len(rows) - 1
         batch.n_tokens = len(rows)
-
-    def text(self, tokens: list[int]) -> str:
-        buffer = ctypes.create_string_buffer(256)
-        pieces = []
-        for token in tokens:
-            size = llama.llama_token_to_piece(self.vocabulary, token, buffer, 256, 0, False)
-            pieces.append(buffer.raw[:size])
-        return b"".join(pieces).decode(errors="replace")
 
     def close(self) -> None:
         llama.llama_sampler_free(self.sampler)

@@ -24,7 +24,7 @@ class Server:
     def __init__(self, options: Sequence[str] = ()) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            self.port = port = probe.getsockname()[1]
         started = time.perf_counter()
         program = "from llamaedge_launcher.cli import main; main()"
         self._process = subprocess.Popen(

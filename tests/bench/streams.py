@@ -113,7 +113,7 @@ def measure(report: Report, rounds: int) -> None:
 def _seen_before(report: Report, nn: NeuralNetwork, round_: int) -> None:
     first, second = (
         Stream(words(900, round_ + 1) + " " + words(100, seed), nn)
-        for seed in (round_ + 20, round_ + 40)
+        for seed in (round_ + 21, round_ + 43)
     )
     report.add("first token, 1,000 unseen", first.begin() * 1e3, "ms")
     first.end()
