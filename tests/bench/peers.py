@@ -21,9 +21,10 @@ TOKENS = 100
 XLLAMACPP = """
 import sys, time, xllamacpp
 params = xllamacpp.CommonParams()
-params.model.path, params.port, params.hostname = sys.argv[1], int(sys.argv[2]), "127.0.0.1"
+params.model.path, params.port, params.hostnames = sys.argv[1], int(sys.argv[2]), ["127.0.0.1"]
 params.n_parallel, params.n_ctx = 8, 8 * 4096
-params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[3])
+params.cpuparams.n_threads = int(sys.argv[3])
+params.cpuparams_batch.n_threads = int(sys.argv[3])
 server = xllamacpp.Server(params)
 time.sleep(3600)
 """
