@@ -19,14 +19,14 @@ class Vocabulary:
         self._pieces: list[bytes | None] = [None] * self.size
         self._ends: list[bool | None] = [None] * self.size
 
-    def tokenize(self, text: bytes) -> list[int]:
-        """The tokens of ``text``, special ones read and the model's own added."""
+    def tokenize(self, text: bytes, *, special: bool = True) -> list[int]:
+        """The tokens of ``text``, special ones read and, if ``special``, the model's own added."""
         count = len(text) + 2
         tokens = (llama.llama_token * count)()
-        made = llama.llama_tokenize(self.pointer, text, len(text), tokens, count, True, True)
+        made = llama.llama_tokenize(self.pointer, text, len(text), tokens, count, special, True)
         if made < 0:
             tokens = (llama.llama_token * -made)()
-            made = llama.llama_tokenize(self.pointer, text, len(text), tokens, -made, True, True)
+            made = llama.llama_tokenize(self.pointer, text, len(text), tokens, -made, special, True)
         if made < 0:
             raise GgmlError(ErrNo.RUNTIME_ERROR, "setInput: the prompt cannot be tokenised")
         return list(tokens[:made])
