@@ -4,11 +4,17 @@ import base64
 import json
 import struct
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from gguf import GGUFReader, GGUFWriter
 
 from llamaedge_host.ggml.context import GgmlContext
+from llamaedge_host.ggml.engine import Engine
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 
@@ -18,16 +24,26 @@ from .conftest import Load, counts, run, stream
 TOKENS = tiny.PATCHES**2
 
 
-def png(colour: tuple[int, int, int], size: int = 32) -> bytes:
-    """A PNG of one colour with a dark corner."""
+def png(
+    colour: tuple[int, int, int],
+    size: int = 32,
+    *,
+    height: int | None = None,
+    rows: int | None = None,
+) -> bytes:
+    """A PNG of one colour with a dark edge, ``size`` pixels wide and, unless told, high.
+
+    ``rows`` are there if not as many as it says.
+    """
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
+    height = height or size
     row = b"\0" + bytes(3 * 8) + bytes(colour) * (size - 8)
-    header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
-    data = zlib.compress(row * size)
+    header = struct.pack(">IIBBBBB", size, height, 8, 2, 0, 0, 0)
+    data = zlib.compress(row * (height if rows is None else rows))
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 
@@ -91,8 +107,17 @@ def test_a_picture_is_read_from_a_file(seeing: GgmlContext, tmp_path: Path) -> N
     ("prompt", "said"),
     [
         (b'<img src="data:image/png;base64,!!!">', "base64"),
-        (tag(b"no picture"), "unknown format"),
-        (tag(RED[:60]), "unknown format"),
+        (tag(b""), "no PNG, JPEG, GIF or BMP"),
+        (tag(b"RIFF....WEBPVP8 "), "no PNG, JPEG, GIF or BMP"),
+        (tag(RED[:20]), "cut off within its header"),
+        (tag(RED[:60]) + b"sea", "damaged"),
+        (tag(RED[:45] + b"\0" + RED[46:]) + b"sea", "damaged"),
+        (tag(b"\xff\xd8\xff\xe0\0\x04ab"), "cut off within its header"),
+        (tag(b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03"), "65535 x 65535 pixels"),
+        (tag(b"GIF89a\0\0\0\0"), "0 x 0 pixels"),
+        (tag(png((1, 2, 3), size=40_000, rows=1)), "40000 x 40000 pixels"),
+        (tag(png((1, 2, 3), rows=200)) + b"sea", "more pixels than it says"),
+        (b"see " + tag(RED), "ends with a picture"),
         (tag(RED) + b"<image>", "1 pictures, 2 places"),
     ],
 )
@@ -101,6 +126,73 @@ def test_a_bad_picture_is_refused(seeing: GgmlContext, prompt: bytes, said: str)
         seeing.set_input(0, 3, prompt)
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
     assert run(seeing, b"the sea")
+
+
+def test_a_prompt_can_be_computed_again(seeing: GgmlContext) -> None:
+    seeing.set_input(0, 3, tag(RED) + b"what is it")
+    outputs = []
+    for _ in range(3):
+        seeing.compute()
+        outputs.append(seeing.output(0))
+    assert outputs == [outputs[0]] * 3
+    seeing.compute_single()
+    seeing.fini_single()
+    assert seeing.compute_single() is ErrNo.SUCCESS
+
+
+def engine_of(context: GgmlContext) -> Engine:
+    engine = context._graph.engine()
+    assert isinstance(engine, Engine)
+    return engine
+
+
+def test_a_picture_seen_before_is_not_computed_again(
+    load: Load, tiny_llama: Path, projector: Path
+) -> None:
+    graph = load(tiny_llama, mmproj=str(projector), n_predict=4, ignore_eos=True)
+    context = graph.context()
+    counters = engine_of(context).counters
+
+    def evaluated(prompt: bytes) -> int:
+        before = counters.prompt_tokens_evaluated
+        run(context, prompt)
+        return counters.prompt_tokens_evaluated - before
+
+    first = b"see " + tag(RED) + b"sea"
+    assert evaluated(first) > TOKENS
+    assert evaluated(first) == 0  # its last token counts as decoded
+    assert evaluated(first + b" and " + tag(BLUE) + b"sea") <= TOKENS + 20
+    other = evaluated(b"see " + tag(BLUE) + b"sea")
+    assert TOKENS <= other < 2 * TOKENS
+
+
+def test_reuse_changes_no_output(seeing: GgmlContext) -> None:
+    """What follows a reused prefix is what follows the same prompt computed afresh."""
+    prompts = [
+        b"see " + tag(RED) + b"sea",
+        b"see " + tag(RED) + b"sea and " + tag(BLUE) + b"the sea",
+        b"see " + tag(RED) + b"sea and " + tag(RED) + b"the sea",
+        b"see " + tag(BLUE) + b"sea",
+        b"see sea",
+        tag(RED) + tag(RED) + b"sea",
+        tag(RED) + b"sea",
+    ]
+    reused = [run(seeing, prompt) for prompt in prompts]
+    for prompt, expected in zip(prompts, reused, strict=True):
+        engine = engine_of(seeing)
+        engine._thread.post(lambda _, engine=engine: engine.abandon("a test"), None)
+        assert run(seeing, prompt) == expected
+
+
+def test_pictures_and_texts_of_several_contexts_do_not_mix(
+    load: Load, tiny_llama: Path, projector: Path
+) -> None:
+    graph = load(tiny_llama, mmproj=str(projector), n_predict=24, ignore_eos=True)
+    prompts = [b"the sea", tag(RED) + b"sea", tag(BLUE) + b"sea", b"and", tag(RED) + b"and"] * 2
+    alone = [run(graph.context(), prompt) for prompt in prompts]
+    contexts = [graph.context() for _ in prompts]
+    with ThreadPoolExecutor(len(prompts)) as pool:
+        assert list(pool.map(run, contexts, prompts)) == alone
 
 
 def test_a_picture_needs_a_projector(load: Load, tiny_llama: Path, tiny_bert: Path) -> None:
@@ -114,7 +206,7 @@ def test_a_picture_needs_a_projector(load: Load, tiny_llama: Path, tiny_bert: Pa
 
 
 def test_a_picture_too_large_for_the_context(seeing: GgmlContext) -> None:
-    seeing.set_input(0, 3, tag(RED) * 40)
+    seeing.set_input(0, 3, tag(RED) * 40 + b"sea")
     with pytest.raises(BackendError, match="too long") as raised:
         seeing.compute()
     assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
@@ -122,6 +214,50 @@ def test_a_picture_too_large_for_the_context(seeing: GgmlContext) -> None:
 
 def test_a_picture_has_no_embedding(seeing: GgmlContext) -> None:
     seeing.set_input(1, 3, b'{"embedding": true}')
-    seeing.set_input(0, 3, tag(RED))
+    seeing.set_input(0, 3, tag(RED) + b"sea")
     with pytest.raises(BackendError, match="has pictures"):
         seeing.compute()
+
+
+def damaged(source: Path, path: Path, change: Callable[[str, Any], Any]) -> Path:
+    """A copy of the GGUF ``source`` with each value and tensor as ``change`` answers it."""
+    reader, writer = GGUFReader(source), GGUFWriter(str(path), "clip")
+    for field in reader.fields.values():
+        if field.name.startswith(("GGUF.", "general.architecture")):
+            continue
+        inner = field.types[1] if len(field.types) > 1 else None
+        writer.add_key_value(
+            field.name, change(field.name, field.contents()), field.types[0], inner
+        )
+    for tensor in reader.tensors:
+        values = change(tensor.name, tensor.data.copy())
+        if values is not None:
+            writer.add_tensor(tensor.name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("clip.vision.attention.head_count", 0),
+        ("clip.vision.patch_size", 3),
+        ("v.position_embd.weight", np.zeros((3, 64), np.float32)),
+        ("v.blk.0.attn_q.weight", np.zeros((64, 32), np.float32)),
+        ("v.patch_embd.weight", None),
+        ("mm.0.weight", None),
+    ],
+)
+def test_a_projector_that_would_end_the_process(
+    load: Load, tiny_llama: Path, projector: Path, tmp_path: Path, name: str, value: Any
+) -> None:
+    wrong = damaged(
+        projector, tmp_path / "mmproj.gguf", lambda each, old: value if each == name else old
+    )
+    context = load(tiny_llama, mmproj=str(wrong)).context()
+    with pytest.raises(BackendError, match="unable to load the mmproj model") as raised:
+        context.set_input(0, 3, tag(RED) + b"sea")
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT

@@ -8,6 +8,7 @@ from .engines import Engines
 from .graph import GgmlGraph
 from .metadata import Settings, parse
 from .model import Model, Models
+from .pictures import Projectors
 
 
 class GgmlBackend:
@@ -20,6 +21,7 @@ class GgmlBackend:
     def __init__(self, *, parallel: int | None = None) -> None:
         self._models = Models()
         self._engines = Engines(parallel)
+        self._projectors = Projectors()
         self._kept: list[Model] = []
 
     def preload(self, path: Path, target: Target) -> None:
@@ -33,7 +35,10 @@ class GgmlBackend:
         metadata may still follow.
         """
         settings = Settings().with_changes(parse(config)) if config else Settings()
-        graph = GgmlGraph(path, target, settings, self._models, self._engines)
+        graph = GgmlGraph(
+            *(path, target, settings),
+            *(self._models, self._engines, self._projectors),
+        )
         if config:
             try:
                 graph.engine()

@@ -88,7 +88,7 @@ def _oldest(slots: Iterable[Slot]) -> Slot:
 
 
 def common_prefix(one: list[int], other: list[int], limit: int) -> int:
-    """How many first tokens two lists share, at most ``limit``."""
+    """How many first tokens two lists share, whole pictures only, at most ``limit``."""
     limit = min(limit, len(one), len(other))
     low, high = 0, max(limit, 0)
     while low < high:
@@ -97,4 +97,11 @@ def common_prefix(one: list[int], other: list[int], limit: int) -> int:
             low = middle
         else:
             high = middle - 1
+    while low and low < len(other) and _within_picture(other[low]):
+        low -= 1
     return low
+
+
+def _within_picture(token: int) -> bool:
+    """Whether ``token`` is a placeholder of a picture, but not its first, which is even."""
+    return token < 0 and token % 2 == 1

@@ -11,7 +11,6 @@ from .counters import Counters
 from .library import GgmlError, first_error, forget_errors
 from .llama_context import ContextParameters, LlamaContext
 from .model import Model
-from .pictures import PicturePrompt
 from .sampling import logits
 from .scheduler import STALLED, Part, Scheduler
 from .sequence import End, Sequence
@@ -23,8 +22,6 @@ LONE_STEP = 1.0
 LEAST_PROMPT = 16
 """Tokens of prompts in a step at least, and what their number is a multiple of."""
 _FIRST_RATE = 200.0  # tokens per second, until measured
-
-_LAST_ROW = -1
 
 
 class Engine:
@@ -122,32 +119,36 @@ class Engine:
         sequence.reused = common
         self.counters.prompt_tokens_reused += common
         self._scheduler.run(sequence)
-        if sequence.pictures is not None:
-            self._see(sequence, sequence.pictures)
 
-    def _see(self, sequence: Sequence, pictures: PicturePrompt) -> None:
-        """Compute a prompt with pictures, all at once."""
-        slot = self._cache.slots[sequence.slot]
+    def _see(self, sequence: Sequence) -> None:
+        """Compute the picture that ``sequence`` is at."""
+        assert sequence.pictures is not None
+        picture, context = sequence.pictures.pictures[sequence.position], self._context
         forget_errors()
-        if not pictures.evaluate(self._context.pointer, slot.index, self._context.room):
-            reason = first_error("the pictures cannot be computed")
-            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
-            self._drop(slot)
-            return
-        sequence.position = sequence.prompt_length
-        self.counters.prompt_tokens_evaluated += pictures.cells
-        if sequence.made == 0:
-            self._sample(sequence, _LAST_ROW)
+        started = time.perf_counter()
+        if picture.evaluate(context.pointer, sequence.slot, sequence.position, context.room):
+            sequence.position += picture.length
+            self.counters.prompt_tokens_evaluated += picture.cells
+            self.counters.prompt_seconds += time.perf_counter() - started
+        else:
+            self._fail([sequence], "the picture cannot be computed")
 
     def step(self) -> None:
-        """Compute a token of each sequence that decodes, and parts of the prompts."""
+        """Compute a token of each sequence that decodes, and parts of the prompts.
+
+        Of the pictures, one at most, before the tokens.
+        """
         context = self._context
+        if (sequence := self._scheduler.at_picture()) is not None:
+            self._see(sequence)
         seconds = LONE_STEP
         for sequence in self._scheduler.running:
             if len(sequence.tokens) - sequence.position == 1:
                 seconds = SHARED_STEP
         prompts = max(int(self._rate * seconds) // LEAST_PROMPT, 1) * LEAST_PROMPT
         parts = self._scheduler.plan(context.room, prompts)
+        if not parts:
+            return
         rows = 0
         outputs: list[tuple[Sequence, int]] = []
         for part in parts:
@@ -162,7 +163,8 @@ class Engine:
         result = context.decode(rows)
         self._account(parts, rows, time.perf_counter() - started)
         if result:
-            self._fail(parts, result)
+            failed = [part.sequence for part in parts]
+            self._fail(failed, f"llama_decode answered {result}")
             return
         for part in parts:
             part.sequence.position += part.count
@@ -209,13 +211,13 @@ class Engine:
         if end is not None:
             sequence.end(end)
 
-    def _fail(self, parts: list[Part], result: int) -> None:
-        """llama_decode failed: its sequences end, and what their slots hold is forgotten."""
+    def _fail(self, sequences: list[Sequence], otherwise: str) -> None:
+        """A computation failed: its sequences end, and what their slots hold is forgotten."""
         self.counters.failed_steps += 1
-        reason = first_error(f"llama_decode answered {result}")
-        for part in parts:
-            slot = self._cache.slots[part.sequence.slot]
-            self._end(part.sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+        reason = first_error(otherwise)
+        for sequence in sequences:
+            slot = self._cache.slots[sequence.slot]
+            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
             self._drop(slot)
 
     def _drop(self, slot: Slot) -> None:

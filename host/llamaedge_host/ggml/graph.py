@@ -11,10 +11,10 @@ from .embedding import Embedder
 from .engine import Engine
 from .engines import Engines
 from .keys import Change
-from .library import GgmlError, logging_to
+from .library import GgmlError, cpus, logging_to
 from .metadata import Settings, Value
 from .model import Model, Models
-from .pictures import Projector
+from .pictures import Projector, Projectors
 from .sampling import check
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -24,13 +24,20 @@ class GgmlGraph:
     """A loaded model and its settings: a ``backend.Graph``. Raises GgmlError."""
 
     def __init__(
-        self, path: Path, target: Target, settings: Settings, models: Models, engines: Engines
+        self,
+        path: Path,
+        target: Target,
+        settings: Settings,
+        models: Models,
+        engines: Engines,
+        projectors: Projectors,
     ) -> None:
         self._path = path
         self._target = target
         self._models = models
         self._engines = engines
         self._engine: Engine | Embedder | None = None
+        self._projectors = projectors
         self._projector: tuple[tuple[str, Model], Projector] | None = None
         self._logs = False
         self.settings = settings
@@ -76,7 +83,10 @@ class GgmlGraph:
                 " required",
             )
         if self._projector is None or self._projector[0] != (path, self.model):
-            self._projector = (path, self.model), Projector(Path(path), self.model)
+            threads = min(max(self.settings["threads"], 0) or cpus(), cpus())
+            gpu = self._target != Target.CPU
+            found = self._projectors.get(Path(path), self.model, threads, gpu=gpu)
+            self._projector = (path, self.model), found
         return self._projector[1]
 
     def change(self, changes: Mapping[str, Value]) -> None:

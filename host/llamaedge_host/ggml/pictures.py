@@ -7,19 +7,24 @@ import base64
 import ctypes
 import itertools
 import re
+import threading
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 from llama_cpp import mtmd_cpp as mtmd
 
 from ..nn.errno import ErrNo
-from . import gguf
-from .library import GgmlError, cpus, first_error, forget_errors, llama, log_callback
+from . import gguf, image, trial
+from .library import GgmlError, first_error, forget_errors, llama, log_callback
 from .model import Model
 
 MARKER = b"<image>"
 """Where a picture stands in a prompt."""
 ARCHITECTURE = "clip"
-_TAG = re.compile(rb'<img src="data:image/[^;"<>]*;base64,([^"]*)">')
+_TAGS = re.compile(rb'<img src="data:image/[^;"<>]*;base64,([^"]*)">')
 
 _numbers = itertools.count(1)
 
@@ -31,16 +36,15 @@ def extract(prompt: bytes) -> tuple[bytes, list[bytes]]:
 
     Raises GgmlError (INVALID_ARGUMENT) for a picture that is not base64.
     """
-    pictures: list[bytes] = []
-    for match in _TAG.finditer(prompt):
-        try:
-            pictures.append(base64.b64decode(match[1], validate=True))
-        except ValueError as error:
-            raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
-                f"setInput: unable to load the image from base64 payload: {error}",
-            ) from None
-    return _TAG.sub(MARKER, prompt), pictures
+    pictures = [_decoded(match[1]) for match in _TAGS.finditer(prompt)]
+    return _TAGS.sub(MARKER, prompt), pictures
+
+
+def _decoded(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise _refused(f"unable to load the image from base64 payload: {error}") from None
 
 
 class Projector:
@@ -49,43 +53,45 @@ class Projector:
     Raises GgmlError (INVALID_ARGUMENT) for a file that is none, or one for another model.
     """
 
-    def __init__(self, path: Path, model: Model) -> None:
-        try:
-            header = gguf.read(path)
-        except (OSError, gguf.GgufError) as error:
-            raise _unusable(path, str(error)) from None
-        if header.architecture != ARCHITECTURE:
-            raise _unusable(path, f"it is a {header.architecture} model, not a projector")
+    def __init__(self, path: Path, model: Model, threads: int, *, gpu: bool) -> None:
         asked = mtmd.mtmd_context_params_default()
-        asked.media_marker = MARKER
-        asked.n_threads = cpus()
+        asked.n_threads = threads
+        asked.use_gpu = gpu
         asked.print_timings = False
         asked.warmup = False
         forget_errors()
         self.pointer = mtmd.mtmd_init_from_file(str(path).encode(), model.pointer, asked)
         if not self.pointer:
             raise _unusable(path, first_error("mtmd does not say why"))
+        if not mtmd.mtmd_support_vision(self.pointer):
+            raise _unusable(path, "it is for sounds, not for pictures")
+        self.number = next(_numbers)
 
     def prompt(self, text: bytes, pictures: list[bytes]) -> "PicturePrompt":
         """A prompt of ``text`` with ``pictures`` (files' contents) at its markers."""
-        bitmaps = []
+        texts = text.split(MARKER)
+        if len(texts) != len(pictures) + 1:
+            raise _refused(f"it has {len(pictures)} pictures, {len(texts) - 1} places for one")
+        bitmaps: list[ctypes.c_void_p] = []
         try:
             for picture in pictures:
                 bitmaps.append(self._bitmap(picture))
-            return PicturePrompt(self, text, bitmaps)
+            return PicturePrompt(self, texts, bitmaps)
         finally:
             for bitmap in bitmaps:
                 mtmd.mtmd_bitmap_free(bitmap)
 
     def _bitmap(self, picture: bytes) -> ctypes.c_void_p:
+        try:
+            image.check(picture)
+        except image.ImageError as error:
+            raise _refused(f"unable to load the image: {error}") from None
         buffer = (ctypes.c_uint8 * len(picture)).from_buffer_copy(picture)
         bitmap: ctypes.c_void_p | None = mtmd.mtmd_helper_bitmap_init_from_buf(
             self.pointer, buffer, len(picture), False
         )
         if not bitmap:
-            raise GgmlError(
-                ErrNo.INVALID_ARGUMENT, "setInput: unable to load the image: unknown format"
-            )
+            raise _refused("unable to load the image: it is damaged")
         return bitmap
 
     def __del__(self) -> None:
@@ -93,61 +99,159 @@ class Projector:
             mtmd.mtmd_free(self.pointer)
 
 
-class PicturePrompt:
-    """Chunks of text and pictures, tokenised.
+class Projectors:
+    """The loaded projectors of this process, each as long as it is used. Any thread."""
 
-    ``length`` counts positions, ``cells`` places in the KV cache. ``placeholders`` stand for
-    the positions among a sequence's tokens; no other prompt's are the same.
+    def __init__(self) -> None:
+        self._loaded: WeakValueDictionary[tuple[Any, ...], Projector] = WeakValueDictionary()
+        self._sound: set[tuple[int, ...]] = set()
+        self._lock = threading.Lock()
+
+    def get(self, path: Path, model: Model, threads: int, *, gpu: bool) -> Projector:
+        """The projector at ``path`` for ``model``. Raises GgmlError (INVALID_ARGUMENT)."""
+        with self._lock:
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise _unusable(path, error.strerror or "it cannot be read") from None
+            identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            key = (identity, model, threads, gpu)
+            projector = self._loaded.get(key)
+            if projector is None:
+                if identity not in self._sound:
+                    _check(path)
+                    self._sound.add(identity)
+                projector = self._loaded[key] = Projector(path, model, threads, gpu=gpu)
+            return projector
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is no projector, or on which mtmd would end the process."""
+    try:
+        header = gguf.read(path)
+    except (OSError, gguf.GgufError) as error:
+        raise _unusable(path, str(error)) from None
+    if header.architecture != ARCHITECTURE:
+        raise _unusable(path, f"it is a {header.architecture} model, not a projector")
+    rows = {tensor.name: tensor.shape for tensor in header.tensors}
+    positions = rows.get("v.position_embd.weight", (0, 0))
+    side = header.integer("vision.image_size") // (header.integer("vision.patch_size") or 1)
+    kind = header.metadata.get("clip.projector_type")
+    if kind in FIXED and positions[-1] < side**2 + ("v.class_embd" in rows):
+        raise _unusable(path, f"it has {positions[-1]} positions for {side**2} patches")
+    if not trial.survives(str(path)):
+        raise _unusable(path, "its shapes do not fit each other")
+
+
+FIXED = ("mlp", "ldp", "ldpv2", "gemma3")
+"""Projectors with a position for each patch of a picture of one size."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture in a prompt, or a tile of one.
+
+    ``length`` counts its positions in a sequence, ``cells`` its places in the KV cache.
     """
 
-    def __init__(self, projector: Projector, text: bytes, bitmaps: list[ctypes.c_void_p]) -> None:
-        self.projector = projector
-        self.pointer = mtmd.mtmd_input_chunks_init()
-        asked = mtmd.mtmd_input_text(text, len(text), True, True)
-        array = (mtmd.mtmd_bitmap_p_ctypes * len(bitmaps))(*bitmaps)
-        if mtmd.mtmd_tokenize(
-            projector.pointer, self.pointer, ctypes.byref(asked), array, len(bitmaps)
-        ):
-            raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
-                f"setInput: unable to tokenize the mtmd prompt: it has {len(bitmaps)} pictures,"
-                f" {text.count(MARKER)} places for one",
-            )
-        self.cells: int = mtmd.mtmd_helper_get_n_tokens(self.pointer)
-        self.length: int = mtmd.mtmd_helper_get_n_pos(self.pointer)
-        number = next(_numbers)
-        self.placeholders = [-number] * self.length
+    pointer: ctypes.c_void_p
+    chunks: "_Chunks"
+    length: int
+    cells: int
 
-    def largest(self) -> int:
-        """Tokens of the largest picture that must be computed in one piece, 0 for none."""
-        chunks = (
-            mtmd.mtmd_input_chunks_get(self.pointer, index)
-            for index in range(mtmd.mtmd_input_chunks_size(self.pointer))
-        )
-        return max(
-            (
-                mtmd.mtmd_input_chunk_get_n_tokens(chunk)
-                for chunk in chunks
-                if mtmd.mtmd_decode_use_non_causal(self.projector.pointer, chunk)
-            ),
-            default=0,
-        )
-
-    def evaluate(self, context: ctypes.c_void_p, slot: int, batch: int) -> bool:
-        """Compute all of it as sequence ``slot`` of a llama context; whether that worked."""
-        after = llama.llama_pos()
-        result: int = mtmd.mtmd_helper_eval_chunks(
-            *(self.projector.pointer, context, self.pointer, 0, slot, batch, True),
+    def evaluate(self, context: ctypes.c_void_p, slot: int, position: int, batch: int) -> bool:
+        """Compute it into sequence ``slot`` of a llama context; whether that worked."""
+        after = llama.llama_pos(position)
+        result: int = mtmd.mtmd_helper_eval_chunk_single(
+            *(self.chunks.projector.pointer, context, self.pointer, position, slot, batch, False),
             ctypes.byref(after),
         )
         return result == 0
 
+
+class _Chunks:
+    """mtmd's tokenised prompt, which its pictures lie in."""
+
+    def __init__(self, projector: Projector) -> None:
+        self.projector = projector
+        self.pointer = mtmd.mtmd_input_chunks_init()
+
     def __del__(self) -> None:
-        if getattr(self, "pointer", None):
-            mtmd.mtmd_input_chunks_free(self.pointer)
+        mtmd.mtmd_input_chunks_free(self.pointer)
+
+
+class PicturePrompt:
+    """A prompt of text and pictures, tokenised.
+
+    ``placeholders`` are the text's tokens and, for each position of a picture, a number below
+    0 that only the same picture has. ``pictures`` has each by its first position,
+    ``cells`` counts all places in the KV cache.
+    """
+
+    def __init__(
+        self, projector: Projector, texts: list[bytes], bitmaps: list[ctypes.c_void_p]
+    ) -> None:
+        self.placeholders: list[int] = []
+        self.pictures: dict[int, Picture] = {}
+        self._largest = 0
+        self._chunks = chunks = _Chunks(projector)
+        parts = _parts(texts, bitmaps)
+        pointers = (ctypes.POINTER(mtmd.mtmd_input_part) * len(parts))(*map(ctypes.pointer, parts))
+        forget_errors()
+        if mtmd.mtmd_tokenize_from_parts(
+            projector.pointer, chunks.pointer, pointers, len(parts), True
+        ):
+            raise _refused(f"unable to tokenize the mtmd prompt: {first_error('no reason given')}")
+        for index in range(mtmd.mtmd_input_chunks_size(chunks.pointer)):
+            self._add(mtmd.mtmd_input_chunks_get(chunks.pointer, index))
+        self.cells: int = mtmd.mtmd_helper_get_n_tokens(chunks.pointer)
+        if not self.placeholders or self.placeholders[-1] < 0:
+            raise _refused("the prompt ends with a picture; text must follow the last one")
+
+    def largest(self) -> int:
+        """Cells of the largest picture that must be computed in one piece, 0 for none."""
+        return self._largest
+
+    def _add(self, chunk: ctypes.c_void_p) -> None:
+        if mtmd.mtmd_input_chunk_get_type(chunk) == mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT:
+            count = ctypes.c_size_t()
+            tokens = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+            text = tokens[: count.value]
+            if any(token < 0 for token in text):
+                raise _refused("the model lacks a token that the projector puts around pictures")
+            self.placeholders += text
+            return
+        picture = Picture(
+            *(chunk, self._chunks, mtmd.mtmd_input_chunk_get_n_pos(chunk)),
+            mtmd.mtmd_input_chunk_get_n_tokens(chunk),
+        )
+        projector = self._chunks.projector
+        if mtmd.mtmd_decode_use_non_causal(projector.pointer, chunk):
+            self._largest = max(self._largest, picture.cells)
+        name = b"%d %d %s" % (
+            *(projector.number, picture.cells),
+            mtmd.mtmd_input_chunk_get_id(chunk) or b"",
+        )
+        number = -2 * int.from_bytes(sha256(name).digest()[:16])
+        self.pictures[len(self.placeholders)] = picture
+        self.placeholders += [number - 2, *[number - 3] * (picture.length - 1)]
+
+
+def _parts(texts: list[bytes], bitmaps: list[ctypes.c_void_p]) -> list[Any]:
+    """What mtmd takes for ``texts`` with ``bitmaps`` between them."""
+    parts: list[Any] = []
+    for text, bitmap in itertools.zip_longest(texts, bitmaps):
+        if text:
+            said = mtmd.mtmd_input_text(text, len(text), True, True)
+            parts.append(mtmd.mtmd_input_part(ctypes.pointer(said), None))
+        if bitmap is not None:
+            parts.append(mtmd.mtmd_input_part(None, bitmap))
+    return parts
+
+
+def _refused(why: str) -> GgmlError:
+    return GgmlError(ErrNo.INVALID_ARGUMENT, f"setInput: {why}")
 
 
 def _unusable(path: Path, why: str) -> GgmlError:
-    return GgmlError(
-        ErrNo.INVALID_ARGUMENT, f"setInput: unable to load the mmproj model {path}: {why}"
-    )
+    return _refused(f"unable to load the mmproj model {path}: {why}")

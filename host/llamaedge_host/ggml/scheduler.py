@@ -74,19 +74,27 @@ class Scheduler:
     def plan(self, room: int, prompt_room: int) -> list[Part]:
         """The parts of a step of at most ``room`` tokens, ``prompt_room`` of them of prompts."""
         parts: list[Part] = []
+        waiting = [(each, count) for each in self.running if (count := _pending(each))]
         prompts = 0
-        for sequence in self.running:
-            if len(sequence.tokens) - sequence.position > 1:
+        for _, pending in waiting:
+            if pending > 1:
                 prompts += 1
-        left = min(room - (len(self.running) - prompts), prompt_room)
-        for sequence in self.running:
-            pending = len(sequence.tokens) - sequence.position
+        left = min(room - (len(waiting) - prompts), prompt_room)
+        for sequence, pending in waiting:
             if pending > 1:
                 pending = min(pending, max(left // prompts, 1))
                 prompts -= 1
                 left -= pending
             parts.append(Part(sequence, pending))
         return parts
+
+    def at_picture(self) -> Sequence | None:
+        """A running sequence whose next positions are a picture's."""
+        for sequence in self.running:
+            prompt = sequence.pictures
+            if prompt is not None and sequence.position in prompt.pictures:
+                return sequence
+        return None
 
     def pause_if_ahead(self, sequence: Sequence) -> None:
         """Pause ``sequence`` if it is far enough ahead of its guest."""
@@ -118,3 +126,12 @@ class Scheduler:
                 place.remove(sequence)
         if sequence.slot >= 0:
             self._cache.leave(sequence)
+
+
+def _pending(sequence: Sequence) -> int:
+    """Tokens to be evaluated next in one go: all there are, or those before a picture."""
+    count = len(sequence.tokens) - sequence.position
+    if count > 1 and sequence.pictures is not None:
+        begins = (at - sequence.position for at in sequence.pictures.pictures)
+        return min([count, *(ahead for ahead in begins if ahead >= 0)])
+    return count
