@@ -34,6 +34,21 @@ def test_compute_single_gives_the_same_in_pieces(context: GgmlContext) -> None:
     assert context.output(0) == PARIS + END
 
 
+def test_a_guest_need_not_wait_for_a_prompt_to_be_read(load: Load) -> None:
+    prompt = b"Once upon a time there was a lighthouse keeper who lived by the sea. " * 12
+    context = load().context()
+    context.set_input(1, 3, b'{"single-wait": 1}')
+    context.set_input(0, 3, prompt)
+    errnos = [context.compute_single()]
+    while errnos.count(ErrNo.SUCCESS) < 4:
+        errnos.append(context.compute_single())
+    assert errnos[0] is ErrNo.BUSY
+    assert set(errnos) == {ErrNo.BUSY, ErrNo.SUCCESS}
+    text = context.output(0)
+    context.set_input(1, 3, b'{"single-wait": -1, "n-predict": 4}')
+    assert run(context, prompt) == text
+
+
 def test_the_end_stays_until_a_new_prompt(context: GgmlContext) -> None:
     stream(context, FRANCE)
     for _ in range(3):

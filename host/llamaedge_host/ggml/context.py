@@ -8,6 +8,7 @@ import codecs
 import logging
 import sys
 from pathlib import Path
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted
@@ -136,13 +137,20 @@ class GgmlContext:
             self._piece = piece(tokens[-1])
 
     def compute_single(self) -> ErrNo:
-        """Make one token. END_OF_SEQUENCE, CONTEXT_FULL and PROMPT_TOO_LONG stay."""
+        """Make one token. END_OF_SEQUENCE, CONTEXT_FULL and PROMPT_TOO_LONG stay.
+
+        BUSY if single-wait is over before there is one; then ask again.
+        """
         if self._ended is not None:
             return self._ended
         sequence, engine = self._sequence, self._engine
         if sequence is None or engine is None:
             sequence, engine = self._begin_single()
-        item = self._take(sequence, engine)
+        wait = self._own["single-wait"]
+        try:
+            item = self._take(sequence, engine, wait / 1000 if wait >= 0 else None)
+        except Empty:
+            return ErrNo.BUSY
         token = item.token if isinstance(item, End) else item
         if token is not None:
             piece = self._graph.model.vocabulary.piece(token)
@@ -218,10 +226,10 @@ class GgmlContext:
         engine.submit(sequence)
         return sequence
 
-    def _take(self, sequence: Sequence, engine: Engine) -> int | End:
+    def _take(self, sequence: Sequence, engine: Engine, timeout: float | None = None) -> int | End:
         if self._cancelled:
             raise Interrupted("the computation was cancelled")
-        item = sequence.take(engine)
+        item = sequence.take(engine, timeout)
         if item is None:
             raise Interrupted("the computation was cancelled")
         return item

@@ -141,6 +141,10 @@ _WORKING = (
     Key("n-predict", int, -1, _G, _PROMPT, "compute's tokens at most; negative: no limit"),
     _text("reverse-prompt", "", _G, _PROMPT, "compute ends at this text, which stays"),
     _text("image", "", _G, _PROMPT, "path of a picture"),
+    Key(
+        *("single-wait", int, -1, _G, _PROMPT),
+        *("milliseconds after which compute_single answers 4, Busy; -1: it waits", -1, 60_000),
+    ),
     _text(
         *("flash-attn", "auto", _C, _LATER, "flash attention"),
         *("on", "enabled", "off", "disabled", "auto"),

@@ -128,9 +128,12 @@ class Sequence:
         self.ended = True
         self.handed.put(end)
 
-    def take(self, owner: Owner) -> int | End | None:
-        """The next token, or the end; blocks. None if ``wake`` woke it."""
-        item = self.handed.get()
+    def take(self, owner: Owner, timeout: float | None) -> int | End | None:
+        """The next token, or the end; blocks. None if ``wake`` woke it.
+
+        Raises queue.Empty after ``timeout`` seconds; None is no limit.
+        """
+        item = self.handed.get(timeout=timeout)
         if item is not None:
             self._taken += 1
             if self.paused and self.lead <= RESUME:

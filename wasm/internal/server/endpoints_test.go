@@ -229,12 +229,11 @@ func TestTheHostsErrors(t *testing.T) {
 		{nn.PromptTooLong, 400, "context_length_exceeded"},
 		{nn.InvalidArgument, 400, nil},
 		{nn.RuntimeError, 500, nil},
-		{nn.Busy, 503, nil},
 	}
 	for _, row := range table {
 		address := serve(t, &nntest.Graph{End: row.end})
 		got := do(t, "POST", address+"/v1/chat/completions", chatBody(""))
-		if got.status != row.status || at(t, got.json, "error", "code") != row.code || (got.header.Get("Retry-After") != "") != (row.status == 503) {
+		if got.status != row.status || at(t, got.json, "error", "code") != row.code {
 			t.Errorf("%v: %d %s", row.end, got.status, got.body)
 		}
 	}

@@ -65,7 +65,7 @@ func (m *Model) generate(ctx context.Context, work generation, emit func(string)
 				return result, err
 			}
 		}
-		if result.first.IsZero() {
+		if result.first.IsZero() && result.completion > 0 {
 			result.first = time.Now()
 		}
 	}
@@ -74,7 +74,7 @@ func (m *Model) generate(ctx context.Context, work generation, emit func(string)
 }
 
 // turn makes one token, the first with the settings and the prompt, and answers the text it
-// adds.
+// adds. The host may take longer over a token than a turn lasts; then there is none yet.
 func (m *Model) turn(used nn.Context, work generation, text *answer.Text, result *outcome) (string, error) {
 	m.pace.take()
 	defer m.pace.give()
@@ -88,6 +88,9 @@ func (m *Model) turn(used nn.Context, work generation, text *answer.Text, result
 		return text.Flush(), nil
 	}
 	finish, err := step(used)
+	if err == nn.Busy {
+		return "", nil
+	}
 	if err != nil {
 		return "", m.explain(err, work.param, result.prompt)
 	}
@@ -160,8 +163,6 @@ func (m *Model) explain(err error, param string, tokens int) error {
 	switch errors.As(err, &errno); errno {
 	case nn.PromptTooLong:
 		return contextLengthExceeded(param, m.CtxSize, tokens)
-	case nn.Busy:
-		return newError(503, "", "", "The model has too much to compute; try again.")
 	case nn.InvalidArgument, nn.InvalidEncoding:
 		return invalid("", "the model does not accept the request's settings or its text: %v", errno)
 	}

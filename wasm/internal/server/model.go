@@ -11,6 +11,11 @@ import (
 	"llama-api-server/internal/prompt"
 )
 
+// turnMilliseconds is how long a computation may take in one turn: longer than a token takes,
+// and short beside a prompt, so that other answers go on while one is read. WasmEdge, which
+// does not know it, takes as long as it takes.
+const turnMilliseconds = 50
+
 // Model is a loaded model with the settings its requests begin from.
 type Model struct {
 	Name     string
@@ -98,6 +103,7 @@ func metadata(settings *options.Options, model *Model, debug bool) map[string]an
 		"n-predict":         settings.NPredict,
 		"n-gpu-layers":      settings.NGPULayers,
 		"split-mode":        settings.SplitMode,
+		"single-wait":       turnMilliseconds,
 		"temp":              settings.Temp,
 		"top-p":             settings.TopP,
 		"repeat-penalty":    settings.RepeatPenalty,

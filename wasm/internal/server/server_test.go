@@ -198,6 +198,21 @@ func TestChatStream(t *testing.T) {
 	}
 }
 
+// A host that is not done with a token when the turn is over is asked again.
+func TestBusy(t *testing.T) {
+	graph := &nntest.Graph{Pieces: []string{"Hel", "lo"}, Busy: 3}
+	got := do(t, "POST", serve(t, graph)+"/v1/chat/completions", `{"messages":[{"role":"user","content":"Hi"}]}`)
+	if text := at(t, got.json, "choices", 0, "message", "content"); text != "Hello" {
+		t.Errorf("content %q", text)
+	}
+	if made := at(t, got.json, "usage", "completion_tokens"); made != 2.0 {
+		t.Errorf("%v tokens", made)
+	}
+	if wait := graph.Settings[0]["single-wait"]; wait != 50.0 {
+		t.Errorf("single-wait %v", wait)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	table := []struct {
 		name, fields, text, finish string

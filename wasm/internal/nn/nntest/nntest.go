@@ -19,6 +19,7 @@ type Graph struct {
 	Parallel int
 	// Answer, if set, makes the pieces from the prompt.
 	Answer func(prompt string) []string
+	Busy   int // times each token is asked for in vain
 	// Computed is called with each token, before it is made.
 	Computed func()
 
@@ -56,6 +57,7 @@ type context struct {
 	prompt string
 	pieces []string
 	next   int
+	asked  int // for the next token
 }
 
 func (c *context) SetInput(index uint32, data []byte) error {
@@ -102,6 +104,10 @@ func (c *context) ComputeSingle() error {
 		}
 		return nn.EndOfSequence
 	}
+	if c.asked++; c.asked <= c.graph.Busy {
+		return nn.Busy
+	}
+	c.asked = 0
 	c.next++
 	c.graph.Tokens++
 	return nil
