@@ -32,6 +32,7 @@ from wasmtime._exportable import AsExtern
 from . import modules
 from .errno import Errno
 from .errors import GuestExit, GuestStopped, GuestTrap, HostError, Interrupted, LinkError
+from .files import Files
 from .forward import WASI, Forward
 from .hostcall import HostCalls, letters
 from .imports import Provider
@@ -99,6 +100,7 @@ class Guest:
         strict_imports: bool = False,
     ) -> None:
         self.name, wasm = _source(module)
+        dirs = tuple(dirs)
         self._limits = limits
         self._stop_lock = threading.Lock()
         self._stop_reason: str | None = None
@@ -136,7 +138,7 @@ class Guest:
             ),
         ]
         if nn is not None:
-            self._providers.append(nn.session(memory))
+            self._providers.append(nn.session(memory, Files(dirs)))
         self._linked: dict[str, Instance] = {}
         try:
             for name, path in (linked or {}).items():

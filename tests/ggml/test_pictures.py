@@ -118,7 +118,6 @@ def test_a_picture_is_read_from_a_file(seeing: GgmlContext, tmp_path: Path) -> N
         (tag(png((1, 2, 3), size=40_000, rows=1)), "40000 x 40000 pixels"),
         (tag(png((1, 2, 3), rows=200)) + b"sea", "more pixels than it says"),
         (b"see " + tag(RED), "ends with a picture"),
-        (tag(RED) + b"<image>", "1 pictures, 2 places"),
     ],
 )
 def test_a_bad_picture_is_refused(seeing: GgmlContext, prompt: bytes, said: str) -> None:
@@ -126,6 +125,17 @@ def test_a_bad_picture_is_refused(seeing: GgmlContext, prompt: bytes, said: str)
         seeing.set_input(0, 3, prompt)
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
     assert run(seeing, b"the sea")
+
+
+def test_the_marker_is_text_unless_a_file_is_named(seeing: GgmlContext, tmp_path: Path) -> None:
+    run(seeing, tag(RED) + b"<image>")
+    assert counts(seeing)[0] == TOKENS + 1 + len("<image>") + 1  # bos; a space before a text
+    (tmp_path / "blue.png").write_bytes(BLUE)
+    seeing.set_input(1, 3, json.dumps({"image": str(tmp_path / "blue.png")}).encode())
+    both = run(seeing, tag(RED) + b"and<image>sea")
+    assert both == run(seeing, tag(RED) + b"and" + tag(BLUE) + b"sea")
+    with pytest.raises(BackendError, match="no <image> for the image"):
+        seeing.set_input(0, 3, b"the sea")
 
 
 def test_a_prompt_can_be_computed_again(seeing: GgmlContext) -> None:

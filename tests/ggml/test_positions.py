@@ -117,3 +117,13 @@ def test_a_large_picture_takes_more_cells(load: Load, folder: Path) -> None:
     context.set_input(0, 3, tag(png((9, 9, 9), 400)) + b"sea")
     with pytest.raises(BackendError, match="too long"):
         context.compute()
+
+
+def test_a_full_context_counts_cells(load: Load, folder: Path) -> None:
+    """A picture of 64 cells takes 8 positions; the cells are what runs out."""
+    model = vision.qwen(folder / "qwen.gguf")
+    projector = vision.qwen_projector(folder / "qwen.mmproj.gguf")
+    context = load(model, mmproj=str(projector), ctx_size=256, ignore_eos=True).context()
+    context.set_input(0, 3, tag(png((9, 9, 9), 128)) * 2 + b"sea")
+    assert context.compute().name == "CONTEXT_FULL"
+    assert sum(counts(context)) == 257

@@ -3,6 +3,7 @@
 import io
 import json
 import wave
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llamaedge_host.files import Files
 from llamaedge_host.ggml import audio
+from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.speech import Speaker, codes, spoken
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
+from llamaedge_host.preopen import Preopen
+
+from ..models import speech as models
+from .conftest import Load, counts, run
 
 
 @pytest.mark.parametrize(
@@ -96,3 +103,133 @@ def test_a_wav_file_holds_the_samples() -> None:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
         levels = np.frombuffer(file.readframes(100), "<i2")
     assert levels.tolist() == [0, 16383, -16383, 32767, -32767, 32767, -32768]
+
+
+HELLO = b"Hello, world."
+
+
+@pytest.fixture(scope="session")
+def speaking(folder: Path) -> Path:
+    return models.speaker(folder / "speaker.gguf")
+
+
+@pytest.fixture(scope="session")
+def vocoder(folder: Path) -> Path:
+    return models.vocoder(folder / "vocoder.gguf")
+
+
+@pytest.fixture
+def context(load: Load, speaking: Path, vocoder: Path, tmp_path: Path) -> GgmlContext:
+    graph = load(speaking, tts=True, model_vocoder=str(vocoder), n_predict=40, tts_output_file="")
+    return graph.context(Files([Preopen(tmp_path, ".")]))
+
+
+def heard(data: bytes) -> npt.NDArray[np.int16]:
+    with wave.open(io.BytesIO(data)) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def test_a_text_is_spoken(context: GgmlContext) -> None:
+    data = run(context, HELLO)
+    levels = heard(data)
+    told, made = counts(context)
+    assert len(levels) % audio.HOP == 0
+    assert 0 < len(levels) // audio.HOP <= made == 40
+    assert not levels[: audio.SILENCED].any()
+    assert levels[audio.SILENCED :].any()
+    assert told > len("hello world")
+    assert run(context, HELLO) == data
+
+
+def test_another_text_and_another_speaker_sound_otherwise(
+    context: GgmlContext, tmp_path: Path
+) -> None:
+    plain = run(context, HELLO)
+    assert run(context, b"Goodbye, sea.") != plain
+    profile = tmp_path / "speaker.json"
+    words = [{"word": "now", "duration": 0.1, "codes": [3, 14, 15]}]
+    profile.write_text(json.dumps({"words": words}))
+    told = counts(context)[0]
+    context.set_input(1, 3, json.dumps({"tts-speaker-file": profile.name}).encode())
+    assert run(context, HELLO) != plain
+    assert counts(context)[0] > told
+
+
+def test_speech_is_written_to_a_file_of_the_guest(context: GgmlContext, tmp_path: Path) -> None:
+    context.set_input(1, 3, b'{"tts-output-file": "said.wav"}')
+    data = run(context, HELLO)
+    assert (tmp_path / "said.wav").read_bytes() == data
+    context.set_input(1, 3, b'{"tts-output-file": "none/said.wav"}')
+    context.set_input(0, 3, HELLO)
+    with pytest.raises(BackendError, match="failed to open file") as raised:
+        context.compute()
+    assert raised.value.errno == ErrNo.RUNTIME_ERROR
+    assert context.output(0) == data
+
+
+def test_without_tts_the_text_comes(context: GgmlContext) -> None:
+    context.set_input(1, 3, b'{"tts": false}')
+    assert run(context, HELLO)[:4] != b"RIFF"
+    context.set_input(1, 3, b'{"tts": true}')
+    assert run(context, HELLO)[:4] == b"RIFF"
+
+
+def test_graphs_share_a_vocoder(load: Load, speaking: Path, vocoder: Path) -> None:
+    graphs = [load(speaking, tts=True, model_vocoder=str(vocoder)) for _ in range(2)]
+    assert len({id(graph.vocoder()) for graph in graphs}) == 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"model-vocoder": ""}, "model-vocoder is not set"),
+        ({"model-vocoder": "nope.gguf"}, "nope.gguf: it does not exist"),
+        ({"tts-speaker-file": "nope.json"}, "nope.json cannot be read: No such file"),
+    ],
+)
+def test_what_speech_lacks_is_said(
+    context: GgmlContext, metadata: dict[str, str], said: str
+) -> None:
+    context.set_input(1, 3, json.dumps(metadata).encode())
+    with pytest.raises(BackendError, match=said) as raised:
+        context.set_input(0, 3, HELLO)
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+
+
+def test_a_text_without_words_is_refused(context: GgmlContext) -> None:
+    with pytest.raises(BackendError, match="no word to speak"):
+        context.set_input(0, 3, "\u6f22\u5b57 ...".encode())
+
+
+@pytest.mark.parametrize("wrong", [{"spectrum": 1280}, {"posnet": 5}, {"convnext": 16}])
+def test_a_vocoder_of_another_shape_is_refused(
+    context: GgmlContext, tmp_path: Path, wrong: dict[str, int]
+) -> None:
+    path = models.vocoder(tmp_path / "vocoder.gguf", **wrong)
+    context.set_input(1, 3, json.dumps({"model-vocoder": str(path)}).encode())
+    with pytest.raises(BackendError, match="unable to load the vocoder") as raised:
+        context.set_input(0, 3, HELLO)
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+
+
+def test_another_model_is_no_vocoder(context: GgmlContext, tiny_llama: Path) -> None:
+    context.set_input(1, 3, json.dumps({"model-vocoder": str(tiny_llama)}).encode())
+    with pytest.raises(BackendError, match="a llama model, not wavtokenizer-dec"):
+        context.set_input(0, 3, HELLO)
+
+
+def test_a_model_that_says_no_code_makes_no_sound(load: Load, folder: Path, vocoder: Path) -> None:
+    silent = models.speaker(folder / "silent.gguf", speaks=False)
+    context = load(silent, tts=True, model_vocoder=str(vocoder), n_predict=8).context()
+    context.set_input(0, 3, HELLO)
+    with pytest.raises(BackendError, match="no sound") as raised:
+        context.compute()
+    assert raised.value.errno == ErrNo.RUNTIME_ERROR
+
+
+def test_long_speech_is_computed_in_pieces(
+    context: GgmlContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = heard(run(context, HELLO))
+    monkeypatch.setattr("llamaedge_host.ggml.vocoder.LONGEST", 16)
+    assert len(heard(run(context, HELLO))) == len(whole)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamaedge_host.errors import BadPointer, Interrupted, PreloadError
+from llamaedge_host.files import Files
 from llamaedge_host.memory import Memory
 from llamaedge_host.nn import Encoding, ErrNo, NeuralNetwork, Preload, Target
 from llamaedge_host.nn.backend import BackendError
@@ -69,7 +70,7 @@ class FakeGraph:
         self.contexts: list[FakeContext] = []
         self.closed = False
 
-    def context(self) -> FakeContext:
+    def context(self, files: Files) -> FakeContext:
         self.contexts.append(FakeContext(self))
         return self.contexts[-1]
 

@@ -5,6 +5,7 @@ so contexts of one graph do not disturb each other.
 """
 
 import codecs
+import errno
 import logging
 import sys
 from pathlib import Path
@@ -12,13 +13,15 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted
+from ..files import Files
 from ..nn.errno import ErrNo
+from . import speech
 from .embedding import Embedder, as_json, normalized
 from .engine import Engine
 from .library import BUILD_NUMBER, COMMIT, GgmlError
 from .llama_context import MIN_CONTEXT
 from .metadata import GUEST_KEYS, parse
-from .pictures import PicturePrompt, extract
+from .pictures import PicturePrompt, split
 from .sampling import Sampler, Sampling
 from .sequence import End, Limits, Sequence
 
@@ -39,8 +42,9 @@ TENSOR_I32 = 4
 class GgmlContext:
     """A ``backend.Context`` on ``graph``. ``cancel`` may be called from any thread."""
 
-    def __init__(self, graph: "GgmlGraph") -> None:
+    def __init__(self, graph: "GgmlGraph", files: Files) -> None:
         self._graph = graph
+        self._files = files
         self._own = {name: graph.settings[name] for name in GUEST_KEYS}
         self._prompt: list[int] = []
         self._pictures: PicturePrompt | None = None
@@ -66,23 +70,38 @@ class GgmlContext:
         if tensor_type == TENSOR_I32:
             self._prompt = vocabulary.tokens(data)
         elif pictures := self._picture_prompt(data):
-            self._pictures, self._prompt = pictures, pictures.placeholders
+            self._pictures, self._prompt = pictures, pictures.tokens
+        elif self._graph.settings["tts"]:
+            self._graph.vocoder()
+            self._prompt = speech.prompt(data, self._speaker(), vocabulary)
         else:
             self._prompt = vocabulary.tokenize(data)
         self._graph.debug(f"setInput: {len(self._prompt)} tokens")
 
     def _picture_prompt(self, data: bytes) -> PicturePrompt | None:
         most = MOST_BYTES * max(self._graph.cells, MIN_CONTEXT)
-        text, pictures = extract(data)
-        if len(text) > most:
+        named = self._own["image"]
+        texts, pictures = split(data, _picture(Path(named)) if named else None)
+        length = sum(map(len, texts))
+        if length > most:
             raise GgmlError(
                 ErrNo.PROMPT_TOO_LONG,
-                f"setInput: the prompt is too long. Your input has {len(text)} bytes. Please reduce"
+                f"setInput: the prompt is too long. Your input has {length} bytes. Please reduce"
                 f" it to {most} bytes.",
             )
-        if not pictures and self._own["image"]:
-            pictures = [_picture(Path(self._own["image"]))]
-        return self._graph.projector().prompt(text, pictures) if pictures else None
+        return self._graph.projector().prompt(texts, pictures) if pictures else None
+
+    def _speaker(self) -> speech.Speaker:
+        path = self._graph.settings["tts-speaker-file"]
+        if not path:
+            return speech.Speaker()
+        try:
+            return speech.Speaker.parse(self._files.read(path, speech.MAX_PROFILE))
+        except OSError as error:
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT,
+                f"setInput: the speaker's profile {path} cannot be read: {error.strerror}",
+            ) from None
 
     def _configure(self, data: bytes) -> None:
         try:
@@ -114,8 +133,23 @@ class GgmlContext:
         assert isinstance(end, End)
         self._sequence = None
         self._result(sequence)
+        if self._graph.settings["tts"] and not end.reason:
+            self._speak(sequence.tokens[sequence.prompt_length :])
         errno = self._settle("compute", end)
         return ErrNo.SUCCESS if errno is ErrNo.END_OF_SEQUENCE else errno
+
+    def _speak(self, tokens: list[int]) -> None:
+        """Make the codes among ``tokens`` a WAV file: the output, and a file if one is named."""
+        self._output = bytearray()
+        self._output += self._graph.speech(tokens)
+        if path := self._graph.settings["tts-output-file"]:
+            try:
+                self._files.write(path, self._output)
+            except OSError as error:
+                raise GgmlError(
+                    ErrNo.RUNTIME_ERROR,
+                    f"codesToSpeech: failed to open file '{path}' for writing: {error.strerror}",
+                ) from None
 
     def _streamed(self, sequence: Sequence, engine: Engine) -> End:
         piece = self._graph.model.vocabulary.piece
@@ -209,18 +243,19 @@ class GgmlContext:
 
     def _start(self, engine: Engine, limits: Limits, *, whole: bool) -> Sequence:
         vocabulary = self._graph.model.vocabulary
-        if self._pictures is not None and self._pictures.largest() > engine.micro_batch:
+        pictures = self._pictures
+        if pictures is not None and pictures.largest > engine.micro_batch:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                f"compute: a picture has {self._pictures.largest()} tokens, more than the"
+                f"compute: a picture has {pictures.largest} tokens, more than the"
                 f" ubatch-size of {engine.micro_batch}",
             )
         sampler = Sampler(vocabulary, Sampling.of(self._graph.settings, engine.cells))
         sequence = Sequence(
             *(self._prompt, sampler, vocabulary, limits),
-            room=engine.cells,
+            room=engine.cells - (self._input_tokens - len(self._prompt)),
             whole=whole,
-            pictures=self._pictures,
+            pictures=pictures.pictures if pictures is not None else {},
         )
         self._sequence, self._engine = sequence, engine
         engine.submit(sequence)
@@ -282,6 +317,9 @@ class GgmlContext:
 
 def _picture(path: Path) -> bytes:
     try:
+        if not path.is_file():  # a pipe or a device may have no end
+            path.stat()
+            raise OSError(errno.EINVAL, "it is no regular file")
         return path.read_bytes()
     except OSError as error:
         raise GgmlError(

@@ -122,8 +122,7 @@ class Engine:
 
     def _see(self, sequence: Sequence) -> None:
         """Compute the picture that ``sequence`` is at."""
-        assert sequence.pictures is not None
-        picture, context = sequence.pictures.pictures[sequence.position], self._context
+        picture, context = sequence.pictures[sequence.position], self._context
         forget_errors()
         started = time.perf_counter()
         if picture.evaluate(context.pointer, sequence.slot, sequence.position, context.room):

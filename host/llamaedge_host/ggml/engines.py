@@ -4,6 +4,8 @@ import logging
 import threading
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from weakref import WeakValueDictionary
 
 from .capacity import cache_bytes, parallel
 from .compute import ComputeThread
@@ -13,6 +15,7 @@ from .engine import Engine
 from .llama_context import ContextParameters
 from .metadata import Settings
 from .model import Model
+from .vocoder import Vocoder
 
 _log = logging.getLogger("llamaedge_host.nn")
 
@@ -27,6 +30,7 @@ class Engines:
         self._parallel = parallel
         self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
         self._users: Counter[Engine | Embedder] = Counter()
+        self._vocoders: WeakValueDictionary[tuple[Path, bool], Vocoder] = WeakValueDictionary()
         self._thread = ComputeThread()
         self._lock = threading.Lock()
 
@@ -39,6 +43,14 @@ class Engines:
                 engine = self._engines[model, parameters] = _make(model, parameters, self._thread)
             self._users[engine] += 1
             return engine
+
+    def vocoder(self, path: Path, *, gpu: bool) -> Vocoder:
+        """The vocoder at ``path``, shared as long as it is used. Raises GgmlError."""
+        with self._lock:
+            vocoder = self._vocoders.get((path, gpu))
+            if vocoder is None:
+                vocoder = self._vocoders[path, gpu] = Vocoder(path, self._thread, gpu=gpu)
+            return vocoder
 
     def release(self, engine: Engine | Embedder) -> None:
         """One user less; the last one ends the engine."""

@@ -4,8 +4,10 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..files import NO_FILES, Files
 from ..nn.errno import ErrNo
 from ..nn.preload import Target
+from .audio import SILENCED, samples, wav
 from .context import GgmlContext
 from .embedding import Embedder
 from .engine import Engine
@@ -16,6 +18,8 @@ from .metadata import Settings, Value
 from .model import Model, Models
 from .pictures import Projector, Projectors
 from .sampling import check
+from .speech import codes
+from .vocoder import Vocoder
 
 _log = logging.getLogger("llamaedge_host.nn")
 
@@ -39,6 +43,7 @@ class GgmlGraph:
         self._engine: Engine | Embedder | None = None
         self._projectors = projectors
         self._projector: tuple[tuple[str, Model], Projector] | None = None
+        self._vocoder: tuple[str, Vocoder] | None = None
         self._logs = False
         self.settings = settings
         self._show_log()
@@ -53,9 +58,9 @@ class GgmlGraph:
             self.close()
             raise
 
-    def context(self) -> GgmlContext:
-        """A new execution context."""
-        return GgmlContext(self)
+    def context(self, files: Files = NO_FILES) -> GgmlContext:
+        """A new execution context, whose metadata names ``files`` of the guest."""
+        return GgmlContext(self, files)
 
     def engine(self) -> Engine | Embedder:
         """The engine, set up when it is first asked for. Raises GgmlError if it cannot be."""
@@ -84,10 +89,31 @@ class GgmlGraph:
             )
         if self._projector is None or self._projector[0] != (path, self.model):
             threads = min(max(self.settings["threads"], 0) or cpus(), cpus())
-            gpu = self._target != Target.CPU
-            found = self._projectors.get(Path(path), self.model, threads, gpu=gpu)
+            found = self._projectors.get(Path(path), self.model, threads, gpu=self._on_gpu)
             self._projector = (path, self.model), found
         return self._projector[1]
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self._target != Target.CPU
+
+    def speech(self, tokens: list[int]) -> bytes:
+        """The codes among ``tokens`` as a WAV file. Blocks. Raises GgmlError."""
+        spoken = codes(map(self.model.vocabulary.piece, tokens))
+        sound = samples(self.vocoder().spectra(spoken))
+        sound[:SILENCED] = 0
+        return wav(sound)
+
+    def vocoder(self) -> Vocoder:
+        """The vocoder that ``model-vocoder`` names, loaded when first asked for."""
+        path = self.settings["model-vocoder"]
+        if not path:
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT, "setInput: speech needs a vocoder: model-vocoder is not set"
+            )
+        if self._vocoder is None or self._vocoder[0] != path:
+            self._vocoder = path, self._engines.vocoder(Path(path), gpu=self._on_gpu)
+        return self._vocoder[1]
 
     def change(self, changes: Mapping[str, Value]) -> None:
         """Change settings, and set up again what they ask for; all or nothing.
@@ -144,6 +170,6 @@ class GgmlGraph:
         if self._engine is not None:
             self._engines.release(self._engine)
             self._engine = None
-        self._projector = None
+        self._projector = self._vocoder = None
         self._models.release(self.model)
         self._hide_log()

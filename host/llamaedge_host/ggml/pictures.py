@@ -22,22 +22,28 @@ from .library import GgmlError, first_error, forget_errors, llama, log_callback
 from .model import Model
 
 MARKER = b"<image>"
-"""Where a picture stands in a prompt."""
+"""Where the picture that metadata names stands in a prompt."""
 ARCHITECTURE = "clip"
-_TAGS = re.compile(rb'<img src="data:image/[^;"<>]*;base64,([^"]*)">')
+_TAG = rb'<img src="data:image/[^;"<>]*;base64,([^"]*)">'
+_TAGS = re.compile(_TAG)
+_PLACES = re.compile(_TAG + b"|" + re.escape(MARKER))
 
 _numbers = itertools.count(1)
 
 mtmd.mtmd_helper_log_set(log_callback, ctypes.c_void_p(0))
 
 
-def extract(prompt: bytes) -> tuple[bytes, list[bytes]]:
-    """The prompt with a marker for each base64 picture in it, and the pictures' files.
+def split(prompt: bytes, named: bytes | None) -> tuple[list[bytes], list[bytes]]:
+    """The texts around a prompt's pictures, one more than those, and the pictures' files.
 
-    Raises GgmlError (INVALID_ARGUMENT) for a picture that is not base64.
+    A picture is base64 in the prompt, or a marker for the file ``named``. Raises GgmlError
+    (INVALID_ARGUMENT) for a picture that is not base64, and for a named one without a place.
     """
-    pictures = [_decoded(match[1]) for match in _TAGS.finditer(prompt)]
-    return _TAGS.sub(MARKER, prompt), pictures
+    texts = (_TAGS if named is None else _PLACES).split(prompt)
+    pictures = [named or b"" if text is None else _decoded(text) for text in texts[1::2]]
+    if named is not None and not pictures:
+        raise _refused(f"the prompt has no {MARKER.decode()} for the image")
+    return texts[::2], pictures
 
 
 def _decoded(text: bytes) -> bytes:
@@ -67,11 +73,8 @@ class Projector:
             raise _unusable(path, "it is for sounds, not for pictures")
         self.number = next(_numbers)
 
-    def prompt(self, text: bytes, pictures: list[bytes]) -> "PicturePrompt":
-        """A prompt of ``text`` with ``pictures`` (files' contents) at its markers."""
-        texts = text.split(MARKER)
-        if len(texts) != len(pictures) + 1:
-            raise _refused(f"it has {len(pictures)} pictures, {len(texts) - 1} places for one")
+    def prompt(self, texts: list[bytes], pictures: list[bytes]) -> "PicturePrompt":
+        """A prompt of ``texts`` with ``pictures`` (files' contents) between them."""
         bitmaps: list[ctypes.c_void_p] = []
         try:
             for picture in pictures:
@@ -183,17 +186,18 @@ class _Chunks:
 class PicturePrompt:
     """A prompt of text and pictures, tokenised.
 
-    ``placeholders`` are the text's tokens and, for each position of a picture, a number below
-    0 that only the same picture has. ``pictures`` has each by its first position,
+    ``tokens`` are the text's and, for each position of a picture, a placeholder: a number
+    below 0 that only the same picture has. ``pictures`` has each by its first position,
     ``cells`` counts all places in the KV cache.
     """
 
     def __init__(
         self, projector: Projector, texts: list[bytes], bitmaps: list[ctypes.c_void_p]
     ) -> None:
-        self.placeholders: list[int] = []
+        self.tokens: list[int] = []
         self.pictures: dict[int, Picture] = {}
-        self._largest = 0
+        self.largest = 0
+        """Cells of the largest picture that must be computed in one piece, 0 for none."""
         self._chunks = chunks = _Chunks(projector)
         parts = _parts(texts, bitmaps)
         pointers = (ctypes.POINTER(mtmd.mtmd_input_part) * len(parts))(*map(ctypes.pointer, parts))
@@ -205,12 +209,8 @@ class PicturePrompt:
         for index in range(mtmd.mtmd_input_chunks_size(chunks.pointer)):
             self._add(mtmd.mtmd_input_chunks_get(chunks.pointer, index))
         self.cells: int = mtmd.mtmd_helper_get_n_tokens(chunks.pointer)
-        if not self.placeholders or self.placeholders[-1] < 0:
+        if not self.tokens or self.tokens[-1] < 0:
             raise _refused("the prompt ends with a picture; text must follow the last one")
-
-    def largest(self) -> int:
-        """Cells of the largest picture that must be computed in one piece, 0 for none."""
-        return self._largest
 
     def _add(self, chunk: ctypes.c_void_p) -> None:
         if mtmd.mtmd_input_chunk_get_type(chunk) == mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT:
@@ -219,7 +219,7 @@ class PicturePrompt:
             text = tokens[: count.value]
             if any(token < 0 for token in text):
                 raise _refused("the model lacks a token that the projector puts around pictures")
-            self.placeholders += text
+            self.tokens += text
             return
         picture = Picture(
             *(chunk, self._chunks, mtmd.mtmd_input_chunk_get_n_pos(chunk)),
@@ -227,14 +227,14 @@ class PicturePrompt:
         )
         projector = self._chunks.projector
         if mtmd.mtmd_decode_use_non_causal(projector.pointer, chunk):
-            self._largest = max(self._largest, picture.cells)
+            self.largest = max(self.largest, picture.cells)
         name = b"%d %d %s" % (
             *(projector.number, picture.cells),
             mtmd.mtmd_input_chunk_get_id(chunk) or b"",
         )
         number = -2 * int.from_bytes(sha256(name).digest()[:16])
-        self.pictures[len(self.placeholders)] = picture
-        self.placeholders += [number - 2, *[number - 3] * (picture.length - 1)]
+        self.pictures[len(self.tokens)] = picture
+        self.tokens += [number - 2, *[number - 3] * (picture.length - 1)]
 
 
 def _parts(texts: list[bytes], bitmaps: list[ctypes.c_void_p]) -> list[Any]:

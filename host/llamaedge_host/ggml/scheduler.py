@@ -74,7 +74,7 @@ class Scheduler:
     def plan(self, room: int, prompt_room: int) -> list[Part]:
         """The parts of a step of at most ``room`` tokens, ``prompt_room`` of them of prompts."""
         parts: list[Part] = []
-        waiting = [(each, count) for each in self.running if (count := _pending(each))]
+        waiting = [(each, count) for each in self.running if (count := each.pending)]
         prompts = 0
         for _, pending in waiting:
             if pending > 1:
@@ -91,8 +91,7 @@ class Scheduler:
     def at_picture(self) -> Sequence | None:
         """A running sequence whose next positions are a picture's."""
         for sequence in self.running:
-            prompt = sequence.pictures
-            if prompt is not None and sequence.position in prompt.pictures:
+            if sequence.pictures and sequence.position in sequence.pictures:
                 return sequence
         return None
 
@@ -126,12 +125,3 @@ class Scheduler:
                 place.remove(sequence)
         if sequence.slot >= 0:
             self._cache.leave(sequence)
-
-
-def _pending(sequence: Sequence) -> int:
-    """Tokens to be evaluated next in one go: all there are, or those before a picture."""
-    count = len(sequence.tokens) - sequence.position
-    if count > 1 and sequence.pictures is not None:
-        begins = (at - sequence.position for at in sequence.pictures.pictures)
-        return min([count, *(ahead for ahead in begins if ahead >= 0)])
-    return count

@@ -1,11 +1,13 @@
 """One computation: a prompt, what follows it, and where it ends."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
+from types import MappingProxyType
 from typing import Protocol
 
 from ..nn.errno import ErrNo
-from .pictures import PicturePrompt
+from .pictures import Picture
 from .sampling import Sampler
 from .vocabulary import Vocabulary
 
@@ -52,8 +54,8 @@ class Sequence:
 
     ``tokens`` are the prompt and all that was made; the first ``position`` of them are
     evaluated, and lie in the KV cache of ``slot`` while there is one. ``whole`` sequences hand
-    over nothing before their end, and are never paused. With ``pictures`` the prompt is their
-    placeholders.
+    over nothing before their end, and are never paused. Among ``tokens``, placeholders stand
+    for ``pictures``, each by its first position; a prompt ends with a token.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Sequence:
         *,
         room: int,
         whole: bool,
-        pictures: PicturePrompt | None = None,
+        pictures: Mapping[int, Picture] = MappingProxyType({}),
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
@@ -89,6 +91,16 @@ class Sequence:
     def made(self) -> int:
         """Tokens made."""
         return len(self.tokens) - self.prompt_length
+
+    @property
+    def pending(self) -> int:
+        """Tokens to be evaluated next in one go: all there are, or those before a picture."""
+        count = len(self.tokens) - self.position
+        if count > 1 and self.pictures:
+            count = min(
+                [count, *(at - self.position for at in self.pictures if at >= self.position)]
+            )
+        return count
 
     @property
     def lead(self) -> int:

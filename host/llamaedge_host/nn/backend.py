@@ -7,6 +7,7 @@ graph is a loaded model with its configuration, a context one computation on it.
 from pathlib import Path
 from typing import Protocol
 
+from ..files import Files
 from .errno import ErrNo
 from .preload import Target
 
@@ -53,8 +54,8 @@ class Context(Protocol):
 class Graph(Protocol):
     """One loaded model with its configuration."""
 
-    def context(self) -> Context:
-        """A new execution context."""
+    def context(self, files: Files) -> Context:
+        """A new execution context, whose metadata names ``files`` of the guest."""
 
     def close(self) -> None:
         """Unload: the model is freed when its last user is gone."""

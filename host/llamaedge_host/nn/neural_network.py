@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import PreloadError
+from ..files import NO_FILES, Files
 from ..memory import Memory
 from .backend import Backend, BackendError, Graph
 from .errno import ErrNo
@@ -37,9 +38,9 @@ class NeuralNetwork:
         self._makers = backends or {Encoding.GGML: lambda: _ggml(parallel)}
         self._backends: dict[Encoding, Backend] = {}
 
-    def session(self, memory: Memory) -> Session:
-        """The functions and handles of one guest."""
-        return Session(memory, self)
+    def session(self, memory: Memory, files: Files = NO_FILES) -> Session:
+        """The functions and handles of one guest, which may name ``files`` in metadata."""
+        return Session(memory, self, files)
 
     def preload_all(self) -> None:
         """Load every preloaded model now rather than when a guest asks for it.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
 
 from ..errors import Interrupted
+from ..files import Files
 from ..imports import HostFunction
 from ..memory import Memory
 from .backend import BackendError, Context, Graph
@@ -109,8 +110,9 @@ class Session:
 
     fault: int = ErrNo.INVALID_ARGUMENT
 
-    def __init__(self, memory: Memory, network: "NeuralNetwork") -> None:
+    def __init__(self, memory: Memory, network: "NeuralNetwork", files: Files) -> None:
         self._memory = memory
+        self._files = files
         self._network = network
         self._graphs: Handles[_Loaded] = Handles()
         self._contexts: Handles[tuple[Context, _Loaded]] = Handles()
@@ -204,7 +206,7 @@ class Session:
         """Make an execution context of ``graph``; INVALID_ARGUMENT for an unknown graph."""
         self._memory.view(context, 4)
         loaded = self._graphs.get(graph)
-        made = loaded.graph.context()
+        made = loaded.graph.context(self._files)
         loaded.contexts += 1
         self._memory.set_u32(context, self._contexts.add((made, loaded)))
         return ErrNo.SUCCESS
