@@ -75,9 +75,6 @@ func asError(err error) *apiError {
 func errorObject(err error) any { return map[string]*apiError{"error": asError(err)} }
 
 func writeError(w *http1.Response, err error) error {
-	if asError(err).status == 503 {
-		w.Set("Retry-After", "1")
-	}
 	return writeJSON(w, asError(err).status, errorObject(err))
 }
 
