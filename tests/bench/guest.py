@@ -15,6 +15,7 @@ from server import demo_model
 
 from llamaedge_host import Guest, HostNetwork
 from llamaedge_host.errors import GuestStopped
+from llamaedge_host.files import Files
 from llamaedge_host.memory import Memory
 
 TOKENS = 2000
@@ -63,7 +64,7 @@ class Instant:
 class Network:
     """What Guest takes for its neural network."""
 
-    def session(self, memory: Memory) -> Instant:
+    def session(self, memory: Memory, files: Files) -> Instant:
         return Instant(memory)
 
 

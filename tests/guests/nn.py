@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from llamaedge_host import NeuralNetwork, Preload
+from llamaedge_host.files import Files
 from llamaedge_host.nn import Encoding, ErrNo, Target
 
 SIGNATURES = {
@@ -61,7 +62,7 @@ class EchoGraph:
     def __init__(self) -> None:
         EchoGraph.opened += 1
 
-    def context(self) -> EchoContext:
+    def context(self, files: Files) -> EchoContext:
         return EchoContext()
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from guests.streams import piped_stdin, piped_stdout
 
 from llamaedge_host import Guest, GuestStopped, GuestTrap, HostNetwork, NeuralNetwork
 from llamaedge_host.errors import Interrupted
+from llamaedge_host.files import Files
 from llamaedge_host.nn import Encoding, ErrNo, Preload
 
 ROUNDS = 220
@@ -37,7 +38,7 @@ class SlowContext(EchoContext):
 
 
 class SlowGraph(EchoGraph):
-    def context(self) -> SlowContext:
+    def context(self, files: Files) -> SlowContext:
         return SlowContext()
 
 
