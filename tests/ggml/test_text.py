@@ -167,6 +167,22 @@ QUESTIONS = (
     "What is two and two?",
     "Name three colours.",
     "Who wrote Hamlet?",
+    "Why is the sky blue?",
+    "Write a haiku about rain.",
+    "List five animals that can fly.",
+    "Explain gravity to a child.",
+    "Translate good morning into French.",
+    "What is the largest planet?",
+    "How does a bicycle stay upright?",
+    "Count from one to ten.",
+    "def fibonacci(n):",
+    "Once upon a time",
+    "What is 17 times 23?",
+    "Give me a recipe for bread.",
+    "Who was Robert Oppenheimer?",
+    "Schreibe einen Satz auf Deutsch.",
+    "\u4f60\u597d",
+    '{"name": ',
 )
 
 
