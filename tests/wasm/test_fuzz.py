@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-EACH = 6  # seconds
+EACH = 12  # seconds
 
 
 @pytest.mark.timeout(300)
