@@ -37,11 +37,13 @@ def settle(graph: GgmlGraph) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.parametrize("unified", [False, True])
 @pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba"])
 def test_sequences_at_once_are_as_alone(
-    load: Load, request: pytest.FixtureRequest, model: str
+    load: Load, request: pytest.FixtureRequest, model: str, unified: bool
 ) -> None:
-    graph = load(request.getfixturevalue(model), n_predict=24, ctx_size=256)
+    keys = {"n_predict": 24, "ctx_size": 256, "kv_unified": unified}
+    graph = load(request.getfixturevalue(model), **keys)
     prompts = [SEA[: 5 + 7 * n] for n in range(6)]
     alone = [run(graph.context(), prompt) for prompt in prompts]
     contexts = [graph.context() for _ in prompts]
@@ -64,15 +66,19 @@ def test_a_prefix_is_evaluated_once(load: Load, tiny_llama: Path) -> None:
     assert counters.evictions == 0
 
 
-def test_a_prefix_is_shared_with_a_running_sequence(load: Load, tiny_llama: Path) -> None:
-    graph = load(tiny_llama, n_predict=4, ignore_eos=True)
+@pytest.mark.parametrize("unified", [False, True])
+def test_a_prefix_is_shared_with_a_running_sequence(
+    load: Load, tiny_llama: Path, unified: bool
+) -> None:
+    keys = {"n_predict": 4, "ignore_eos": True, "kv_unified": unified}
+    graph = load(tiny_llama, **keys)
     counters = engine(graph).counters
     prompt = SEA * 5
     reader = graph.context()
     reader.set_input(0, 3, prompt)
     assert reader.compute_single() is ErrNo.SUCCESS
     evaluated = counters.prompt_tokens_evaluated
-    other = load(tiny_llama, n_predict=4, ignore_eos=True).context()
+    other = load(tiny_llama, **keys).context()
     text = run(other, prompt + b"x")
     assert counters.prompt_tokens_reused >= evaluated - 2
     reader.close()
@@ -107,6 +113,17 @@ def test_reuse_does_not_change_a_text(
         return made
 
     assert texts(*TALKS) == [text for prompt in TALKS for text in texts(prompt)]
+
+
+def test_each_sequence_of_a_unified_cache_has_its_own_size(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, ctx_size=256, ignore_eos=True, kv_unified=True)
+    contexts = [graph.context() for _ in range(4)]
+    for context in contexts:
+        context.set_input(0, 3, SEA)
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(lambda context: context.compute(), contexts))
+    assert ends == [ErrNo.CONTEXT_FULL] * 4
+    assert [sum(counts(context)) for context in contexts] == [257] * 4
 
 
 def test_a_recurrent_memory_is_evaluated_again(load: Load, tiny_mamba: Path) -> None:

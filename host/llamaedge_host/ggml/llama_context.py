@@ -42,8 +42,10 @@ class ContextParameters:
     yarn: tuple[float, float, float, float, int]
     threads: tuple[int, int]
     parallel: int
-    """Sequences at once; those of text have a KV stream of their own each, those of
-    embeddings share one, since a pooled sequence must be computed in one piece."""
+    """Sequences at once."""
+    unified: bool
+    """One KV cache for all sequences, else a stream of its own for each. Those of embeddings
+    share one, since a pooled sequence must be computed in one piece."""
 
     @classmethod
     def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
@@ -87,6 +89,7 @@ class ContextParameters:
             ),
             threads=(threads, _threads(settings["threads-batch"], threads)),
             parallel=EMBEDDINGS_AT_ONCE if embeddings else parallel,
+            unified=embeddings or settings["kv-unified"],
         )
 
 
@@ -105,7 +108,7 @@ class LlamaContext:
             reason = first_error("llama.cpp does not say why")
             raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to init context: {reason}")
         self.memory: ctypes.c_void_p | None = llama.llama_get_memory(self.pointer)
-        self.cells: int = llama.llama_n_ctx_seq(self.pointer)
+        self.cells: int = min(llama.llama_n_ctx_seq(self.pointer), parameters.cells)
         self.sequences: int = llama.llama_n_seq_max(self.pointer)
         self.room: int = llama.llama_n_batch(self.pointer)
         """Rows that a batch can have."""
@@ -196,9 +199,8 @@ class LlamaContext:
 
 def _parameters(parameters: ContextParameters) -> llama.llama_context_params:
     asked = llama.llama_context_default_params()
-    shared = parameters.embeddings
-    asked.kv_unified = shared
-    asked.n_ctx = parameters.cells * (1 if shared else parameters.parallel)
+    asked.kv_unified = parameters.unified
+    asked.n_ctx = parameters.cells * (1 if parameters.embeddings else parameters.parallel)
     asked.n_batch = max(parameters.batch, parameters.parallel)
     asked.n_ubatch = max(parameters.micro_batch, parameters.parallel)
     asked.n_seq_max = parameters.parallel
