@@ -113,6 +113,50 @@ def test_a_send_waits_and_its_timeout_ends_it(probe: Probe) -> None:
         reader.join()
 
 
+WHOLE_SENDS = {
+    "send": lambda p, fd, n: p("sock_send", fd, IOVS, n, 0, OUT),
+    "send_to": lambda p, fd, n: p("sock_send_to", fd, IOVS, n, ADDRESS, 9, 0, OUT),
+    "write": lambda p, fd, n: p("fd_write", fd, IOVS, n, OUT),
+}
+PART = 0x40000  # bytes, more than the small buffers of a connection hold
+
+
+def put_parts(probe: Probe, fd: int, count: int) -> None:
+    """An address, and ``count`` iovecs of the same PART bytes; a small send buffer."""
+    put_address(probe, LOOPBACK[INET4])
+    for index in range(count):
+        probe.pack(IOVS + 8 * index, "II", DATA, PART)
+    assert probe("sock_setsockopt", fd, 0, 5, probe.pack(OUT, "I", 4096), 4) == 0
+
+
+@pytest.mark.parametrize("sends", WHOLE_SENDS.values(), ids=WHOLE_SENDS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_send_that_blocks_sends_all(probe: Probe, sends, count: int) -> None:  # type: ignore[no-untyped-def]
+    fd, peer = connected(probe)
+    put_parts(probe, fd, count)
+    received: list[bytes] = []
+    size = count * PART
+    peer.settimeout(None)
+    reader = threading.Timer(0.05, lambda: received.append(peer.recv(size, socket.MSG_WAITALL)))
+    with peer:
+        reader.start()
+        answer = sends(probe, fd, count), probe.u32(OUT)
+        reader.join()
+    assert answer == (0, size)
+    assert len(received[0]) == size
+
+
+@pytest.mark.parametrize("sends", WHOLE_SENDS.values(), ids=WHOLE_SENDS)
+def test_a_send_that_ends_early_says_how_much_it_sent(probe: Probe, sends) -> None:  # type: ignore[no-untyped-def]
+    fd, peer = connected(probe)
+    with peer:
+        put_parts(probe, fd, 1)
+        assert probe("sock_setsockopt", fd, 0, 12, probe.pack(OUT, "qq", 0, 50_000), 16) == 0
+        assert sends(probe, fd, 1) == 0
+        assert 0 < probe.u32(OUT) < PART
+        assert sends(probe, fd, 1) == Errno.AGAIN
+
+
 def test_sockets_that_do_not_block(probe: Probe) -> None:
     fd, peer = connected(probe)
     with peer:

@@ -11,7 +11,15 @@ from typing import Any
 
 from ..errno import Errno, from_os_error
 from ..memory import Memory
-from .address import ADDRESS, STORAGE_SIZE, Family, network_port, read_address, write_host
+from .address import (
+    ADDRESS,
+    STORAGE_SIZE,
+    Address,
+    Family,
+    network_port,
+    read_address,
+    write_host,
+)
 from .descriptors import Descriptors, Waker
 from .edge import MAX_VECTORS, MISALIGNED, U16, U32, Imports, absent, answers_errno, vectors
 from .socket import Socket
@@ -155,9 +163,9 @@ class TransferCalls:
     def send(self, fd: int, iovs: int, count: int, flags: int, nsent: int) -> int:
         """``fd, *ciov, len, siflags, *nsent``: send; blocks unless non-blocking.
 
-        ``flags`` are ignored. ``*nsent`` is u32 (bytes). ADDRNOTAVAIL: misaligned; INVAL: more
-        than 1,024 buffers; BADF; NOTSOCK; AGAIN: no room, or SO_SNDTIMEO is over; NOTCONN; PIPE;
-        CONNRESET; MSGSIZE; DESTADDRREQ.
+        A stream that blocks takes all. ``flags`` are ignored. ``*nsent`` is u32 (bytes).
+        ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers; BADF; NOTSOCK; AGAIN: no room,
+        or SO_SNDTIMEO is over; NOTCONN; PIPE; CONNRESET; MSGSIZE; DESTADDRREQ.
         """
         if (iovs | nsent) & 3:
             return MISALIGNED
@@ -195,13 +203,7 @@ class TransferCalls:
         guest = self._sockets.get(fd)
         if guest is None:
             return absent(fd)
-        while True:
-            try:
-                sent = guest.send_to(data, where)
-                break
-            except BlockingIOError:
-                self._wait(guest, select.POLLOUT, guest.send_timeout)
-        memory.set_u32(nsent, sent)
+        memory.set_u32(nsent, self._send(guest, data, where))
         return Errno.SUCCESS
 
     def read(self, guest: Socket, rooms: list[memoryview]) -> int:
@@ -215,13 +217,31 @@ class TransferCalls:
         """Send ``data``, as fd_write does; bytes. Raises OSError."""
         return self._send(guest, data)
 
-    def _send(self, guest: Socket, data: list[memoryview]) -> int:
-        host = guest.host
+    def _send(self, guest: Socket, data: list[memoryview], where: Address | None = None) -> int:
+        """Bytes sent: all of ``data`` to a stream that blocks, unless SO_SNDTIMEO is over."""
+        total = 0
         while True:
             try:
+                sent = self._send_some(guest, data, where)
+            except OSError:
+                if total:
+                    return total
+                raise
+            total += sent
+            if guest.nonblocking or not guest.stream:
+                return total
+            data = _rest(data, sent)
+            if not data:
+                return total
+
+    def _send_some(self, guest: Socket, data: list[memoryview], where: Address | None) -> int:
+        while True:
+            try:
+                if where is not None:
+                    return guest.send_to(data, where)
                 if len(data) == 1:
-                    return host.send(data[0], _NOSIGNAL)
-                return host.sendmsg(data, (), _NOSIGNAL)
+                    return guest.host.send(data[0], _NOSIGNAL)
+                return guest.host.sendmsg(data, (), _NOSIGNAL)
             except BlockingIOError:
                 self._wait(guest, select.POLLOUT, guest.send_timeout)
 
