@@ -11,8 +11,8 @@ from llamaedge_host.ggml.library import llama
 from llamaedge_host.nn.backend import BackendError
 
 from ..models import tiny, vision
+from ..models.pictures import png, tag
 from .conftest import Load, counts, run
-from .test_pictures import png, tag
 
 MOST = 12
 RED = png((255, 40, 0), 64)
@@ -21,14 +21,20 @@ WIDE = png((0, 90, 255), 96, height=32)
 Pair = tuple[Path, Path]
 
 
-@pytest.fixture(scope="session", params=["llava", "qwen2vl", "gemma3"])
+PAIRS = {
+    "llava": (tiny.llama, tiny.projector),
+    "qwen2vl": (vision.qwen, vision.qwen_projector),
+    "gemma3": (tiny.llama, vision.gemma_projector),
+    "gemma4": (vision.gemma4, vision.gemma4_projector),
+}
+
+
+@pytest.fixture(scope="session", params=PAIRS)
 def pair(request: pytest.FixtureRequest, folder: Path) -> Pair:
     """A model and its projector."""
-    path = folder / f"{request.param}.mmproj.gguf"
-    if request.param == "qwen2vl":
-        return vision.qwen(folder / "qwen2vl.gguf"), vision.qwen_projector(path)
-    make = tiny.projector if request.param == "llava" else vision.gemma_projector
-    return tiny.llama(folder / "seeing.gguf"), make(path)
+    model, projector = PAIRS[request.param]
+    name = f"positions-{request.param}"
+    return model(folder / f"{name}.gguf"), projector(folder / f"{name}.mmproj.gguf")
 
 
 def greedy(pair: Pair, prompt: bytes, pictures: list[bytes]) -> bytes:

@@ -14,8 +14,13 @@ WIDTH = 64
 LAYERS = 2
 HEADS = 4
 FEED = 96
+END = 2
+"""The token that ends a text."""
 SHARP = 8.0
 """How much larger the output weights are: it sets the best token well apart from the next."""
+BRIEF = 4.0
+"""How much larger still they are for the end of a text, which then soon comes."""
+Scale = float | npt.NDArray[np.float64]
 _LOUD = 3.0  # what layers add outweighs the token itself, which tied weights would repeat
 
 _WORDS = (*"abcdefghijklmnopqrstuvwxyz", "\u2581", "\u2581the", "\u2581and", "\u2581sea")
@@ -26,7 +31,7 @@ class _Writer:
         self.gguf = gguf.GGUFWriter(str(path), architecture)
         self._random = np.random.default_rng(seed)
 
-    def weights(self, name: str, *shape: int, scale: float = 1.0) -> None:
+    def weights(self, name: str, *shape: int, scale: Scale = 1.0) -> None:
         values = self._random.standard_normal(shape) * scale / np.sqrt(shape[-1])
         self.gguf.add_tensor(name, values.astype(np.float32))
 
@@ -52,7 +57,7 @@ class _Writer:
         self.gguf.add_token_scores([0.0] * 261 + [float(len(word)) for word in _WORDS])
         self.gguf.add_token_types(types)
         self.gguf.add_bos_token_id(1)
-        self.gguf.add_eos_token_id(2)
+        self.gguf.add_eos_token_id(END)
         self.gguf.add_eot_token_id(4)
         self.gguf.add_unk_token_id(0)
         return len(tokens)
@@ -64,14 +69,14 @@ class _Writer:
         self.gguf.close()
 
 
-def llama(path: Path, *, seed: int = 0) -> Path:
-    """A decoder of the llama architecture."""
+def llama(path: Path, *, seed: int = 0, brief: bool = False) -> Path:
+    """A decoder of the llama architecture; a ``brief`` one soon ends its texts."""
     file = _Writer(path, "llama", seed)
     file.sizes()
     file.gguf.add_head_count_kv(HEADS // 2)
     file.gguf.add_rope_dimension_count(WIDTH // HEADS)
     size = file.byte_tokens()
-    _decoder(file, size, HEADS // 2)
+    _decoder(file, size, HEADS // 2, brief=brief)
     file.close()
     return path
 
@@ -83,12 +88,15 @@ def _decoder(
     *,
     tied: bool = False,
     scale: float = WIDTH**0.5,
+    brief: bool = False,
 ) -> None:
     head = WIDTH // HEADS
     file.weights("token_embd.weight", vocabulary, WIDTH, scale=scale)
     file.constant("output_norm.weight", WIDTH)
     if not tied:
-        file.weights("output.weight", vocabulary, WIDTH, scale=SHARP)
+        sharp = np.full((vocabulary, 1), SHARP)
+        sharp[END] *= BRIEF if brief else 1
+        file.weights("output.weight", vocabulary, WIDTH, scale=sharp)
     for layer in range(LAYERS):
         block = f"blk.{layer}"
         file.constant(f"{block}.attn_norm.weight", WIDTH)
