@@ -1,9 +1,6 @@
 """Pictures in prompts, with a projector of random weights."""
 
-import base64
 import json
-import struct
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,43 +10,18 @@ import numpy as np
 import pytest
 from gguf import GGUFReader, GGUFWriter
 
+from llamaedge_host.files import Files
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.engine import Engine
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
+from llamaedge_host.preopen import Preopen
 
 from ..models import tiny
+from ..models.pictures import png, tag
 from .conftest import Load, counts, run, stream
 
 TOKENS = tiny.PATCHES**2
-
-
-def png(
-    colour: tuple[int, int, int],
-    size: int = 32,
-    *,
-    height: int | None = None,
-    rows: int | None = None,
-) -> bytes:
-    """A PNG of one colour with a dark edge, ``size`` pixels wide and, unless told, high.
-
-    ``rows`` are there if not as many as it says.
-    """
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    height = height or size
-    row = b"\0" + bytes(3 * 8) + bytes(colour) * (size - 8)
-    header = struct.pack(">IIBBBBB", size, height, 8, 2, 0, 0, 0)
-    data = zlib.compress(row * (height if rows is None else rows))
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
-
-
-def tag(picture: bytes) -> bytes:
-    return b'<img src="data:image/png;base64,' + base64.b64encode(picture) + b'">'
 
 
 RED, BLUE = png((255, 0, 0)), png((0, 0, 255))
@@ -61,8 +33,9 @@ def projector(folder: Path) -> Path:
 
 
 @pytest.fixture
-def seeing(load: Load, tiny_llama: Path, projector: Path) -> GgmlContext:
-    return load(tiny_llama, mmproj=str(projector), n_predict=12, ignore_eos=True).context()
+def seeing(load: Load, tiny_llama: Path, projector: Path, tmp_path: Path) -> GgmlContext:
+    graph = load(tiny_llama, mmproj=str(projector), n_predict=12, ignore_eos=True)
+    return graph.context(Files([Preopen(tmp_path, ".")]))
 
 
 def test_the_text_depends_on_the_picture(seeing: GgmlContext) -> None:
@@ -92,14 +65,29 @@ def test_text_after_a_picture_is_text(seeing: GgmlContext, load: Load, tiny_llam
     assert run(seeing, b"the sea") == plain
 
 
-def test_a_picture_is_read_from_a_file(seeing: GgmlContext, tmp_path: Path) -> None:
+def test_a_picture_is_read_from_a_file_of_the_guest(seeing: GgmlContext, tmp_path: Path) -> None:
     inline = run(seeing, b"see " + tag(RED) + b"sea")
-    path = tmp_path / "red.png"
-    path.write_bytes(RED)
-    seeing.set_input(1, 3, json.dumps({"image": str(path)}).encode())
+    (tmp_path / "red.png").write_bytes(RED)
+    seeing.set_input(1, 3, b'{"image": "red.png"}')
     assert run(seeing, b"see <image>sea") == inline
-    seeing.set_input(1, 3, b'{"image": "nope.png"}')
-    with pytest.raises(BackendError, match=r"nope\.png: No such file"):
+
+
+def test_a_file_that_is_not_the_guests_is_not_read(seeing: GgmlContext, tmp_path: Path) -> None:
+    (tmp_path / "red.png").write_bytes(RED)
+    for path in (str(tmp_path / "red.png"), "nope.png", "../red.png/..", "."):
+        seeing.set_input(1, 3, json.dumps({"image": path}).encode())
+        with pytest.raises(BackendError, match=r"cannot be read: .* with --dir") as raised:
+            seeing.set_input(0, 3, b"see <image>sea")
+        assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+        assert path in str(raised.value)
+
+
+def test_a_file_too_large_for_a_picture_is_refused(seeing: GgmlContext, tmp_path: Path) -> None:
+    with (tmp_path / "large.png").open("wb") as file:
+        file.write(RED)
+        file.truncate(100_000_000)
+    seeing.set_input(1, 3, b'{"image": "large.png"}')
+    with pytest.raises(BackendError, match="more than 67108864 bytes"):
         seeing.set_input(0, 3, b"see <image>sea")
 
 
@@ -131,7 +119,7 @@ def test_the_marker_is_text_unless_a_file_is_named(seeing: GgmlContext, tmp_path
     run(seeing, tag(RED) + b"<image>")
     assert counts(seeing)[0] == TOKENS + 1 + len("<image>") + 1  # bos; a space before a text
     (tmp_path / "blue.png").write_bytes(BLUE)
-    seeing.set_input(1, 3, json.dumps({"image": str(tmp_path / "blue.png")}).encode())
+    seeing.set_input(1, 3, b'{"image": "blue.png"}')
     both = run(seeing, tag(RED) + b"and<image>sea")
     assert both == run(seeing, tag(RED) + b"and" + tag(BLUE) + b"sea")
     with pytest.raises(BackendError, match="no <image> for the image"):

@@ -5,17 +5,15 @@ so contexts of one graph do not disturb each other.
 """
 
 import codecs
-import errno
 import logging
 import sys
-from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted
 from ..files import Files
 from ..nn.errno import ErrNo
-from . import speech
+from . import image, speech
 from .embedding import Embedder, as_json, normalized
 from .engine import Engine
 from .library import BUILD_NUMBER, COMMIT, GgmlError
@@ -80,8 +78,7 @@ class GgmlContext:
 
     def _picture_prompt(self, data: bytes) -> PicturePrompt | None:
         most = MOST_BYTES * max(self._graph.cells, MIN_CONTEXT)
-        named = self._own["image"]
-        texts, pictures = split(data, _picture(Path(named)) if named else None)
+        texts, pictures = split(data, self._picture())
         length = sum(map(len, texts))
         if length > most:
             raise GgmlError(
@@ -91,16 +88,25 @@ class GgmlContext:
             )
         return self._graph.projector().prompt(texts, pictures) if pictures else None
 
+    def _picture(self) -> bytes | None:
+        path = self._own["image"]
+        return self._read(path, image.MAX_BYTES + 1, "image") if path else None
+
     def _speaker(self) -> speech.Speaker:
         path = self._graph.settings["tts-speaker-file"]
         if not path:
             return speech.Speaker()
+        return speech.Speaker.parse(self._read(path, speech.MAX_PROFILE, "speaker's profile"))
+
+    def _read(self, path: str, most: int, what: str) -> bytes:
+        """The first ``most`` bytes of the guest's file ``path``."""
         try:
-            return speech.Speaker.parse(self._files.read(path, speech.MAX_PROFILE))
+            return self._files.read(path, most)
         except OSError as error:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                f"setInput: the speaker's profile {path} cannot be read: {error.strerror}",
+                f"setInput: the {what} {path} cannot be read: {error.strerror}. A guest's files"
+                " are those in the directories given to it with --dir.",
             ) from None
 
     def _configure(self, data: bytes) -> None:
@@ -313,19 +319,6 @@ class GgmlContext:
         self._piece = b""
         self._made = 0
         self._decoder = _Decoder()
-
-
-def _picture(path: Path) -> bytes:
-    try:
-        if not path.is_file():  # a pipe or a device may have no end
-            path.stat()
-            raise OSError(errno.EINVAL, "it is no regular file")
-        return path.read_bytes()
-    except OSError as error:
-        raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
-            f"setInput: unable to load the image bitmap from file: {path}: {error.strerror}",
-        ) from None
 
 
 class _Decoder:

@@ -7,6 +7,8 @@ Source: the PNG, JPEG, GIF and BMP specifications.
 import struct
 import zlib
 
+MAX_BYTES = 1 << 26
+"""Bytes of a file."""
 MAX_SIDE = 1 << 15
 """Pixels along a side."""
 MAX_PIXELS = 1 << 26
@@ -26,6 +28,8 @@ class ImageError(Exception):
 
 def check(data: bytes) -> None:
     """Raises ImageError for what is no PNG, JPEG, GIF or BMP, or one too large."""
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"it has more than {MAX_BYTES} bytes")
     try:
         width, height = _size(data)
     except (struct.error, IndexError):
