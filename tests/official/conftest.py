@@ -64,6 +64,6 @@ def run(guests: Path, smollm2: Path, tmp_path: Path) -> Run:
             timeout=timeout,
             check=False,
         )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode())
 
     return run
