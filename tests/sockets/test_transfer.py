@@ -273,6 +273,17 @@ def test_datagrams(probe: Probe, version: Version, family: int) -> None:
         assert sender[1] == port
 
 
+def test_an_empty_datagram_is_one(probe: Probe) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        fd = open_socket(probe, INET4, DGRAM)
+        address = put_address(probe, LOOPBACK[INET4])
+        assert probe("sock_connect", fd, address, peer.getsockname()[1]) == 0
+        assert send(probe, fd, b"") == (0, 0)
+        assert send(probe, fd, b"end") == (0, 3)
+        assert [peer.recv(8), peer.recv(8)] == [b"", b"end"]
+
+
 @families
 @pytest.mark.parametrize("name", ["sock_recv_from", "sock_recv_from_v2"])
 @pytest.mark.parametrize("room", [4, 16, 128])
