@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -33,9 +32,9 @@ from . import modules
 from .errno import Errno
 from .errors import GuestExit, GuestStopped, GuestTrap, HostError, Interrupted, LinkError
 from .files import Files
-from .forward import WASI, Forward
+from .forward import CLOCK, WASI, Forward
 from .hostcall import HostCalls, letters
-from .imports import Provider
+from .imports import HostFunction, Provider
 from .memory import Memory
 from .nn import NeuralNetwork
 from .preopen import Preopen
@@ -45,10 +44,6 @@ from .wasi import Wasi
 _log = logging.getLogger(__name__)
 _PAGE = 65536  # bytes
 _creation = threading.Lock()  # wasmtime-py's tables are not thread-safe
-
-_DIRECT = {"clock_time_get", "sched_yield"}
-"""wasmtime's functions that guests call too often for the way through Python, which answers
-an errno where wasmtime would end the guest for a bad pointer."""
 
 Output = Callable[[bytes], None]
 _T = TypeVar("_T")
@@ -255,9 +250,8 @@ class Guest:
         if (wanted.module, wanted.name) == (WASI, "proc_exit") and (params, results) == ("i", ""):
             return self._calls.create(self._store, type_, _proc_exit, 0)
         own = self._own_wasi_function(wanted)
-        if own is not None and providers and wanted.name not in _DIRECT:
-            forwarded = partial(self._forwarded, wanted.name)
-            return self._calls.create(self._store, type_, forwarded, Errno.FAULT)
+        if own is not None and providers and params:
+            return self._forwarding(wanted.name or "", type_)
         if own is not None:
             return own
         problem = LinkError(
@@ -268,8 +262,15 @@ class Guest:
         _log.debug("%s; a call of it will trap", problem)
         return self._calls.create_trap(self._store, type_, problem)
 
-    def _forwarded(self, name: str, *arguments: int) -> int:
-        return self._forward(name, arguments)
+    def _forwarding(self, name: str, type_: FuncType) -> Func:
+        """wasmtime's ``name``, which answers an errno where it would end the guest."""
+
+        def define(function: HostFunction) -> Func:
+            return self._calls.create(self._store, type_, function, Errno.FAULT)
+
+        if name == CLOCK:
+            return self._forward.clock(define)
+        return define(lambda *arguments: self._forward(name, arguments))
 
     def _own_wasi_function(self, wanted: ImportType) -> Func | None:
         if wanted.module != WASI:
