@@ -204,6 +204,39 @@ def test_paths_under_a_socket(folder: tuple[Probe, Path], dirfd: str) -> None:
     assert probe("path_open", fd, 0, DATA, 1, 1, 0, 0, 0, OUT) == Errno.BADF
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("rights", [0, RIGHT_READ, RIGHT_WRITE, RIGHT_READ | RIGHT_WRITE])
+@pytest.mark.parametrize(("name", "follow"), [(b"pipe", 0), (b"pipe", 1), (b"link", 1)])
+def test_a_named_pipe_is_not_opened(
+    folder: tuple[Probe, Path], name: bytes, follow: int, rights: int
+) -> None:
+    """Its open would wait for another process, and nothing could stop the guest then."""
+    probe, path = folder
+    os.mkfifo(path / "pipe")
+    (path / "link").symlink_to("pipe")
+    probe.write(0, bytes(range(64)))
+    probe.write(DATA, name)
+    where = DATA, len(name)
+    for oflags in (0, 1, 8):
+        for flags in (0, NONBLOCK):
+            opened = probe(
+                "path_open", PREOPENED, follow, *where, oflags, rights, rights, flags, OUT
+            )
+            assert opened == Errno.NOTSUP
+    assert probe("path_filestat_set_times", PREOPENED, 1, *where, 0, 0, 0b101) == Errno.NOTSUP
+    assert probe.read(0, 64) == bytes(range(64))
+    probe.write(0, name)
+    assert probe("path_open", PREOPENED, follow, 0, len(name), 0, 2, 2, 0, OUT) == Errno.NOTSUP
+
+
+@pytest.mark.parametrize("name", [b"null", b"zero"])
+def test_a_device_is_opened(name: bytes) -> None:
+    with Probe(dirs=[Preopen(Path("/dev"), ".")]) as probe:
+        probe.write(DATA, name)
+        assert probe("path_open", PREOPENED, 0, DATA, len(name), 0, 2, 2, 0, OUT) == 0
+        assert probe("fd_read", probe.u32(OUT), *put_vectors(probe, 8), OUT) == 0
+
+
 @pytest.fixture
 def stdin() -> Iterator[int]:
     with piped_stdin() as writer:

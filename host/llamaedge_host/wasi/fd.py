@@ -27,9 +27,11 @@ _FLAGS_OFFSET = 2
 _FILESTAT = struct.Struct("<QQB7xQQQQQ")
 """filestat: dev, ino, filetype u8, nlink, size, then atim, mtim, ctim (nanoseconds)."""
 
+_FILETYPE_OFFSET = 16
+_UNKNOWN = 0
 _DATAGRAM = 5
 _STREAM = 6
-"""filetypes of sockets"""
+"""filetypes: of sockets, and what wasmtime says of a named pipe"""
 
 _FLAGS_NEED_SYNC = 0b11010
 """dsync, rsync and sync need rights that no socket has."""
@@ -82,6 +84,7 @@ class FdCalls:
             ("fd_read", "iiii"): self.read,
             ("fd_renumber", "ii"): self.renumber,
             ("fd_write", "iiii"): self.write,
+            ("path_filestat_set_times", "iiiiIIi"): self.path_filestat_set_times,
             ("path_open", "iiiiiIIii"): self.path_open,
         }
         for name, params in _NOT_CAPABLE.items():
@@ -165,8 +168,8 @@ class FdCalls:
     def path_open(self, *args: int) -> int:
         """``dirfd, lookupflags, *path, path_len, oflags, rights, inheriting, fdflags, *fd``: open.
 
-        MFILE: too many files; ADDRNOTAVAIL: misaligned ``fd``; else as wasmtime answers. It
-        would open the file before it looked at ``fd``.
+        MFILE: too many files; ADDRNOTAVAIL: misaligned ``fd``; NOTSUP: a named pipe; else as
+        wasmtime answers. It would open the file before it looked at ``fd``.
         """
         new_fd = args[-1]
         if new_fd & 3:
@@ -174,10 +177,32 @@ class FdCalls:
         self._memory.view(new_fd, 4)
         if len(self._files) >= self._max_files:
             return Errno.MFILE
+        if self._is_pipe(args[:4]):
+            return Errno.NOTSUP
         answer = self._forward("path_open", args)
         if answer == 0:
             self._files.add(self._memory.u32(new_fd))
         return answer
+
+    def path_filestat_set_times(self, *args: int) -> int:
+        """``dirfd, lookupflags, *path, path_len, atim, mtim, fst_flags``: set a file's times.
+
+        NOTSUP: a named pipe, which wasmtime would open; else as wasmtime answers.
+        """
+        if self._is_pipe(args[:4]):
+            return Errno.NOTSUP
+        return self._forward("path_filestat_set_times", args)
+
+    def _is_pipe(self, where: tuple[int, ...]) -> bool:
+        """Whether ``dirfd, lookupflags, *path, path_len`` is a named pipe.
+
+        To open one waits for its other end, where no stop reaches the guest.
+        """
+        kept = self._memory.read(0, _FILESTAT.size)
+        answer = self._forward("path_filestat_get", (*where, 0))
+        filetype = self._memory.read(_FILETYPE_OFFSET, 1)[0]
+        self._memory.write(0, kept)
+        return answer == 0 and filetype == _UNKNOWN
 
     def close(self, fd: int) -> int:
         """``fd``: close. BADF."""

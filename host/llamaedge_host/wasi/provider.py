@@ -32,7 +32,6 @@ _SAME_IN_UNSTABLE = {
     "path_rename": "iiiiii",
     "path_symlink": "iiiii",
     "path_unlink_file": "iii",
-    "path_filestat_set_times": "iiiiIIi",
     "random_get": "ii",
     "sched_yield": "",
 }
