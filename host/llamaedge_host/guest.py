@@ -70,8 +70,9 @@ class Guest:
     name. The environment is ``env`` alone. ``stdout`` and ``stderr`` are the process's own,
     or a function that is given each write; ``stdin`` is the process's own, a file, or closed.
 
-    Raises ModuleError for a file that is no valid module and LinkError for imports that
-    cannot be linked (with ``strict_imports`` also for those that only trap when called).
+    Raises HostError for a ``stdin`` or directory that cannot be opened, ModuleError for a file
+    that is no valid module and LinkError for imports that cannot be linked (with
+    ``strict_imports`` also for those that only trap when called).
     ``linked`` are further modules by name, whose exports the guest may import; they share the
     guest's WASI but have no sockets and no wasi-nn. ``providers`` are asked for imports first.
     """
@@ -127,7 +128,7 @@ class Guest:
                 self._forward,
                 network or HostNetwork(),
                 max_sockets=limits.sockets,
-                stdin_fd=0 if stdin is None else None,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
             ),
@@ -366,8 +367,6 @@ def _wasi_config(
             raise HostError(f"--dir {each.guest}:{each.host}: no such directory") from None
     if stdin is None:
         config.inherit_stdin()
-    else:
-        config.stdin_file = stdin
     if stdout is None:
         config.inherit_stdout()
     else:

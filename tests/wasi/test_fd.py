@@ -26,7 +26,7 @@ from guests.sockets import (
 )
 from guests.streams import piped_stdin, piped_stdout
 
-from llamaedge_host import GuestStopped, Limits, Preopen
+from llamaedge_host import GuestStopped, HostError, Limits, Preopen
 from llamaedge_host.errno import Errno
 
 FAR = 0x7FFFFFF0
@@ -280,6 +280,26 @@ def test_a_file_as_standard_input(tmp_path: Path) -> None:
     with Probe(stdin=path) as probe:
         assert probe("fd_read", 0, *put_vectors(probe, 64), OUT) == 0
         assert probe.read(DATA, probe.u32(OUT)) == b"from a file"
+
+
+@pytest.mark.timeout(20)
+def test_a_named_pipe_as_standard_input(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with Probe(stdin=path) as probe:
+        writer = os.open(path, os.O_WRONLY)
+        os.write(writer, b"from a pipe")
+        assert probe("fd_read", 0, *put_vectors(probe, 64), OUT) == 0
+        assert probe.read(DATA, probe.u32(OUT)) == b"from a pipe"
+        threading.Timer(0.05, probe.guest.stop).start()
+        with pytest.raises(GuestStopped):
+            probe("fd_read", 0, *put_vectors(probe, 64), OUT)
+        os.close(writer)
+
+
+def test_a_missing_file_as_standard_input(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="missing"):
+        Probe(stdin=tmp_path / "missing")
 
 
 def test_peers_see_data_before_the_end(probe: Probe) -> None:

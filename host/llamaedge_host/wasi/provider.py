@@ -1,5 +1,7 @@
 """The WASI imports that are answered here rather than by wasmtime."""
 
+from pathlib import Path
+
 from ..errno import Errno
 from ..imports import HostFunction, Provider
 from ..memory import Memory
@@ -13,7 +15,7 @@ from ..sockets.transfer import TransferCalls
 from . import log
 from .fd import FdCalls, Forward
 from .poll import PollCalls
-from .streams import Output, Streams
+from .streams import Output, Streams, open_file
 
 MODULE = "wasi_snapshot_preview1"
 UNSTABLE = "wasi_unstable"
@@ -48,9 +50,10 @@ class Wasi(Provider):
     """Sockets, polling, and the fd functions that sockets share with files, for one guest.
 
     ``forward`` calls wasmtime's own function in the guest's memory. At most ``max_sockets``
-    are open at once, and as many files. ``stdin_fd`` is the host's descriptor behind the guest's
-    standard input, None where wasmtime reads it; ``stdout`` and ``stderr`` take what the guest
-    writes, None for this process's own.
+    are open at once, and as many files. ``stdin`` is the file behind the guest's standard input,
+    ``stdout`` and ``stderr`` take what it writes; None is this process's own.
+
+    Raises HostError if ``stdin`` cannot be opened.
     """
 
     fault = Errno.FAULT
@@ -62,15 +65,16 @@ class Wasi(Provider):
         network: Network,
         *,
         max_sockets: int = 1024,
-        stdin_fd: int | None = 0,
+        stdin: Path | None = None,
         stdout: Output | None = None,
         stderr: Output | None = None,
     ) -> None:
+        file = None if stdin is None else open_file(stdin)
         self._forward = forward
         self._network = network
         self._descriptors = Descriptors(max_sockets)
         self._waker = Waker()
-        streams = Streams(stdin_fd, stdout, stderr, self._waker)
+        self._streams = streams = Streams(file, stdout, stderr, self._waker)
         transfer = TransferCalls(memory, self._descriptors, self._waker)
         poll = PollCalls(memory, forward, self._descriptors, streams, self._waker)
         calls: Imports = {}
@@ -101,6 +105,7 @@ class Wasi(Provider):
 
     def close(self) -> None:
         """Close every socket."""
+        self._streams.close()
         self._descriptors.close()
         self._network.close()
         self._waker.close()

@@ -5,7 +5,9 @@ import os
 import select
 import stat
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from ..errors import HostError
 from ..sockets.descriptors import Waker
 
 STDIN, STDOUT, STDERR = range(3)
@@ -17,8 +19,8 @@ Output = Callable[[bytes], None]
 class Streams:
     """The guest's descriptors 0, 1 and 2 on the host's, or on functions.
 
-    ``stdin`` is a host descriptor, None where wasmtime reads it. ``stdout`` and ``stderr`` are
-    functions, None for this process's own streams. What the guest closes stays open here.
+    ``stdin`` is an open file's descriptor, ``stdout`` and ``stderr`` are functions; None is this
+    process's own stream. What the guest closes stays open here.
     """
 
     def __init__(
@@ -26,7 +28,8 @@ class Streams:
     ) -> None:
         self.nonblocking = False
         self._waker = waker
-        self._input = stdin
+        self._file = stdin
+        self._input: int | None = STDIN if stdin is None else stdin
         self._outputs: dict[int, Output | None] = {STDOUT: stdout, STDERR: stderr}
 
     def reads(self, fd: int) -> bool:
@@ -93,6 +96,19 @@ class Streams:
         if fd == STDIN:
             self._input = None
         self._outputs.pop(fd, None)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+
+
+def open_file(path: Path) -> int:
+    """A descriptor to read ``path``; raises HostError."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe would wait for its writer
+    except OSError as error:
+        raise HostError(f"cannot read the standard input {path}: {error.strerror}") from None
 
 
 def _atomic(fd: int) -> int | None:
