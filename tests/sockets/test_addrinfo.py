@@ -1,14 +1,18 @@
 """sock_getaddrinfo."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from guests.probe import Probe
 from guests.sockets import DGRAM, INET4, INET6, LOOPBACK, OUT, OUT2, STREAM
 
-from llamaedge_host import GuestStopped, HostNetwork, PrivateNetwork
+from llamaedge_host import Guest, GuestStopped, HostNetwork, PrivateNetwork
 from llamaedge_host.errno import Errno
 from llamaedge_host.sockets.network import Found, Query
 
@@ -224,6 +228,70 @@ def test_a_guest_that_looks_a_name_up_can_be_stopped() -> None:
             look_up(probe, b"slow.example")
         assert time.monotonic() - started < 1
     answer.set()
-    for thread in threading.enumerate():
-        if thread.name == "getaddrinfo":
-            thread.join()
+    join_lookups()
+
+
+def lookups() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "getaddrinfo"]
+
+
+def join_lookups() -> None:
+    for thread in lookups():
+        thread.join()
+
+
+class StoppingNetwork(SlowNetwork):
+    """Its name server stops the guest that asks, and answers late."""
+
+    guest: Guest
+
+    def resolve(self, query: Query) -> list[Found]:
+        if not query.flags & socket.AI_NUMERICHOST:
+            self.guest.stop()
+        return super().resolve(query)
+
+
+def test_lookups_that_guests_left_behind_are_bounded() -> None:
+    answer = threading.Event()
+    answers = []
+    for _ in range(40):
+        network = StoppingNetwork(answer)
+        with Probe(network=network) as probe, suppress(GuestStopped):
+            network.guest = probe.guest
+            answers.append(look_up(probe, b"slow.example"))
+    assert len(lookups()) == 32
+    assert answers == [Errno.AIAGAIN] * 8
+    answer.set()
+    join_lookups()
+    with Probe(network=SlowNetwork(answer)) as probe:
+        assert look_up(probe, b"slow.example") == 0
+
+
+LEAVES = """
+import time
+from guests.probe import Probe
+from llamaedge_host import GuestStopped, HostNetwork
+
+class Stuck(HostNetwork):
+    def resolve(self, query):
+        if query.flags:
+            return super().resolve(query)
+        probe.guest.stop()
+        time.sleep(600)
+
+with Probe(network=Stuck()) as probe:
+    probe.write(0x140, b"stuck.example")
+    probe.pack(0x180, "I", 0x1000)
+    try:
+        probe("sock_getaddrinfo", 0x140, 13, 0, 0, 0x100, 0x180, 1, 0x188)
+    except GuestStopped:
+        print("stopped")
+"""
+
+
+def test_a_process_does_not_wait_for_a_lookup_that_a_guest_left_behind() -> None:
+    folder = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVES], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr

@@ -53,6 +53,11 @@ _FAMILIES = {HOST_FAMILIES[family]: family for family in (Family.INET4, Family.I
 _KINDS = {host: kind for kind, host in HOST_KINDS.items()}
 _PROTOCOLS_OF_HOST = {host: protocol for protocol, host in _PROTOCOLS.items()}
 
+_MOST_LOOKUPS = 32
+"""At once in this process: a resolver may take minutes for each that a stopped guest left."""
+
+_lookups = threading.Semaphore(_MOST_LOOKUPS)
+
 _ERRNOS = {
     getattr(socket, name): errno
     for name, errno in {
@@ -103,8 +108,8 @@ class AddrinfoCalls:
 
         ADDRNOTAVAIL: misaligned; AINONAME: no node and no service, or an unknown node; AIMEMORY:
         ``max_len`` 0; AIBADFLAG: an unknown flag, or CANONNAME with no node; AIFAMILY: an unknown
-        family; NOSYS: an unknown type or protocol; else getaddrinfo's own, AIADDRFAMILY to
-        AISYSTEM.
+        family; NOSYS: an unknown type or protocol; AIAGAIN: too many at once; else getaddrinfo's
+        own, AIADDRFAMILY to AISYSTEM.
         """
         if (hints | results | written) & 3:
             return MISALIGNED
@@ -140,7 +145,10 @@ class AddrinfoCalls:
         return Errno.SUCCESS
 
     def _resolve(self, query: Query) -> list[Found]:
-        """Look up at once what is numeric, and a name in a thread that a stop leaves behind."""
+        """Look up at once what is numeric, and a name in a thread that a stop leaves behind.
+
+        Raises gaierror (EAI_AGAIN) while too many of those are at work.
+        """
         if query.node is None or query.flags & socket.AI_NUMERICHOST:
             return self._network.resolve(query)
         try:
@@ -150,6 +158,10 @@ class AddrinfoCalls:
                 raise
         outcome: list[list[Found] | OSError] = []
         answered, done = os.pipe()
+        if not _lookups.acquire(blocking=False):
+            os.close(answered)
+            os.close(done)
+            raise socket.gaierror(socket.EAI_AGAIN, "too many names are being looked up")
 
         def look_up() -> None:
             try:
@@ -158,6 +170,7 @@ class AddrinfoCalls:
                 outcome.append(error)
             finally:
                 os.close(done)
+                _lookups.release()
 
         threading.Thread(target=look_up, name="getaddrinfo", daemon=True).start()
         try:
