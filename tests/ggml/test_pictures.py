@@ -1,6 +1,7 @@
 """Pictures in prompts, with a projector of random weights."""
 
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -191,6 +192,18 @@ def test_pictures_and_texts_of_several_contexts_do_not_mix(
     contexts = [graph.context() for _ in prompts]
     with ThreadPoolExecutor(len(prompts)) as pool:
         assert list(pool.map(run, contexts, prompts)) == alone
+
+
+def test_no_program_is_started_for_what_is_no_picture(
+    seeing: GgmlContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ffprobe", "ffmpeg"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(BackendError, match="damaged, or of a variant"):
+        seeing.set_input(0, 3, tag(b"\xff\xd8\xff\xc0\0\x11\x08\0\x08\0\x08\x03") + b"sea")
+    assert not (tmp_path / "started").exists()
 
 
 def test_a_picture_needs_a_projector(load: Load, tiny_llama: Path, tiny_bert: Path) -> None:

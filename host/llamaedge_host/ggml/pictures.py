@@ -6,6 +6,7 @@ Source: WasmEdge's GGML/core/input_processor.cpp, llama.cpp's tools/mtmd.
 import base64
 import ctypes
 import itertools
+import os
 import re
 import threading
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _TAGS = re.compile(_TAG)
 _PLACES = re.compile(_TAG + b"|" + re.escape(MARKER))
 
 _numbers = itertools.count(1)
+
+_PICTURES_ALONE = mtmd.mtmd_helper_init_opt_default()
+_PICTURES_ALONE.video_params.ffmpeg_bin_dir = os.devnull.encode()
+"""What mtmd cannot decode it takes for a film, and starts the ffmpeg that lies here."""
 
 mtmd.mtmd_helper_log_set(log_callback, ctypes.c_void_p(0))
 
@@ -91,10 +96,12 @@ class Projector:
             raise _refused(f"unable to load the image: {error}") from None
         buffer = (ctypes.c_uint8 * len(picture)).from_buffer_copy(picture)
         bitmap: ctypes.c_void_p | None = mtmd.mtmd_helper_bitmap_init_from_buf(
-            self.pointer, buffer, len(picture), False
+            self.pointer, buffer, len(picture), False, _PICTURES_ALONE
         )
         if not bitmap:
-            raise _refused("unable to load the image: it is damaged")
+            raise _refused(
+                "unable to load the image: it is damaged, or of a variant that cannot be read"
+            )
         return bitmap
 
     def __del__(self) -> None:
