@@ -21,7 +21,6 @@ from guests.sockets import (
     connected,
     open_socket,
     put_vectors,
-    receive,
     set_nonblocking,
 )
 from guests.streams import piped_stdin, piped_stdout
@@ -150,22 +149,6 @@ def test_filestat_has_the_type_alone(probe: Probe) -> None:
     assert probe("fd_filestat_get", fd, ROOM + 4) == Errno.ADDRNOTAVAIL
     assert probe("fd_filestat_get", fd, FAR) == Errno.FAULT
     assert probe("fd_filestat_get", 65600, ROOM) == Errno.BADF
-
-
-def test_renumber(probe: Probe) -> None:
-    first, peer = connected(probe)
-    second = open_socket(probe)
-    assert probe("fd_renumber", first, second) == 0
-    peer.sendall(b"moved")
-    assert receive(probe, second, 8) == (0, b"moved")
-    assert receive(probe, first, 8)[0] == Errno.BADF
-    assert probe("fd_renumber", second, second) == 0
-    assert probe("fd_renumber", second, 65600) == Errno.BADF
-    assert probe("fd_renumber", 65600, second) == Errno.BADF
-    assert probe("fd_renumber", second, 1) == Errno.NOTSUP
-    assert probe("fd_renumber", 1, second) == Errno.NOTSUP
-    assert open_socket(probe) == first
-    peer.close()
 
 
 @pytest.mark.parametrize("name", sorted(set(DESCRIPTORS) - ANSWERED))

@@ -69,10 +69,10 @@ class Waker:
 
 
 class Descriptors:
-    """Numbers for open sockets, the lowest free one first.
+    """Numbers for open sockets, the lowest free one from FIRST on.
 
-    ``sockets`` is the table itself: host functions look a descriptor up in it directly.
-    ``version`` changes whenever it does.
+    A socket may be given a file's number. ``sockets`` is the table itself: host functions look a
+    descriptor up in it directly. ``version`` changes whenever it does.
     """
 
     def __init__(self, limit: int) -> None:
@@ -100,18 +100,21 @@ class Descriptors:
 
     def remove(self, number: int) -> None:
         """Close the socket and free its number."""
-        socket = self.sockets.pop(number)
-        self.version += 1
-        heapq.heappush(self._free, number)
-        socket.close()
+        self._take(number).close()
 
     def renumber(self, source: int, target: int) -> None:
-        """Give ``source``'s socket the number ``target``, closing what had it."""
-        replaced = self.sockets[target]
+        """Give ``source``'s socket the number ``target``, closing the socket that had it."""
+        replaced = self.sockets.get(target)
+        self.sockets[target] = self._take(source)
+        if replaced is not None:
+            replaced.close()
+
+    def _take(self, number: int) -> Socket:
+        socket = self.sockets.pop(number)
         self.version += 1
-        self.sockets[target] = self.sockets.pop(source)
-        heapq.heappush(self._free, source)
-        replaced.close()
+        if number >= FIRST:
+            heapq.heappush(self._free, number)
+        return socket
 
     def close(self) -> None:
         """Close every socket."""

@@ -95,14 +95,16 @@ class FdCalls:
 
     def _refusing(self, name: str, answer: Errno) -> HostFunction:
         """The file's function; ``answer`` for a socket."""
-        sockets, forward = self._sockets, self._forward
+        sockets = self._sockets
 
         def call(fd: int, *args: int) -> int:
-            if fd < FIRST:
-                return forward(name, (fd, *args))
-            return answer if fd in sockets else Errno.BADF
+            return answer if fd in sockets else self._file(name, fd, *args)
 
         return call
+
+    def _file(self, name: str, fd: int, *args: int) -> int:
+        """wasmtime's ``name`` of a file; BADF above the files' numbers."""
+        return self._forward(name, (fd, *args)) if fd < FIRST else Errno.BADF
 
     def read(self, fd: int, iovs: int, count: int, nread: int) -> int:
         """``fd, *iovs, iovs_len, *nread``: read; blocks unless non-blocking.
@@ -110,8 +112,9 @@ class FdCalls:
         Of a socket or standard input. ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers;
         BADF; NOTCAPABLE: the right was dropped; AGAIN; NOTCONN; CONNRESET.
         """
-        if fd < FIRST and not self._streams.reads(fd):
-            return self._forward("fd_read", (fd, iovs, count, nread))
+        guest = self._sockets.get(fd)
+        if guest is None and not self._streams.reads(fd):
+            return self._file("fd_read", fd, iovs, count, nread)
         if (iovs | nread) & 3:
             return MISALIGNED
         if count > MAX_VECTORS:
@@ -120,15 +123,12 @@ class FdCalls:
         rooms = vectors(memory, iovs, count)
         memory.view(nread, 4)
         try:
-            if fd == STDIN:
+            if guest is None:
                 received = self._streams.read(rooms)
-            else:
-                guest = self._sockets.get(fd)
-                if guest is None:
-                    return Errno.BADF
-                if not guest.rights & RIGHT_FD_READ:
-                    return Errno.NOTCAPABLE
+            elif guest.rights & RIGHT_FD_READ:
                 received = self._transfer.read(guest, rooms)
+            else:
+                return Errno.NOTCAPABLE
         except OSError as error:
             return from_os_error(error)
         memory.set_u32(nread, received)
@@ -141,8 +141,9 @@ class FdCalls:
         buffers; BADF; NOTCAPABLE: the right was dropped; AGAIN; NOTCONN; PIPE; CONNRESET;
         MSGSIZE; DESTADDRREQ.
         """
-        if fd < FIRST and not self._streams.writes(fd):
-            return self._forward("fd_write", (fd, iovs, count, nwritten))
+        guest = self._sockets.get(fd)
+        if guest is None and not self._streams.writes(fd):
+            return self._file("fd_write", fd, iovs, count, nwritten)
         if (iovs | nwritten) & 3:
             return MISALIGNED
         if count > MAX_VECTORS:
@@ -151,15 +152,12 @@ class FdCalls:
         data = vectors(memory, iovs, count)
         memory.view(nwritten, 4)
         try:
-            if fd < FIRST:
+            if guest is None:
                 sent = self._streams.write(fd, data)
-            else:
-                guest = self._sockets.get(fd)
-                if guest is None:
-                    return Errno.BADF
-                if not guest.rights & RIGHT_FD_WRITE:
-                    return Errno.NOTCAPABLE
+            elif guest.rights & RIGHT_FD_WRITE:
                 sent = self._transfer.write(guest, data)
+            else:
+                return Errno.NOTCAPABLE
         except OSError as error:
             return from_os_error(error)
         memory.set_u32(nwritten, sent)
@@ -206,35 +204,44 @@ class FdCalls:
 
     def close(self, fd: int) -> int:
         """``fd``: close. BADF."""
-        if fd < FIRST:
-            self._streams.forget(fd)
-            self._files.discard(fd)
-            return self._forward("fd_close", (fd,))
-        if fd not in self._sockets:
-            return Errno.BADF
-        self._descriptors.remove(fd)
-        return Errno.SUCCESS
+        if fd in self._sockets:
+            self._descriptors.remove(fd)
+            if fd >= FIRST:
+                return Errno.SUCCESS
+        self._streams.forget(fd)
+        self._files.discard(fd)
+        return self._file("fd_close", fd)
 
     def renumber(self, fd: int, to: int) -> int:
         """``fd, to``: give ``fd`` the number ``to``, which must be open, and close what had it.
 
-        BADF; NOTSUP: one is a socket and the other a file.
+        A file whose number a socket takes stays open until the socket is closed: wasmtime would
+        give the number away. BADF; NOTSUP: a file in the place of a socket from FIRST on.
         """
-        if fd < FIRST and to < FIRST:
-            return self._renumber_files(fd, to)
-        if fd >= FIRST and to >= FIRST:
-            if fd not in self._sockets or to not in self._sockets:
-                return Errno.BADF
-            if fd != to:
-                self._descriptors.renumber(fd, to)
-            return Errno.SUCCESS
-        return Errno.NOTSUP if max(fd, to) in self._sockets else Errno.BADF
+        if fd not in self._sockets:
+            return self._renumber_file(fd, to)
+        if to not in self._sockets and not self._is_file(to):
+            return Errno.BADF
+        if fd != to:
+            self._streams.forget(to)
+            self._descriptors.renumber(fd, to)
+            if fd < FIRST:
+                self.close(fd)
+        return Errno.SUCCESS
 
-    def _renumber_files(self, fd: int, to: int) -> int:
-        answer = self._forward("fd_renumber", (fd, to))
+    def _is_file(self, fd: int) -> bool:
+        return self._file("fd_renumber", fd, fd) == 0
+
+    def _renumber_file(self, fd: int, to: int) -> int:
+        if to >= FIRST:
+            both = self._is_file(fd) and to in self._sockets
+            return Errno.NOTSUP if both else Errno.BADF
+        answer = self._file("fd_renumber", fd, to)
         if answer == 0 and fd != to:
             self._streams.forget(fd)
             self._streams.forget(to)
+            if to in self._sockets:
+                self._descriptors.remove(to)
             self._files.discard(to)
             if fd in self._files:
                 self._files.remove(fd)
@@ -245,9 +252,7 @@ class FdCalls:
         """``fd, *fdstat``: file type, flags and rights. ADDRNOTAVAIL: misaligned; BADF."""
         guest = self._sockets.get(fd)
         if guest is None:
-            if fd >= FIRST:
-                return Errno.BADF
-            answer = self._forward("fd_fdstat_get", (fd, stat))
+            answer = self._file("fd_fdstat_get", fd, stat)
             if fd == STDIN and answer == 0 and self._streams.nonblocking:
                 self._memory.set_u16(stat + _FLAGS_OFFSET, FDFLAG_NONBLOCK)
             return answer
@@ -268,16 +273,14 @@ class FdCalls:
 
         INVAL: unknown flags; BADF; NOTCAPABLE: DSYNC, RSYNC or SYNC, or the right was dropped.
         """
-        if fd < FIRST:
+        guest = self._sockets.get(fd)
+        if guest is None:
             if self._streams.reads(fd) and not flags & ~FDFLAG_NONBLOCK:
                 self._streams.nonblocking = bool(flags)
                 return Errno.SUCCESS
-            return self._forward("fd_fdstat_set_flags", (fd, flags))
+            return self._file("fd_fdstat_set_flags", fd, flags)
         if flags & ~FDFLAGS:
             return Errno.INVAL
-        guest = self._sockets.get(fd)
-        if guest is None:
-            return Errno.BADF
         if flags & _FLAGS_NEED_SYNC or not guest.rights & RIGHT_FD_SET_FLAGS:
             return Errno.NOTCAPABLE
         guest.nonblocking = bool(flags & FDFLAG_NONBLOCK)
@@ -285,11 +288,9 @@ class FdCalls:
 
     def fdstat_set_rights(self, fd: int, base: int, inheriting: int) -> int:
         """``fd, rights, inheriting``: drop rights. BADF; NOTCAPABLE: one that it has not."""
-        if fd < FIRST:
-            return self._forward("fd_fdstat_set_rights", (fd, base, inheriting))
         guest = self._sockets.get(fd)
         if guest is None:
-            return Errno.BADF
+            return self._file("fd_fdstat_set_rights", fd, base, inheriting)
         if base & ~guest.rights or inheriting & ~guest.inheriting:
             return Errno.NOTCAPABLE
         guest.rights, guest.inheriting = base, inheriting
@@ -297,14 +298,11 @@ class FdCalls:
 
     def filestat_get(self, fd: int, stat: int) -> int:
         """``fd, *filestat``: of a socket its type alone. ADDRNOTAVAIL: misaligned; BADF."""
-        if fd < FIRST:
-            return self._forward("fd_filestat_get", (fd, stat))
-        if stat & 7:
-            return MISALIGNED
-        self._memory.view(stat, _FILESTAT.size)
         guest = self._sockets.get(fd)
         if guest is None:
-            return Errno.BADF
+            return self._file("fd_filestat_get", fd, stat)
+        if stat & 7:
+            return MISALIGNED
         filetype = _STREAM if guest.stream else _DATAGRAM
         self._memory.pack(_FILESTAT, stat, 0, 0, filetype, 1, 0, 0, 0, 0)
         return Errno.SUCCESS
