@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,7 @@ from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.preopen import Preopen
 
-from ..models import tiny
+from ..models import pictures, tiny
 from ..models.pictures import png, tag
 from .conftest import Load, counts, run, stream
 
@@ -96,14 +97,22 @@ def test_a_file_too_large_for_a_picture_is_refused(seeing: GgmlContext, tmp_path
     ("prompt", "said"),
     [
         (b'<img src="data:image/png;base64,!!!">', "base64"),
-        (tag(b""), "no PNG, JPEG, GIF or BMP"),
-        (tag(b"RIFF....WEBPVP8 "), "no PNG, JPEG, GIF or BMP"),
+        (tag(b""), "it is empty; PNG, JPEG, GIF and BMP can be read"),
+        (tag(b"RIFF....WEBPVP8 "), "it is a WebP file; PNG, JPEG, GIF and BMP can be read"),
+        (tag(b"\0\0\0\x1cftypavif"), "it is an AVIF file"),
+        (tag(b"\0\0\0\x18ftypheic"), "it is a HEIF file"),
+        (tag(b"\n<!DOCTYPE html>"), "it is an SVG, XML or HTML file"),
+        (tag(b"once upon a time"), "it begins with b'once upo'"),
         (tag(RED[:20]), "cut off within its header"),
         (tag(RED[:60]) + b"sea", "damaged"),
         (tag(RED[:45] + b"\0" + RED[46:]) + b"sea", "damaged"),
         (tag(b"\xff\xd8\xff\xe0\0\x04ab"), "cut off within its header"),
         (tag(b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03"), "65535 x 65535 pixels"),
         (tag(b"GIF89a\0\0\0\0"), "0 x 0 pixels"),
+        (tag(b"GIF89a\0\x20\0\x20" + bytes(99)), "cut off: 109 bytes for 8192 x 8192 pixels"),
+        (tag(b"BM" + bytes(12) + struct.pack("<Iii", 40, 99, -99)), "cut off: 26 bytes"),
+        (tag(b"\xff\xd8" + b"\xff\xe0\0\2" * 66_000), "more than 65536 segments"),
+        (tag(png((1, 2, 3), 8, height=1601)), "a side can be 200 times the other"),
         (tag(png((1, 2, 3), size=40_000, rows=1)), "40000 x 40000 pixels"),
         (tag(png((1, 2, 3), rows=200)) + b"sea", "more pixels than it says"),
         (b"see " + tag(RED), "ends with a picture"),
@@ -204,6 +213,36 @@ def test_no_program_is_started_for_what_is_no_picture(
     with pytest.raises(BackendError, match="damaged, or of a variant"):
         seeing.set_input(0, 3, tag(b"\xff\xd8\xff\xc0\0\x11\x08\0\x08\0\x08\x03") + b"sea")
     assert not (tmp_path / "started").exists()
+
+
+FILES = {
+    "png": png((200, 200, 200)),
+    "bmp": pictures.bmp((200, 200, 200)),
+    "gif": pictures.gif((200, 200, 200)),
+    "jpeg": pictures.jpeg(200),
+    "progressive jpeg": pictures.jpeg(200, progressive=True),
+}
+"""The same picture in each format."""
+
+
+def test_each_format_gives_its_picture(seeing: GgmlContext) -> None:
+    said = {run(seeing, tag(file) + b"what is it") for file in FILES.values()}
+    assert len(said) == 1
+    assert run(seeing, tag(RED) + b"what is it") not in said
+
+
+def test_of_an_animation_the_first_picture_is_seen(seeing: GgmlContext) -> None:
+    moving = pictures.gif((0, 0, 255), frames=300)
+    assert run(seeing, tag(moving) + b"sea") == run(seeing, tag(BLUE) + b"sea")
+
+
+def test_pictures_too_large_together_are_refused(
+    seeing: GgmlContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamaedge_host.ggml.pictures.MAX_PIXELS", 2 * 32 * 32)
+    run(seeing, tag(RED) + tag(BLUE) + b"sea")
+    with pytest.raises(BackendError, match="3072 pixels together; 2048 can be read"):
+        seeing.set_input(0, 3, tag(RED) * 3 + b"sea")
 
 
 def test_a_picture_needs_a_projector(load: Load, tiny_llama: Path, tiny_bert: Path) -> None:

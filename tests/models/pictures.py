@@ -8,11 +8,16 @@ Colour = tuple[int, int, int]
 
 
 def png(
-    colour: Colour, size: int = 32, *, height: int | None = None, rows: int | None = None
+    colour: Colour,
+    size: int = 32,
+    *,
+    height: int | None = None,
+    rows: int | None = None,
+    level: int = -1,
 ) -> bytes:
     """A PNG of one colour with a dark edge, ``size`` pixels wide and, unless told, high.
 
-    ``rows`` are there if not as many as it says.
+    ``rows`` are there if not as many as it says, compressed to zlib's ``level``.
     """
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -23,17 +28,15 @@ def png(
     edge = min(8, size)
     row = b"\0" + bytes(3 * edge) + bytes(colour) * (size - edge)
     header = struct.pack(">IIBBBBB", size, height, 8, 2, 0, 0, 0)
-    data = zlib.compress(row * (height if rows is None else rows))
+    data = zlib.compress(row * (height if rows is None else rows), level)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def bmp(colour: Colour, size: int = 32) -> bytes:
-    """A BMP of 24 bits a pixel, of one colour with a dark lower half."""
-    row = bytes(reversed(colour)) * size
-    pixels = b"".join(
-        (row if y >= size // 2 else bytes(len(row))) + bytes(-len(row) % 4) for y in range(size)
-    )
+    """A BMP of 24 bits a pixel, of one colour with a dark edge."""
+    row = bytes(3 * 8) + bytes(reversed(colour)) * (size - 8)
+    pixels = (row + bytes(-len(row) % 4)) * size
     header = struct.pack("<IiiHHIIiiII", 40, size, size, 1, 24, 0, len(pixels), 2835, 2835, 0, 0)
     return b"BM" + struct.pack("<IHHI", 54 + len(pixels), 0, 0, 54) + header + pixels
 

@@ -24,12 +24,16 @@ from .model import Model
 
 MARKER = b"<image>"
 """Where the picture that metadata names stands in a prompt."""
+MAX_PIXELS = 4 * image.MAX_PIXELS
+"""Pixels of a prompt's pictures together: 768 MiB when decoded."""
 ARCHITECTURE = "clip"
 _TAG = rb'<img src="data:image/[^;"<>]*;base64,([^"]*)">'
 _TAGS = re.compile(_TAG)
 _PLACES = re.compile(_TAG + b"|" + re.escape(MARKER))
 
 _numbers = itertools.count(1)
+_decoding = threading.Lock()
+"""Held while a picture is decoded, which may take four times the memory of its pixels."""
 
 _PICTURES_ALONE = mtmd.mtmd_helper_init_opt_default()
 _PICTURES_ALONE.video_params.ffmpeg_bin_dir = os.devnull.encode()
@@ -79,21 +83,30 @@ class Projector:
         self.number = next(_numbers)
 
     def prompt(self, texts: list[bytes], pictures: list[bytes]) -> "PicturePrompt":
-        """A prompt of ``texts`` with ``pictures`` (files' contents) between them."""
+        """A prompt of ``texts`` with ``pictures`` (files' contents) between them.
+
+        Raises GgmlError (INVALID_ARGUMENT) for a picture that cannot be read, and for pictures
+        of more than MAX_PIXELS together.
+        """
+        try:
+            pixels = sum(map(image.check, pictures))
+        except image.ImageError as error:
+            raise _refused(f"unable to load the image: {error}") from None
+        if pixels > MAX_PIXELS:
+            raise _refused(
+                f"the images have {pixels} pixels together; {MAX_PIXELS} can be read at once"
+            )
         bitmaps: list[ctypes.c_void_p] = []
         try:
             for picture in pictures:
-                bitmaps.append(self._bitmap(picture))
+                with _decoding:
+                    bitmaps.append(self._bitmap(picture))
             return PicturePrompt(self, texts, bitmaps)
         finally:
             for bitmap in bitmaps:
                 mtmd.mtmd_bitmap_free(bitmap)
 
     def _bitmap(self, picture: bytes) -> ctypes.c_void_p:
-        try:
-            image.check(picture)
-        except image.ImageError as error:
-            raise _refused(f"unable to load the image: {error}") from None
         buffer = (ctypes.c_uint8 * len(picture)).from_buffer_copy(picture)
         bitmap: ctypes.c_void_p | None = mtmd.mtmd_helper_bitmap_init_from_buf(
             self.pointer, buffer, len(picture), False, _PICTURES_ALONE
