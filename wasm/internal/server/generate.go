@@ -164,7 +164,7 @@ func (m *Model) explain(err error, param string, tokens int) error {
 	case nn.PromptTooLong:
 		return contextLengthExceeded(param, m.CtxSize, tokens)
 	case nn.InvalidArgument, nn.InvalidEncoding:
-		return invalid("", "the model does not accept the request's settings or its text: %v", errno)
+		return invalid("", "the model does not accept the request's settings, its text or an image: %v", errno)
 	}
 	return internal("computing failed: %v", err)
 }

@@ -103,8 +103,6 @@ func (p part) inline(param string, vision bool) (string, error) {
 		return "", invalid(param, "Parts of type '%s' are not supported; text and image_url are.", p.Type)
 	case !vision:
 		return "", invalid(param, "This model takes no images: the server was started without --llava-mmproj.")
-	case !strings.HasPrefix(p.ImageURL.URL, "data:image/") || !strings.Contains(p.ImageURL.URL, ";base64,"):
-		return "", invalid(param, "An image must be given as 'data:image/...;base64,...'; the server fetches nothing.")
 	}
-	return `<img src="` + p.ImageURL.URL + `">`, nil
+	return inlinePicture(param, p.ImageURL.URL)
 }

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+)
+
+// pictures are the formats the host reads and how a file of each begins.
+var pictures = []struct{ format, start string }{
+	{"png", "\x89PNG\r\n\x1a\n"}, {"jpeg", "\xff\xd8"}, {"gif", "GIF8"}, {"bmp", "BM"},
+}
+
+// others are formats that the host does not read, with where what tells them lies in a file.
+var others = []struct {
+	name string
+	at   int
+	mark string
+}{
+	{"WebP", 8, "WEBP"}, {"AVIF", 4, "ftypavif"}, {"HEIF", 4, "ftyp"}, {"TIFF", 0, "II*\x00"}, {"TIFF", 0, "MM\x00*"},
+	{"SVG", 0, "<svg"}, {"XML", 0, "<?xml"}, {"PDF", 0, "%PDF"},
+}
+
+var plain = strings.NewReplacer("-", "+", "_", "/", " ", "", "\r", "", "\n", "")
+
+// inlinePicture is the form that the host reads of an image given as a data: URL or, as the
+// official server takes it, as its base64 alone.
+func inlinePicture(param, url string) (string, error) {
+	head, text, found := strings.Cut(url, ",")
+	switch head = strings.ToLower(head); {
+	case !found && !strings.Contains(url, ":"):
+		text = url
+	case !strings.HasPrefix(head, "data:image/") || !strings.HasSuffix(head, ";base64"):
+		return "", invalid(param, "An image must be given as 'data:image/...;base64,...'; the server fetches nothing.")
+	}
+	file, err := base64.RawStdEncoding.DecodeString(plain.Replace(strings.TrimRight(text, "= \r\n")))
+	if err != nil {
+		return "", invalid(param, "The base64 of an image is damaged.")
+	}
+	for _, known := range pictures {
+		if bytes.HasPrefix(file, []byte(known.start)) {
+			return `<img src="data:image/` + known.format + `;base64,` + base64.StdEncoding.EncodeToString(file) + `">`, nil
+		}
+	}
+	return "", invalid(param, "An image is %s; PNG, JPEG, GIF and BMP can be read.", described(file))
+}
+
+// described tells what a file that is no picture is instead, as far as its beginning tells.
+func described(file []byte) string {
+	if len(file) == 0 {
+		return "empty"
+	}
+	for _, other := range others {
+		if bytes.HasPrefix(file[min(len(file), other.at):], []byte(other.mark)) {
+			return "a file of the format " + other.name
+		}
+	}
+	return "of no format that is known"
+}
