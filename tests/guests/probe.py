@@ -21,8 +21,8 @@ Import = tuple[str, str, str, str]
 WASI_IMPORTS: list[Import] = [(MODULE, name, params, "i") for name, params in PREVIEW1]
 
 
-def probe_wasm(imports: Iterable[Import]) -> bytes:
-    """A module with an exported function for each import, which calls it, and an 8-page memory.
+def probe_wasm(imports: Iterable[Import], pages: int = 8) -> bytes:
+    """A module with an exported function for each import, which calls it, and a memory.
 
     The export of an import is ``module.name/parameters``.
     """
@@ -35,7 +35,7 @@ def probe_wasm(imports: Iterable[Import]) -> bytes:
             f'(func (export "{module}.{name}/{params}") {signature} (call $i{index} {arguments}))'
         )
     text = f"""(module {" ".join(imported)}
-        (memory (export "memory") 8 16)
+        (memory (export "memory") {pages} {pages + 8})
         (func (export "load") (param i32) (result i64) (i64.load (local.get 0)))
         (func (export "load8") (param i32) (result i32) (i32.load8_u (local.get 0)))
         (func (export "store") (param i32 i64) (i64.store (local.get 0) (local.get 1)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guests.probe import Probe
+from guests.probe import WASI_IMPORTS, Probe, probe_wasm
 from guests.signatures import DESCRIPTORS
 from guests.sockets import (
     DATA,
@@ -176,6 +176,40 @@ def test_files_go_to_wasmtime(folder: tuple[Probe, Path]) -> None:
     assert probe("fd_close", fd) == 0
     assert (path / "file.txt").read_bytes() == b"on"
     assert probe("fd_prestat_get", PREOPENED, ROOM) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("fd_read", b"zero"), ("fd_pread", b"zero"), ("fd_write", b"null"), ("fd_pwrite", b"null")],
+)
+def test_more_than_wasmtime_moves_at_once(name: str, file: bytes) -> None:
+    large = 1 << 27  # bytes
+    wasm = probe_wasm(WASI_IMPORTS, pages=(large >> 16) + 8)
+    with Probe(wasm=wasm, dirs=[Preopen(Path("/dev"), ".")]) as probe:
+        probe.write(DATA, file)
+        rights = RIGHT_READ | RIGHT_WRITE
+        assert probe("path_open", PREOPENED, 0, DATA, len(file), 0, rights, 0, 0, OUT) == 0
+        table = probe.read(probe.pack(IOVS, "IIIIII", DATA, 0, DATA, large, DATA, large), 24)
+        offset = [0] if name in ("fd_pread", "fd_pwrite") else []
+        assert probe(name, probe.u32(OUT), IOVS, 3, *offset, OUT) == 0
+        assert 0 < probe.u32(OUT) < large
+        assert probe.read(IOVS, 24) == table
+
+
+@pytest.mark.parametrize("name", ["fd_read", "fd_pread", "fd_write", "fd_pwrite"])
+def test_buffers_of_a_file(folder: tuple[Probe, Path], name: str) -> None:
+    probe, path = folder
+    (path / "file").write_bytes(b"data")
+    fd = open_file(probe, b"file")
+    iovs, count = put_vectors(probe, b"data")
+    offset = [0] if name in ("fd_pread", "fd_pwrite") else []
+    assert probe(name, fd, iovs, 1025, *offset, OUT) == Errno.INVAL
+    assert probe(name, fd, FAR, count, *offset, OUT) == Errno.FAULT
+    assert probe(name, fd, iovs + 2, count, *offset, OUT) == Errno.ADDRNOTAVAIL
+    assert probe(name, fd, iovs, count, *offset, OUT + 1) == Errno.ADDRNOTAVAIL
+    assert probe(name, 50, iovs, count, *offset, OUT) == Errno.BADF
+    probe.pack(IOVS, "II", FAR, 8)
+    assert probe(name, fd, iovs, count, *offset, OUT) == Errno.FAULT
 
 
 @pytest.mark.parametrize("dirfd", ["socket", "closed"])

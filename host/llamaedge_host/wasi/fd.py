@@ -12,7 +12,7 @@ from ..imports import HostFunction
 from ..memory import Memory
 from ..sockets.calls import FDFLAG_NONBLOCK, FDFLAGS
 from ..sockets.descriptors import FIRST, Descriptors
-from ..sockets.edge import MAX_VECTORS, MISALIGNED, Imports, vectors
+from ..sockets.edge import MAX_VECTORS, MISALIGNED, VECTOR, Imports, vectors
 from ..sockets.socket import RIGHT_FD_READ, RIGHT_FD_SET_FLAGS, RIGHT_FD_WRITE
 from ..sockets.transfer import TransferCalls
 from .streams import STDIN, Streams
@@ -49,6 +49,10 @@ _NOT_CAPABLE = {
     "fd_sync": "i",
     "fd_tell": "ii",
 }
+_MOVES = {"fd_pread", "fd_pwrite"}
+_MOST_MOVED = 1 << 26
+"""Bytes: wasmtime answers NOMEM to twice as many in one call."""
+
 _NOT_PREOPENED = {"fd_prestat_get": "ii", "fd_prestat_dir_name": "iii"}
 
 
@@ -88,23 +92,39 @@ class FdCalls:
             ("path_open", "iiiiiIIii"): self.path_open,
         }
         for name, params in _NOT_CAPABLE.items():
-            calls[name, params] = self._refusing(name, Errno.NOTCAPABLE)
+            way = self._move if name in _MOVES else self._file
+            calls[name, params] = self._refusing(way, name, Errno.NOTCAPABLE)
         for name, params in _NOT_PREOPENED.items():
-            calls[name, params] = self._refusing(name, Errno.BADF)
+            calls[name, params] = self._refusing(self._file, name, Errno.BADF)
         return calls
 
-    def _refusing(self, name: str, answer: Errno) -> HostFunction:
+    def _refusing(self, way: Callable[..., int], name: str, answer: Errno) -> HostFunction:
         """The file's function; ``answer`` for a socket."""
         sockets = self._sockets
-
-        def call(fd: int, *args: int) -> int:
-            return answer if fd in sockets else self._file(name, fd, *args)
-
-        return call
+        return lambda fd, *args: answer if fd in sockets else way(name, fd, *args)
 
     def _file(self, name: str, fd: int, *args: int) -> int:
         """wasmtime's ``name`` of a file; BADF above the files' numbers."""
         return self._forward(name, (fd, *args)) if fd < FIRST else Errno.BADF
+
+    def _move(self, name: str, fd: int, iovs: int, count: int, *args: int) -> int:
+        """wasmtime's ``name`` of a file: of the first buffer that is not empty, as it has it.
+
+        ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers; BADF.
+        """
+        if iovs & 3:
+            return MISALIGNED
+        if count > MAX_VECTORS:
+            return Errno.INVAL
+        memory = self._memory
+        sizes = range(iovs + 4, iovs + 4 + count * VECTOR.size, VECTOR.size)
+        at = next((at for at in sizes if memory.u32(at)), 0)
+        if not at or (size := memory.u32(at)) <= _MOST_MOVED:
+            return self._file(name, fd, iovs, count, *args)
+        memory.set_u32(at, _MOST_MOVED)
+        answer = self._file(name, fd, at - 4, 1, *args)
+        memory.set_u32(at, size)
+        return answer
 
     def read(self, fd: int, iovs: int, count: int, nread: int) -> int:
         """``fd, *iovs, iovs_len, *nread``: read; blocks unless non-blocking.
@@ -114,7 +134,7 @@ class FdCalls:
         """
         guest = self._sockets.get(fd)
         if guest is None and not self._streams.reads(fd):
-            return self._file("fd_read", fd, iovs, count, nread)
+            return self._move("fd_read", fd, iovs, count, nread)
         if (iovs | nread) & 3:
             return MISALIGNED
         if count > MAX_VECTORS:
@@ -143,7 +163,7 @@ class FdCalls:
         """
         guest = self._sockets.get(fd)
         if guest is None and not self._streams.writes(fd):
-            return self._file("fd_write", fd, iovs, count, nwritten)
+            return self._move("fd_write", fd, iovs, count, nwritten)
         if (iovs | nwritten) & 3:
             return MISALIGNED
         if count > MAX_VECTORS:
