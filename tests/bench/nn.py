@@ -26,7 +26,8 @@ CONFIG, PROMPT = 0x1000, 0x8000
 
 
 def guest_text(config: str, prompt: str) -> bytes:
-    """Exports ``load``, ``prepare``, ``compute`` and ``singles``, which compute the prompt."""
+    """Exports ``load``, ``prepare``, ``compute`` and ``singles``, which compute the prompt,
+    ``output``, which reads all that came of it, and ``fini``."""
 
     def data(text: str) -> str:
         return "".join(f"\\{byte:02x}" for byte in text.encode())
@@ -40,6 +41,7 @@ def guest_text(config: str, prompt: str) -> bytes:
         (import "{NN}" "compute" (func $compute (param i32) (result i32)))
         (import "{NN}" "compute_single" (func $single (param i32) (result i32)))
         (import "{NN}" "fini_single" (func $fini (param i32) (result i32)))
+        (import "{NN}" "get_output" (func $whole (param i32 i32 i32 i32 i32) (result i32)))
         (import "{NN}" "get_output_single"
             (func $output (param i32 i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 4)
@@ -66,6 +68,9 @@ def guest_text(config: str, prompt: str) -> bytes:
                 (local.set $n (i32.sub (local.get $n) (i32.const 1)))
                 (br_if $again (local.get $n)))
             (i32.const 0))
+        (func (export "output") (result i32)
+            (call $whole (i32.load (i32.const 4)) (i32.const 0) (i32.const 0x20000)
+                (i32.const 0x20000) (i32.const 8)))
         (func (export "fini") (result i32) (call $fini (i32.load (i32.const 4)))))""")
     )
 
@@ -82,33 +87,47 @@ def measure(report: Report, rounds: int) -> None:
     config = {"ctx-size": 4096, "batch-size": 512, "temp": 0.0, "n-predict": TOKENS}
     story = bare.tokenize(DECODE_PROMPT)
     text = bare.tokenize(PREFILL_PROMPT)
+
+    def bare_decode() -> float:
+        bare.prefill(story)
+        return (TOKENS - 1) / bare.generate(TOKENS)[1]
+
+    def singles() -> float:
+        assert decoder.call("prepare") == 0
+        assert decoder.call("singles", 1) == 0
+        seconds = timed(lambda: decoder.call("singles", TOKENS - 1))
+        assert decoder.call("fini") == 0
+        return (TOKENS - 1) / seconds
+
+    def prefill() -> float:
+        assert decoder.call("prepare") == 0  # whose prompt takes the cache's place
+        assert decoder.call("singles", 1) == 0
+        assert decoder.call("fini") == 0
+        return compute(filler, len(text))
+
+    def compute(guest: Guest, tokens: int) -> float:
+        assert guest.call("prepare") == 0
+        return tokens / timed(lambda: guest.call("compute"))
+
     with (
         Guest(guest_text(json.dumps(config), DECODE_PROMPT), nn=nn) as decoder,
         Guest(guest_text(json.dumps(config | {"n-predict": 1}), PREFILL_PROMPT), nn=nn) as filler,
     ):
-        for each in (decoder, filler):
-            assert each.call("load") == 0
-        for round_ in range(rounds + 1):
-            bare.prefill(story)
-            _, seconds = bare.generate(TOKENS)
-            results = {"bare decode": (TOKENS - 1) / seconds}
-            assert decoder.call("prepare") == 0
-            assert decoder.call("singles", 1) == 0
-            seconds = timed(lambda: decoder.call("singles", TOKENS - 1))
-            results["compute_single"] = (TOKENS - 1) / seconds
-            assert decoder.call("fini") == 0
-            assert decoder.call("prepare") == 0
-            seconds = timed(lambda: decoder.call("compute"))
-            results["compute"] = TOKENS / seconds
-            results["bare prefill"] = len(text) / bare.prefill(text)
-            assert filler.call("prepare") == 0
-            seconds = timed(lambda: filler.call("compute"))
-            results["prefill by compute"] = len(text) / seconds
-            if round_:
-                for what, value in results.items():
-                    report.add(what, value, "tokens/s")
-    report.ratio("compute_single / bare", "compute_single", "bare decode")
-    report.ratio("compute / bare", "compute", "bare decode")
-    report.ratio("prefill / bare", "prefill by compute", "bare prefill")
+        for guest in (decoder, filler):
+            assert guest.call("load") == 0
+        decode = {
+            "bare decode": bare_decode,
+            "compute_single": singles,
+            "compute": lambda: compute(decoder, TOKENS),
+        }
+        fill = {
+            "bare prefill": lambda: len(text) / bare.prefill(text),
+            "prefill by compute": prefill,
+        }
+        for each in (decode, fill):
+            Report("warming up").compare("tokens/s", each, 1)
+        for _ in range(rounds):
+            for each in (decode, fill):
+                report.compare("tokens/s", each)
     nn.close()
     bare.close()

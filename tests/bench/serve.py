@@ -20,16 +20,21 @@ TEXT = b'"delta":{"content":'
 def measure(report: Report, rounds: int) -> None:
     bare = Bare(demo_model())
     prompt = bare.tokenize(PROMPT)
+
+    def alone() -> float:
+        bare.prefill(prompt)
+        tokens, seconds = bare.generate(TOKENS)
+        return (len(tokens) - 1) / seconds
+
+    def served() -> float:
+        count, seconds, first = stream(server, TOKENS)
+        report.add("llamaedge run, time to first token", first * 1e3, "ms")
+        return (count - 1) / seconds
+
     with Server() as server:
         stream(server, 8)
         for _ in range(rounds):
-            bare.prefill(prompt)
-            tokens, seconds = bare.generate(TOKENS)
-            report.add("bare llama.cpp", (len(tokens) - 1) / seconds, "tokens/s")
-            count, seconds, first = stream(server, TOKENS)
-            report.add("llamaedge run", (count - 1) / seconds, "tokens/s")
-            report.add("llamaedge run, time to first token", first * 1e3, "ms")
-    report.ratio("llamaedge run / bare", "llamaedge run", "bare llama.cpp")
+            report.compare("tokens/s", {"bare llama.cpp": alone, "llamaedge run": served})
     bare.close()
 
 
