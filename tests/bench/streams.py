@@ -1,12 +1,15 @@
-"""Many sequences at once through wasi-nn: eight streams, a prompt seen before, a late arrival.
+"""Many sequences at once through wasi-nn: streams, a prompt seen before, a late arrival.
 
 Each stream is a guest in a thread of its own that calls compute_single and get_output_single.
 """
 
 import json
+import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from bare import Bare
 from nn import DECODE_PROMPT, guest_text
@@ -14,11 +17,19 @@ from report import Report
 from server import demo_model
 
 from llamaedge_host import Guest, NeuralNetwork, Preload
+from llamaedge_host.ggml.sequence import LOOKAHEAD
 
 STREAMS = 8
-TOKENS = 160
+WIDTHS = (1, 2, 4, STREAMS)
+TOKENS = 72
+PAIRS = 3
 CONTEXT = 2048
-CONFIG = {"ctx-size": CONTEXT, "batch-size": 512, "temp": 0.0, "ignore-eos": True}
+CONFIG: dict[str, object] = {
+    "ctx-size": CONTEXT,
+    "batch-size": 512,
+    "temp": 0.0,
+    "ignore-eos": True,
+}
 WORDS = [
     "time",
     "river",
@@ -39,7 +50,7 @@ WORDS = [
 
 def words(count: int, seed: int) -> str:
     """``count`` words, others for another seed."""
-    return " ".join(WORDS[(seed * 7 + n * (seed % 5 + 1) + n // 13) % 14] for n in range(count))
+    return " ".join(random.Random(seed).choices(WORDS, k=count))
 
 
 @dataclass
@@ -48,10 +59,11 @@ class Stream:
 
     prompt: str
     nn: NeuralNetwork
+    config: dict[str, object] = field(default_factory=lambda: CONFIG)
     guest: Guest = field(init=False)
 
     def __post_init__(self) -> None:
-        self.guest = Guest(guest_text(json.dumps(CONFIG), self.prompt), nn=self.nn)
+        self.guest = Guest(guest_text(json.dumps(self.config), self.prompt), nn=self.nn)
         assert self.guest.call("load") == 0
 
     def begin(self) -> float:
@@ -79,34 +91,71 @@ def together(streams: list[Stream], count: int) -> float:
     return time.perf_counter() - started
 
 
+def settle(nn: NeuralNetwork) -> None:
+    """Wait until every stream is as far ahead of its guest as it may be."""
+    while any(each["sequences_running"] for each in nn.statistics().values()):
+        time.sleep(0.001)
+
+
+def rate(nn: NeuralNetwork, streams: list[Stream], running: Sequence[int]) -> float:
+    """Tokens a second of those of ``streams`` that ``running`` names, but for those that the
+    engine is ahead of them. Each begins in the slot of its number, where its own prompt is."""
+    for each in streams:
+        each.begin()
+    settle(nn)
+    for number, each in enumerate(streams):
+        if number not in running:
+            each.end()
+    seconds = together([streams[number] for number in running], TOKENS)
+    for number in running:
+        streams[number].end()
+    return len(running) * (TOKENS - LOOKAHEAD) / seconds
+
+
 def measure(report: Report, rounds: int) -> None:
     nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{demo_model()}")], parallel=STREAMS)
     bare = Bare(demo_model(), sequences=STREAMS, context=CONTEXT)
     prompt = bare.tokenize(DECODE_PROMPT)
-    streams = [Stream(DECODE_PROMPT, nn) for _ in range(STREAMS)]
-    for round_ in range(rounds + 1):
-        seconds = bare.generate_batched(prompt, STREAMS, TOKENS)
-        results = {"bare batched loop, 8 sequences": STREAMS * (TOKENS - 1) / seconds}
-        for each in streams:
-            each.begin()
-        results["8 streams"] = STREAMS * (TOKENS - 1) / together(streams, TOKENS - 1)
-        for each in streams:
-            each.end()
-        streams[0].begin()
-        results["1 stream"] = (TOKENS - 1) / together(streams[:1], TOKENS - 1)
-        streams[0].end()
-        if round_:
-            for what, value in results.items():
-                report.add(what, value, "tokens/s")
-    report.ratio("8 streams / bare batched", "8 streams", "bare batched loop, 8 sequences")
-    report.ratio("8 streams / 1 stream", "8 streams", "1 stream")
-    bare.close()
+    prompts = [f"{number} {DECODE_PROMPT}" for number in range(STREAMS)]
+    streams = [Stream(each, nn) for each in prompts]
+    unified = [Stream(each, nn, CONFIG | {"kv-unified": True}) for each in prompts]
+
+    def batched(width: int) -> float:
+        return width * (TOKENS - 1) / bare.generate_batched(prompt, width, TOKENS)
+
+    pairs = [
+        {
+            f"bare batched, {width}": partial(batched, width),
+            f"{width} at once": partial(rate, nn, streams, range(width)),
+        }
+        for width in WIDTHS
+    ]
+    pairs += [
+        {
+            f"{width} at once, a KV cache each": partial(rate, nn, streams, range(width)),
+            f"{width} at once, one KV cache": partial(rate, nn, unified, range(width)),
+        }
+        for width in WIDTHS
+    ]
+    pairs.append(
+        {
+            "4 at once in slots 0, 1, 2, 3": partial(rate, nn, streams, (0, 1, 2, 3)),
+            "4 at once in slots 0, 2, 4, 6": partial(rate, nn, streams, (0, 2, 4, 6)),
+        }
+    )
+    for pair in pairs:
+        Report("warming up").compare("tokens/s", pair, 1)
+    for _ in range(rounds):
+        for pair in pairs:
+            report.compare("tokens/s", pair, PAIRS)
     for round_ in range(rounds):
         _seen_before(report, nn, round_)
         _late_arrival(report, nn, streams[: STREAMS - 1], round_)
+    report.ratio("8 at once / 1 at once", "8 at once", "1 at once")
     report.ratio("seen / unseen", "first token, 900 of 1,000 seen", "first token, 1,000 unseen")
-    for each in streams:
+    for each in streams + unified:
         each.guest.close()
+    bare.close()
     nn.close()
 
 
