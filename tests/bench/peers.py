@@ -1,32 +1,42 @@
 """Other servers on the same model and threads, where they are installed: one stream, and eight.
 
-`pip install xllamacpp` is llama.cpp's own server; `pip install 'llama-cpp-python[server]'`.
+`pip install xllamacpp` is llama.cpp's own server, with as many slots as ours. That of
+llama-cpp-python wants fastapi, pydantic-settings, sse-starlette and starlette-context<0.4; it has
+one slot, and answers one request after another. Both servers of a ratio run at once, and answer
+in turns.
 """
 
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 from report import Report
 from server import Server, demo_model
 
+from llamaedge_host.ggml.library import cpus
+
 TOKENS = 100
+TURNS = 3
+SLOTS = 8
+CONTEXT = 4096  # tokens of a slot
+THREADS = str(cpus())
+OURS = ["--parallel", str(SLOTS), "--ctx-size", str(CONTEXT), "--threads", THREADS]
 XLLAMACPP = """
 import sys, time, xllamacpp
+path, port, threads, slots, context = sys.argv[1], *map(int, sys.argv[2:])
 params = xllamacpp.CommonParams()
-params.model.path, params.port, params.hostnames = sys.argv[1], int(sys.argv[2]), ["127.0.0.1"]
-params.n_parallel, params.n_ctx = 8, 8 * 4096
-params.cpuparams.n_threads = int(sys.argv[3])
-params.cpuparams_batch.n_threads = int(sys.argv[3])
+params.model.path, params.port, params.hostnames = path, port, ["127.0.0.1"]
+params.n_parallel, params.n_ctx = slots, slots * context
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
 server = xllamacpp.Server(params)
-time.sleep(3600)
+time.sleep(36000)
 """
 
 
@@ -42,6 +52,7 @@ class Peer:
             command(port),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        self.pid = self._process.pid
         while True:
             assert self._process.poll() is None, f"{command(port)[:4]} ended"
             try:
@@ -59,17 +70,20 @@ class Peer:
 
 
 def peers() -> dict[str, Callable[[int], list[str]]]:
-    threads, model = str(len(os.sched_getaffinity(0))), str(demo_model())
+    """The command that starts each of the servers that are installed, given a port."""
+    model = str(demo_model())
     found: dict[str, Callable[[int], list[str]]] = {}
     if importlib.util.find_spec("xllamacpp"):
-        found["llama.cpp's server (xllamacpp)"] = lambda port: [
-            sys.executable, "-c", XLLAMACPP, model, str(port), threads,
-        ]  # fmt: skip
+        found["llama.cpp's server"] = lambda port: [
+            *(sys.executable, "-c", XLLAMACPP, model, str(port)),
+            *(THREADS, str(SLOTS), str(CONTEXT)),
+        ]
     if importlib.util.find_spec("sse_starlette"):
-        found["llama-cpp-python[server]"] = lambda port: [
-            sys.executable, "-m", "llama_cpp.server", "--model", model, "--port", str(port),
-            "--n_threads", threads, "--n_threads_batch", threads, "--n_ctx", "4096",
-        ]  # fmt: skip
+        found["llama-cpp-python's server"] = lambda port: [
+            *(sys.executable, "-m", "llama_cpp.server", "--model", model, "--port", str(port)),
+            *("--n_threads", THREADS, "--n_threads_batch", THREADS, "--n_ctx", str(CONTEXT)),
+            *("--logits_all", "false", "--interrupt_requests", "false"),
+        ]
     return found
 
 
@@ -105,20 +119,15 @@ def rate(url: str, clients: int) -> float:
 
 
 def measure(report: Report, rounds: int) -> None:
-    others = peers()
-    for _ in range(rounds):
-        with Server() as server:
-            _rates(report, "llamaedge run", server.url)
-        for name, command in others.items():
+    with Server(OURS) as server:
+        rate(server.url, SLOTS)
+        for name, command in peers().items():
             with Peer(command) as peer:
-                _rates(report, name, peer.url)
-    for name in others:
-        for streams in ("1 stream", "8 streams"):
-            report.ratio(f"llamaedge run / {name}, {streams}",
-                         f"llamaedge run, {streams}", f"{name}, {streams}")  # fmt: skip
-
-
-def _rates(report: Report, name: str, url: str) -> None:
-    rate(url, 1)
-    report.add(f"{name}, 1 stream", rate(url, 1), "tokens/s")
-    report.add(f"{name}, 8 streams", rate(url, 8), "tokens/s")
+                rate(peer.url, SLOTS)
+                for _ in range(rounds):
+                    for clients in (1, SLOTS):
+                        calls = {
+                            f"{name}, {clients} at once": partial(rate, peer.url, clients),
+                            f"llamaedge run, {clients} at once": partial(rate, server.url, clients),
+                        }
+                        report.compare("tokens/s", calls, TURNS)
