@@ -8,7 +8,10 @@ from pathlib import Path
 
 from report import Report
 
-NAMES = ("serve", "start", "guest", "hostcall", "echo", "nn", "streams", "load", "peers")
+NAMES = (
+    *("serve", "start", "guest", "hostcall", "echo"),
+    *("nn", "embeddings", "step", "streams", "peers", "load"),
+)
 
 
 def machine() -> str:
@@ -26,11 +29,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME",
                         help=f"which: {', '.join(NAMES)} (default: all)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="repetitions (default: 3)")
+    parser.add_argument("--requests", type=int, default=500, help="of load (default: 500)")
     options = parser.parse_args()
     print(f"{machine()}; medians of {options.rounds} rounds\n")
     for name in options.names or NAMES:
         report = Report(name)
-        importlib.import_module(name).measure(report, options.rounds)
+        further = {"requests": options.requests} if name == "load" else {}
+        importlib.import_module(name).measure(report, options.rounds, **further)
         print(report.markdown(), flush=True)
 
 

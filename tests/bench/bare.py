@@ -11,21 +11,29 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from llama_cpp import llama_cpp as llama
 
 from llamaedge_host.ggml.library import cpus
 
 CONTEXT = 4096  # tokens
 BATCH = 512
+EMBEDDINGS = 32  # sequences of a context for embeddings, which share its cache
 
 
 class Bare:
-    """A model and a context in a child process, greedy; methods are those of _Bare."""
+    """A model and a context in a child process, greedy; methods are those of _Bare.
 
-    def __init__(self, path: Path, *, sequences: int = 1, context: int = CONTEXT) -> None:
+    With ``embedding`` the context makes embeddings, pooled by their mean, and no text.
+    """
+
+    def __init__(
+        self, path: Path, *, sequences: int = 1, context: int = CONTEXT, embedding: bool = False
+    ) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, path, sequences, context))
+        parameters = _embedding(context) if embedding else _text(context, sequences)
+        self._process = spawn.Process(target=_serve, args=(theirs, path, parameters))
         self._process.start()
 
     def _call(self, name: str, *arguments: Any) -> Any:
@@ -48,13 +56,38 @@ class Bare:
         but the first, which follow from the prompts."""
         return self._call("generate_batched", prompt, sequences, count)  # type: ignore[no-any-return]
 
+    def embed(self, inputs: list[list[int]], count: int) -> float:
+        """The embeddings of ``inputs`` in one batch, ``count`` times; seconds."""
+        return self._call("embed", inputs, count)  # type: ignore[no-any-return]
+
     def close(self) -> None:
         self._pipe.close()
         self._process.join()
 
 
-def _serve(pipe: Connection, path: Path, sequences: int, context: int) -> None:
-    bare = _Bare(path, sequences, context)
+def _text(context: int, sequences: int) -> dict[str, Any]:
+    return {
+        "n_ctx": context * sequences,
+        "n_batch": BATCH,
+        "n_ubatch": BATCH,
+        "n_seq_max": sequences,
+    }
+
+
+def _embedding(context: int) -> dict[str, Any]:
+    return {
+        "n_ctx": context,
+        "n_batch": context,
+        "n_ubatch": context,
+        "n_seq_max": EMBEDDINGS,
+        "kv_unified": True,
+        "embeddings": True,
+        "pooling_type": llama.LLAMA_POOLING_TYPE_MEAN,
+    }
+
+
+def _serve(pipe: Connection, path: Path, parameters: dict[str, Any]) -> None:
+    bare = _Bare(path, parameters)
     with suppress(EOFError):
         while True:
             name, arguments = pipe.recv()
@@ -63,14 +96,14 @@ def _serve(pipe: Connection, path: Path, sequences: int, context: int) -> None:
 
 
 class _Bare:
-    def __init__(self, path: Path, sequences: int, context: int) -> None:
+    def __init__(self, path: Path, parameters: dict[str, Any]) -> None:
         self.model = llama.llama_model_load_from_file(
             str(path).encode(), llama.llama_model_default_params()
         )
         self.vocabulary = llama.llama_model_get_vocab(self.model)
         params = llama.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch = context * sequences, BATCH, BATCH
-        params.n_seq_max = sequences
+        for name, value in parameters.items():
+            setattr(params, name, value)
         params.n_threads = params.n_threads_batch = cpus()
         self.context = llama.llama_init_from_model(self.model, params)
         self.sampler = llama.llama_sampler_init_greedy()
@@ -120,6 +153,22 @@ class _Bare:
             last = [
                 llama.llama_sampler_sample(self.sampler, self.context, n) for n in range(sequences)
             ]
+        seconds = time.perf_counter() - started
+        llama.llama_batch_free(batch)
+        return seconds
+
+    def embed(self, inputs: list[list[int]], count: int) -> float:
+        size = llama.llama_model_n_embd_out(self.model)
+        rows = [(each, n, s) for s, tokens in enumerate(inputs) for n, each in enumerate(tokens)]
+        batch = llama.llama_batch_init(len(rows), 0, 1)
+        started = time.perf_counter()
+        for _ in range(count):
+            llama.llama_memory_clear(llama.llama_get_memory(self.context), True)
+            self._fill(batch, rows, every=True)
+            assert llama.llama_decode(self.context, batch) == 0
+            for sequence in range(len(inputs)):
+                values = llama.llama_get_embeddings_seq(self.context, sequence)
+                np.array(np.ctypeslib.as_array(values, (size,)))
         seconds = time.perf_counter() - started
         llama.llama_batch_free(batch)
         return seconds
