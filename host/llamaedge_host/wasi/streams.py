@@ -5,6 +5,7 @@ import os
 import select
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import HostError
@@ -58,38 +59,38 @@ class Streams:
         return os.readv(self._input, rooms)
 
     def write(self, fd: int, data: Sequence[memoryview]) -> int:
-        """Write the first of ``data`` that is not empty to ``fd``; bytes, maybe not all.
+        """Write all of ``data`` to ``fd``; bytes, less if it fails after some.
 
         Raises OSError, and Interrupted.
         """
-        first = next(filter(None, data), None)
-        if first is None:
-            return 0
+        whole = data[0] if len(data) == 1 else memoryview(b"".join(data))
         output = self._outputs[fd]
-        if output is not None:
-            output(bytes(first))
-            return len(first)
-        self._waker.wait(fd, select.POLLOUT)
-        return os.write(fd, first[: _atomic(fd)])
+        if output is None:
+            return self._write(fd, whole)
+        if whole:
+            output(bytes(whole))
+        return len(whole)
 
     def log(self, fd: int, line: bytes) -> None:
         """Write all of ``line`` to the guest's standard output or error.
 
         What fails is lost, and so is all after the guest has closed the stream.
         """
-        if fd not in self._outputs:
-            return
-        output = self._outputs[fd]
-        if output is not None:
-            output(line)
-            return
-        view = memoryview(line)
-        while view:
+        if fd in self._outputs:
+            with suppress(OSError):
+                self.write(fd, [memoryview(line)])
+
+    def _write(self, fd: int, data: memoryview) -> int:
+        total = 0
+        while total < len(data):
             try:
                 self._waker.wait(fd, select.POLLOUT)
-                view = view[os.write(fd, view[: _atomic(fd)]) :]
+                total += os.write(fd, data[total:][: _atomic(fd)])
             except OSError:
-                return
+                if total:
+                    break
+                raise
+        return total
 
     def forget(self, fd: int) -> None:
         """The guest has closed or replaced ``fd``: it is wasmtime's from now on."""
