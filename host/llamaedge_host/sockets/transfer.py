@@ -73,10 +73,8 @@ class TransferCalls:
         try:
             if not flags and count == 1 and guest.stream:
                 received, truncated = self._receive_once(guest, rooms[0]), 0
-            elif flags == _WAITALL and guest.stream and not guest.nonblocking:
-                received, truncated = self._receive_all(guest, rooms), 0
             else:
-                received, truncated, _ = self._receive(guest, rooms, flags & _PEEK)
+                received, truncated, _ = self._receive(guest, rooms, flags)
         except OSError as error:
             return from_os_error(error)
         U32.pack_into(whole, nread, received)
@@ -144,7 +142,7 @@ class TransferCalls:
         guest = self._sockets.get(fd)
         if guest is None:
             return absent(fd)
-        received, truncated, source = self._receive(guest, rooms, flags & _PEEK)
+        received, truncated, source = self._receive(guest, rooms, flags)
         memory.set_u32(nread, received)
         memory.set_u16(roflags, truncated)
         sender = guest.source(source)
@@ -263,10 +261,12 @@ class TransferCalls:
             except BlockingIOError:
                 self._wait(guest, select.POLLOUT, guest.send_timeout)
 
-    def _receive(self, guest: Socket, rooms: list[memoryview], peek: int) -> tuple[int, int, Any]:
-        """Bytes received, roflags, and the sender as the host says it."""
+    def _receive(self, guest: Socket, rooms: list[memoryview], flags: int) -> tuple[int, int, Any]:
+        """Bytes received, roflags, and the sender as the host says it; ``flags`` are riflags."""
+        if flags == _WAITALL and guest.stream and not guest.nonblocking:
+            return self._receive_all(guest, rooms), 0, None
         host = guest.host
-        host_flags = socket.MSG_PEEK if peek else 0
+        host_flags = socket.MSG_PEEK if flags & _PEEK else 0
         while True:
             try:
                 received, _, answered, source = host.recvmsg_into(rooms, 0, host_flags)
