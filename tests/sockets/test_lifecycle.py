@@ -8,6 +8,7 @@ import pytest
 from guests.probe import Probe
 from guests.sockets import (
     ADDRESS,
+    DATA,
     DGRAM,
     HOST,
     HOST_FAMILIES,
@@ -18,6 +19,7 @@ from guests.sockets import (
     NONBLOCK,
     OUT,
     OUT2,
+    OUT3,
     STREAM,
     UNIX,
     VERSIONS,
@@ -28,6 +30,7 @@ from guests.sockets import (
     open_socket,
     put_address,
     put_room,
+    put_vectors,
     receive,
     send,
     set_nonblocking,
@@ -333,6 +336,11 @@ def test_unix_sockets_when_allowed(tmp_path: Path, suffix: str) -> None:
         server = probe.u32(OUT)
         assert send(probe, server, b"over a file") == (0, 11)
         assert receive(probe, client, 64) == (0, b"over a file")
+        assert send(probe, client, b"back") == (0, 4)
+        room, vectors = put_room(probe, 16), put_vectors(probe, 64)
+        assert probe("sock_recv_from", server, *vectors, room, 0, OUT3, OUT, OUT2) == 0
+        assert probe.read(DATA, probe.u32(OUT)) == b"back"
+        assert probe.read(HOST, 16) == b"\xff" * 16  # the client has no name
         missing = put_address(probe, path + b"x", storage=True, family=UNIX)
         assert probe("sock_connect", open_socket(probe, UNIX), missing, 0) == Errno.NOENT
 

@@ -7,7 +7,16 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 
-from .address import HOST_FAMILIES, HOST_KINDS, Address, Family, HostAddress, Kind, from_host
+from .address import (
+    HOST_FAMILIES,
+    HOST_KINDS,
+    UNSPECIFIED,
+    Address,
+    Family,
+    HostAddress,
+    Kind,
+    from_host,
+)
 
 _LINGER = struct.Struct("ii")
 """struct linger of the host: on or off, seconds."""
@@ -100,8 +109,8 @@ class Socket:
         return from_host(self.family, self.host.getpeername())
 
     def source(self, address: object) -> Address:
-        """The sender of a message, from what the host's recvmsg says of it."""
-        return from_host(self.family, address)
+        """The sender of a message, from what the host's recvmsg says of it, if it does."""
+        return from_host(self.family, address) if address else UNSPECIFIED
 
     def fitting(self, address: Address) -> HostAddress:
         """``address`` for the host, or OSError (EAFNOSUPPORT) for another family's."""
