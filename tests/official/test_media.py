@@ -90,7 +90,8 @@ def test_a_picture_outside_the_guests_directories_is_not_read(run: Run, tmp_path
     result = run(seeing.guest, "default", seeing.prompt, env=env, preload=seeing.preload)
     assert result.code == 134
     assert "BackendError(InvalidArgument)" in result.err
-    assert "/elsewhere/sea.png" in result.err
+    assert "/elsewhere/sea.png cannot be read" in result.err
+    assert "--dir" in result.err
 
 
 @pytest.mark.parametrize("name", INLINE)
@@ -103,10 +104,11 @@ def test_a_picture_in_the_prompt_is_seen(run: Run, tmp_path: Path, name: str) ->
     assert result.out.startswith(f"Prompt:\n{prompt}\nResponse:\n")
 
 
-def conversation(arguments: Sequence[str], turns: Sequence[str]) -> str:
-    """What a guest writes that is asked ``turns``, until it waits for one more."""
+def conversation(folder: Path, arguments: Sequence[str], turns: Sequence[str]) -> str:
+    """What a guest run in ``folder`` writes that is asked ``turns``, until it waits for more."""
     process = subprocess.Popen(
         command(*arguments),
+        cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -130,13 +132,15 @@ def conversation(arguments: Sequence[str], turns: Sequence[str]) -> str:
 
 @pytest.mark.parametrize("name", [*SEEING, *INLINE])
 def test_a_conversation_about_a_picture(guests: Path, tmp_path: Path, name: str) -> None:
-    """The picture that a guest brings along, in its first turn and again in its second."""
+    """The guest's own picture or that of a file, in its first turn and again in its second."""
     seeing = prepared(name, tmp_path)
     image = [] if name in INLINE else ["--env", "image=sea.png"]
     said = conversation(
+        tmp_path,
         [
-            "--dir", f".:{tmp_path}", "--env", f"mmproj={seeing.projector}", *image,
-            "--nn-preload", seeing.preload, str(guests / seeing.guest), "default",
+            "--dir", ".:.", "--env", f"mmproj={seeing.projector.name}", *image,
+            "--nn-preload", f"default:GGML:AUTO:{seeing.model.name}",
+            str((guests / seeing.guest).resolve()), "default",
         ],
         ["what is it", "and the sea"],
     )  # fmt: skip
