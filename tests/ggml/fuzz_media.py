@@ -17,7 +17,7 @@ from llamaedge_host.ggml.gguf import read
 from llamaedge_host.nn import Target
 from llamaedge_host.nn.backend import BackendError
 
-from ..models import pictures, speech, tiny
+from ..models import pictures, speech, tiny, vision
 from .fuzz import corrupted
 
 RED = pictures.png((255, 0, 0))
@@ -29,6 +29,13 @@ FILES = (
     pictures.jpeg(200),
     pictures.jpeg(200, progressive=True),
 )
+PAIRS = (
+    (tiny.llama, tiny.projector),
+    (vision.qwen, vision.qwen_projector),
+    (tiny.llama, vision.gemma_projector),
+    (vision.gemma4, vision.gemma4_projector),
+)
+"""Models and their projectors."""
 HEADER = 64
 """Bytes at a picture's beginning that are damaged as often as all others."""
 NUMBERS = (b"\0\0", b"\xff\xff", b"\x7f\xff", b"\0\0\0\x80", b"\0\1\0\1")
@@ -104,12 +111,17 @@ def _pictures(backend: GgmlBackend, folder: Path) -> Iterator[Attempt]:
 @contextlib.contextmanager
 def _projectors(backend: GgmlBackend, folder: Path) -> Iterator[Attempt]:
     def attempt(seed: int) -> str:
+        context, sound = pairs[seed % len(pairs)]
         with _corrupted(sound, folder, seed) as damaged:
             context.set_input(1, 3, json.dumps({"mmproj": str(damaged)}).encode())
             return _answer(context, pictures.tag(RED) + b"the sea")
 
-    sound = tiny.projector(folder / "mmproj.gguf")
-    with _context(backend, tiny.llama(folder / "model.gguf"), **{"n-predict": 1}) as context:
+    pairs: list[tuple[GgmlContext, Path]] = []
+    with contextlib.ExitStack() as stack:
+        for number, (model, projector) in enumerate(PAIRS):
+            context = _context(backend, model(folder / f"{number}.model"), **{"n-predict": 1})
+            sound = projector(folder / f"{number}.mmproj")
+            pairs.append((stack.enter_context(context), sound))
         yield attempt
 
 
