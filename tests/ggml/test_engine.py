@@ -8,12 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from llamaedge_host.errors import Interrupted
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.engine import Engine
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.sequence import LOOKAHEAD
@@ -257,63 +254,3 @@ def test_statistics_add_up(backend: GgmlBackend, load: Load, tiny_llama: Path) -
     assert sum(steps["counts"]) == sum(numbers["batch_tokens"]["counts"]) == 10
     assert len(steps["counts"]) == len(steps["bounds"]) + 1
     assert steps["sum"] == pytest.approx(numbers["prompt_seconds"] + numbers["decode_seconds"])
-
-
-REQUEST = st.tuples(
-    st.integers(0, 3),  # which prompt
-    st.integers(1, 40),  # how much of it
-    st.integers(1, 30),  # tokens asked for
-    st.sampled_from(["whole", "single", "cancel", "slow"]),
-)
-PROMPTS = (SEA, SEA[:20] + b"xyz" * 10, b"bird " * 9, SEA[::-1])
-
-
-def serve(context: GgmlContext, request: tuple[int, int, int, str]) -> bytes | None:
-    """Run one request; what it made, None if it was cancelled."""
-    number, length, most, how = request
-    prompt = PROMPTS[number][:length]
-    if how == "whole":
-        context.set_input(1, 3, b'{"n-predict": %d}' % most)
-        return run(context, prompt)
-    context.set_input(0, 3, prompt)
-    for made in range(most):
-        if how == "cancel" and made > most // 2:
-            context.fini_single()
-            return None
-        if context.compute_single():
-            break
-        if how == "slow":
-            time.sleep(0.001)
-    return context.output(0)
-
-
-@settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(st.lists(st.lists(REQUEST, min_size=1, max_size=4), min_size=1, max_size=6))
-def test_any_schedule_gives_each_its_own_text(
-    load: Load, tiny_llama: Path, schedule: list[list[tuple[int, int, int, str]]]
-) -> None:
-    graph = load(tiny_llama, ctx_size=256)
-    contexts = [graph.context() for _ in schedule]
-
-    def guest(
-        context: GgmlContext, requests: list[tuple[int, int, int, str]]
-    ) -> list[bytes | None]:
-        return [serve(context, request) for request in requests]
-
-    with ThreadPoolExecutor(len(schedule)) as pool:
-        results = list(pool.map(guest, contexts, schedule))
-    settle(graph)
-    assert engine(graph).counters.sequences_running == 0
-    assert engine(graph).counters.sequences_waiting == 0
-    alone = graph.context()
-    for requests, texts in zip(schedule, results, strict=True):
-        for (number, length, most, _), text in zip(requests, texts, strict=True):
-            if text is not None:
-                assert serve(alone, (number, length, most, "whole")) == text
-    for context in [*contexts, alone]:
-        context.close()

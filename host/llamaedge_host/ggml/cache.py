@@ -1,16 +1,36 @@
 """Slots: places for a sequence in a llama context, and what their KV cache still holds.
 
-A slot that a sequence has left keeps its cache until another needs the place; a new prompt
-takes the slot with the longest common prefix, or a copy of that where the slot is in use.
+A slot that a sequence has left keeps its cache until another needs the place. A new prompt goes
+on from the longest common prefix of what any slot holds, or of what was swapped out of one.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .sequence import Sequence
+from .swap import Swap, Swapped
 
-COPY_FROM = 64
-"""Tokens that a copy must save to be worth its time."""
+COPY_FROM = 16
+"""Tokens that a copy must save from being evaluated to be worth its time."""
+LOSE_UP_TO = 64
+"""Tokens that a slot may lose, rather than its first ones be copied to another."""
+
+
+class Memory(Protocol):
+    """What is known of the memory of a llama context."""
+
+    def reusable(self, held: int, first: int, count: int) -> int:
+        """How many tokens remain if a cache of ``held`` is cut to ``count``: these, or none.
+
+        ``first`` is the position of the first token that it has cells of.
+        """
+
+    def first(self, sequence: int) -> int:
+        """The position of the first token that the cache of ``sequence`` has cells of."""
+
+    def first_saved(self, sequence: int, held: int) -> int:
+        """The same of its state, when it holds ``held`` tokens."""
 
 
 @dataclass
@@ -35,15 +55,22 @@ class Choice:
     """Where a prompt goes, whose cache it takes over, and how many tokens of that."""
 
     slot: Slot
-    source: Slot
+    source: Slot | Swapped
     common: int
+
+    @property
+    def lost(self) -> int:
+        """Tokens that the slot's cache then holds no more."""
+        return len(self.slot.held) - (self.common if self.source is self.slot else 0)
 
 
 class Cache:
-    """The slots of one llama context."""
+    """The slots of one llama context, and what was swapped out of them."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, memory: Memory, swap: Swap) -> None:
         self.slots = [Slot(index) for index in range(slots)]
+        self.swap = swap
+        self._memory = memory
         self._clock = 0
 
     def free(self) -> list[Slot]:
@@ -53,20 +80,44 @@ class Cache:
     def choose(self, tokens: list[int]) -> Choice | None:
         """The slot for ``tokens``; None if all are taken.
 
-        At least one token stays to be evaluated, since what follows it is needed.
+        At least one token stays to be evaluated, since what follows it is needed. A slot is
+        taken over if little is lost with that; else the oldest one gets a copy.
         """
         free = self.free()
         if not free:
             return None
-        limit = len(tokens) - 1
-        common = {slot.index: common_prefix(slot.held, tokens, limit) for slot in self.slots}
-        best = max(free, key=lambda slot: (common[slot.index], -slot.used))
-        source = max(self.slots, key=lambda slot: common[slot.index])
-        if common[source.index] >= common[best.index] + COPY_FROM:
-            return Choice(_oldest(free), source, common[source.index])
-        if common[best.index]:
-            return Choice(best, best, common[best.index])
-        return Choice(_oldest(free), best, 0)
+        oldest = _oldest(free)
+        here = max(
+            (Choice(slot, slot, self._kept(slot, tokens)) for slot in free),
+            key=lambda choice: (choice.common, -choice.lost),
+        )
+        if here.lost > LOSE_UP_TO:
+            here = Choice(oldest, oldest, self._kept(oldest, tokens))
+        copies = [Choice(oldest, each, self._copied(each, tokens)) for each in self._sources]
+        best = max(copies, key=lambda choice: choice.common)
+        return best if best.common >= here.common + COPY_FROM else here
+
+    @property
+    def _sources(self) -> "list[Slot | Swapped]":
+        return [*self.slots, *self.swap.entries]
+
+    def _kept(self, slot: Slot, tokens: list[int]) -> int:
+        """How many of ``tokens`` the cache of ``slot`` still holds if it is cut to them."""
+        held = slot.held
+        common = common_prefix(held, tokens, len(tokens) - 1)
+        return common and self._memory.reusable(len(held), self._memory.first(slot.index), common)
+
+    def _copied(self, source: Slot | Swapped, tokens: list[int]) -> int:
+        """How many of ``tokens`` a copy of ``source`` holds if it is cut to them."""
+        held = source.held
+        common = common_prefix(held, tokens, len(tokens) - 1)
+        if not common:
+            return 0
+        if isinstance(source, Slot):
+            first = self._memory.first_saved(source.index, len(held))
+        else:
+            first = source.first
+        return self._memory.reusable(len(held), first, common)
 
     def occupy(self, slot: Slot, sequence: Sequence) -> None:
         """Put ``sequence`` into ``slot``."""

@@ -45,6 +45,12 @@ def parallel(header: Gguf, parameters: ContextParameters) -> int:
     return max(1, min(DEFAULT_PARALLEL, available_memory() // SHARE // each))
 
 
+def swap_bytes(header: Gguf, parameters: ContextParameters) -> int:
+    """Bytes that caches may take that were swapped out: as many as the KV cache itself, or less."""
+    whole = cache_bytes(header, parameters) * parameters.parallel
+    return min(whole, available_memory() // (2 * SHARE))
+
+
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text().splitlines()

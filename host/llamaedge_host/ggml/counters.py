@@ -41,6 +41,10 @@ class Counters:
     sequences_running: int = 0
     sequences_ended: int = 0
     evictions: int = 0
+    preemptions: int = 0
+    swapped_out: int = 0
+    swapped_in: int = 0
+    swap_bytes: int = 0
     cancellations: int = 0
     failed_steps: int = 0
     prompt_seconds: float = 0.0

@@ -6,14 +6,16 @@ import numpy as np
 
 from ..nn.errno import ErrNo
 from .cache import Cache, Choice, Slot
+from .capacity import cache_bytes
 from .compute import ComputeThread
 from .counters import Counters
 from .library import GgmlError, first_error, forget_errors
 from .llama_context import ContextParameters, LlamaContext
 from .model import Model
 from .sampling import logits
-from .scheduler import STALLED, Part, Scheduler
+from .scheduler import Part, Scheduler
 from .sequence import End, Sequence
+from .swap import Swap, Swapped
 
 SHARED_STEP = 0.3
 """Seconds that prompts may take of a step in which others decode."""
@@ -21,17 +23,21 @@ LONE_STEP = 1.0
 """Seconds that a step of prompts alone may take: what a cancelled one still costs."""
 LEAST_PROMPT = 16
 """Tokens of prompts in a step at least, and what their number is a multiple of."""
+SWAP_FROM = 16
+"""Tokens that a slot must lose for their state to be swapped out."""
 _FIRST_RATE = 200.0  # tokens per second, until measured
 
 
 class Engine:
     """Computes sequences on ``model``: a ``compute.Worker``.
 
-    ``submit``, ``resume``, ``cancel`` and ``close`` may be called from any thread. Raises
-    GgmlError for a model that makes no text.
+    ``swap`` is how many bytes of swapped states it may keep. ``submit``, ``resume``, ``cancel``
+    and ``close`` may be called from any thread. Raises GgmlError for a model that makes no text.
     """
 
-    def __init__(self, model: Model, parameters: ContextParameters, thread: ComputeThread) -> None:
+    def __init__(
+        self, model: Model, parameters: ContextParameters, thread: ComputeThread, *, swap: int
+    ) -> None:
         self.model = model
         self.counters = Counters()
         self._context = LlamaContext(model, parameters)
@@ -45,8 +51,10 @@ class Engine:
         self.cells = self._context.cells
         self.micro_batch = self._context.micro_batch
         self.parallel = self._context.sequences
-        self._cache = Cache(self.parallel)
-        self._scheduler = Scheduler(self._cache)
+        self._swap = Swap(swap)
+        self._cache = Cache(self.parallel, self._context, self._swap)
+        most = swap // max(cache_bytes(model.header, parameters), 1)
+        self._scheduler = Scheduler(self._cache, min(most, self.parallel))
         self._rate = _FIRST_RATE
         self._thread = thread
         thread.add(self)
@@ -82,15 +90,24 @@ class Engine:
 
     def begin_step(self) -> bool:
         """Give waiting sequences their places; whether any is running."""
-        while (admitted := self._scheduler.admit()) is not None:
-            self._place(*admitted)
-        self.counters.sequences_waiting = len(self._scheduler.waiting)
-        self.counters.sequences_running = len(self._scheduler.running)
-        return bool(self._scheduler.running)
+        scheduler, counters = self._scheduler, self.counters
+        for sequence in scheduler.overdue():
+            self._end(sequence, End(ErrNo.END_OF_SEQUENCE))
+        while True:
+            if (admitted := scheduler.admit()) is not None:
+                self._place(*admitted)
+            elif (victim := scheduler.victim()) is not None:
+                scheduler.preempt(victim)
+                counters.preemptions += 1
+            else:
+                break
+        counters.sequences_waiting = len(scheduler.waiting) + len(scheduler.preempted)
+        counters.sequences_running = len(scheduler.running)
+        return bool(scheduler.running)
 
     def patience(self) -> float | None:
-        """Seconds until a stalled sequence may have to make place for a waiting one."""
-        return STALLED / 2 if self._scheduler.waiting else None
+        """Seconds after which to look again though nothing has changed; None for never."""
+        return self._scheduler.patience()
 
     def abandon(self, reason: str) -> None:
         """End every sequence for ``reason``; what the slots hold is forgotten."""
@@ -98,6 +115,7 @@ class Engine:
             self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
         for slot in self._cache.slots:
             self._drop(slot)
+        self._swap.entries.clear()
 
     def finish(self) -> None:
         """End every sequence and free the context."""
@@ -105,20 +123,35 @@ class Engine:
         self._context.close()
 
     def _place(self, sequence: Sequence, choice: Choice) -> None:
-        slot, context = choice.slot, self._context
-        if choice.source is not slot and not self.model.has_state:
-            common = context.copy(choice.source.index, slot.index, choice.common)
-        elif choice.source is not slot:
-            common = context.keep(slot.index, 0)
-        else:
-            common = context.keep(slot.index, choice.common)
-        if slot.tokens and not common:
+        slot, source, context = choice.slot, choice.source, self._context
+        if choice.lost >= SWAP_FROM:
             self.counters.evictions += 1
+            self._swap_out(slot)
+        if isinstance(source, Swapped):
+            common = context.restore(slot.index, source.state, len(source.held), choice.common)
+            self._swap.taken(source, common)
+            self.counters.swapped_in += 1
+        elif source is slot or not choice.common:
+            common = context.keep(slot.index, choice.common)
+        else:
+            common = context.copy(source.index, slot.index, len(source.held), choice.common)
         self._cache.occupy(slot, sequence)
         sequence.position = common
         sequence.reused = common
         self.counters.prompt_tokens_reused += common
-        self._scheduler.run(sequence)
+        self._scheduler.begin_turn(sequence)
+
+    def _swap_out(self, slot: Slot) -> None:
+        """Keep the state of ``slot``, which another sequence takes, if it is not too large."""
+        context, held = self._context, slot.tokens
+        size = context.state_size(slot.index)
+        if size > self._swap.limit:
+            return
+        state = context.save(slot.index, size)
+        if state is not None:
+            self._swap.add(Swapped(held, context.first_saved(slot.index, len(held)), state))
+            self.counters.swapped_out += 1
+            self.counters.swap_bytes = self._swap.used
 
     def _see(self, sequence: Sequence) -> None:
         """Compute the picture that ``sequence`` is at."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .capacity import cache_bytes, parallel
+from .capacity import cache_bytes, parallel, swap_bytes
 from .compute import ComputeThread
 from .counters import Counters
 from .embedding import Embedder
@@ -84,12 +84,15 @@ class Engines:
 def _make(model: Model, parameters: ContextParameters, thread: ComputeThread) -> Engine | Embedder:
     if parameters.embeddings:
         return Embedder(model, parameters, thread)
-    engine = Engine(model, parameters, thread)
+    swap = parameters.swap
+    if swap < 0:
+        swap = swap_bytes(model.header, parameters)
+    engine = Engine(model, parameters, thread, swap=swap)
     _log.info(
-        "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB,"
-        " %d threads",
+        "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB and up"
+        " to %d MB for what is swapped out of it, %d threads",
         *(model.path.name, parameters.parallel, engine.cells),
         cache_bytes(model.header, parameters) * parameters.parallel // 10**6,
-        parameters.threads[0],
+        *(swap // 10**6, parameters.threads[0]),
     )
     return engine

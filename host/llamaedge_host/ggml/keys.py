@@ -98,6 +98,10 @@ _WORKING = (
     Key("ubatch-size", int, 512, _C, _LATER, "tokens computed at once", 1, 1 << 20),
     Key("n-parallel", int, 1, _C, _LATER, "sequences at once; 1: as the host chooses", 1, 256),
     _flag("kv-unified", _C, _LATER, "one KV cache for all sequences, not one for each"),
+    Key(
+        *("cache-ram", int, -1, _C, _LATER),
+        *("MiB for KV caches that made place for others; -1: as suits the machine", -1, 1 << 24),
+    ),
     _real("rope-freq-base", 0.0, _C, _LATER, "RoPE base frequency; 0: the model's"),
     _real("rope-freq-scale", 0.0, _C, _LATER, "RoPE frequency factor; 0: the model's"),
     _real("yarn-ext-factor", -1.0, _C, _LATER, "YaRN extrapolation mix; negative: the model's"),

@@ -6,11 +6,15 @@ Only one thread computes with a context. Its pointer is freed by ``close``.
 import array
 import ctypes
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from ..nn.errno import ErrNo
 from .library import GgmlError, cpus, first_error, forget_errors, llama
 from .metadata import Settings
 from .model import Model
+from .swap import State
 
 MIN_CONTEXT = 256
 """Tokens; llama.cpp rounds a context up to a multiple of it."""
@@ -46,6 +50,8 @@ class ContextParameters:
     unified: bool
     """One KV cache for all sequences, else a stream of its own for each. Those of embeddings
     share one, since a pooled sequence must be computed in one piece."""
+    swap: int
+    """Bytes of states that may be swapped out; negative: as many as suit the memory there is."""
 
     @classmethod
     def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
@@ -90,6 +96,7 @@ class ContextParameters:
             threads=(threads, _threads(settings["threads-batch"], threads)),
             parallel=EMBEDDINGS_AT_ONCE if embeddings else parallel,
             unified=embeddings or settings["kv-unified"],
+            swap=settings["cache-ram"] * 2**20,
         )
 
 
@@ -114,7 +121,9 @@ class LlamaContext:
         """Rows that a batch can have."""
         self.micro_batch: int = llama.llama_n_ubatch(self.pointer)
         self.pooling: int = llama.llama_pooling_type(self.pointer)
+        self._unified = parameters.unified
         self._window = model.window
+        self._has_state = model.has_state
         self._make_batch()
 
     def _make_batch(self) -> None:
@@ -172,29 +181,74 @@ class LlamaContext:
         """Cut ``sequence`` to its first ``count`` tokens; how many could be kept."""
         if self.memory is None:
             return 0
-        if count and self._forgot(sequence, count):
-            count = 0
         if llama.llama_memory_seq_rm(self.memory, sequence, count, -1):
             return count
         llama.llama_memory_seq_rm(self.memory, sequence, -1, -1)
         return 0
 
-    def _forgot(self, sequence: int, count: int) -> bool:
-        """Whether a sliding window has left behind what the token at ``count`` would look at."""
+    def first(self, sequence: int) -> int:
+        """The first position that a sliding window has not left behind."""
         if not self._window:
-            return False
-        first: int = llama.llama_memory_seq_pos_min(self.memory, sequence)
-        return first > max(count - self._window, 0)
+            return 0
+        return max(int(llama.llama_memory_seq_pos_min(self.memory, sequence)), 0)
 
-    def copy(self, source: int, target: int, count: int) -> int:
-        """Make ``target`` hold the first ``count`` tokens of ``source``; how many it holds."""
-        llama.llama_memory_seq_rm(self.memory, target, -1, -1)
-        llama.llama_memory_seq_cp(self.memory, source, target, -1, -1)
-        return self.keep(target, count)
+    def reusable(self, held: int, first: int, count: int) -> int:
+        """How many tokens remain if a cache of ``held`` is cut to ``count``: these, or none.
+
+        ``first`` is its first position. What the token at ``count`` looks at must be there.
+        """
+        if count == held:
+            return count
+        if self._has_state or (self._window and first > max(count - self._window + 1, 0)):
+            return 0
+        return count
+
+    def copy(self, source: int, target: int, held: int, count: int) -> int:
+        """Make ``target`` hold the first ``count`` of the ``held`` tokens of ``source``.
+
+        Answers how many it holds: these, or none. Between streams llama.cpp copies all cells,
+        used or not, and only with the next batch; a state has the used ones, and is read at once.
+        """
+        if self._unified:
+            llama.llama_memory_seq_rm(self.memory, target, -1, -1)
+            llama.llama_memory_seq_cp(self.memory, source, target, -1, -1)
+            return self.keep(target, count)
+        state = self.save(source, self.state_size(source))
+        return self.keep(target, 0) if state is None else self.restore(target, state, held, count)
+
+    def state_size(self, sequence: int) -> int:
+        """Bytes of the state of ``sequence``."""
+        return int(llama.llama_state_seq_get_size(self.pointer, sequence))
+
+    def save(self, sequence: int, size: int) -> State | None:
+        """The state of ``sequence``, ``size`` bytes; None if llama.cpp cannot tell it.
+
+        Of a sliding window's cells it has those that the next token looks at.
+        """
+        state: State = np.empty(size, dtype=np.uint8)
+        written = llama.llama_state_seq_get_data(self.pointer, _bytes(state), size, sequence)
+        return state if written == size else None
+
+    def first_saved(self, sequence: int, held: int) -> int:
+        """The first position in the state of ``sequence``, which holds ``held`` tokens."""
+        return max(self.first(sequence), held - self._window + 1) if self._window else 0
+
+    def restore(self, sequence: int, state: State, held: int, count: int) -> int:
+        """Make ``sequence`` hold the first ``count`` of the ``held`` tokens of ``state``.
+
+        Answers how many it holds: these, or none.
+        """
+        read = llama.llama_state_seq_set_data(self.pointer, _bytes(state), state.nbytes, sequence)
+        count = self.reusable(held, self.first(sequence), count) if read else 0
+        return self.keep(sequence, count)
 
     def close(self) -> None:
         """Free it. Call once, from the thread that computed, or after that has ended."""
         llama.llama_free(self.pointer)
+
+
+def _bytes(state: State) -> Any:
+    return ctypes.cast(state.ctypes.data, ctypes.POINTER(ctypes.c_uint8))
 
 
 def _parameters(parameters: ContextParameters) -> llama.llama_context_params:

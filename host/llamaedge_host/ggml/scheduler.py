@@ -4,6 +4,7 @@ First come, first served into the slots; in a step, one token of every sequence 
 then parts of the prompts, so that a long prompt never stalls the others.
 """
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from .sequence import LOOKAHEAD, RESUME, Sequence
 
 MAX_WAITING = 1024
 """Sequences that may wait for a slot."""
-STALLED = 1.0
-"""Seconds that a guest may leave a paused sequence in a slot that others wait for."""
+TURN = 1.0
+"""Seconds that a sequence may keep its slot while others wait for one."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class Part:
 class Scheduler:
     """The waiting and the running sequences of one engine. Used by its thread alone."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, most_preempted: int) -> None:
         self.waiting: deque[Sequence] = deque()
+        self.preempted: deque[Sequence] = deque()
+        """Those that had to leave their slot and wait for another."""
         self.running: list[Sequence] = []
         self.paused: list[Sequence] = []
         self._cache = cache
+        self._most_preempted = most_preempted
 
     @property
     def full(self) -> bool:
@@ -41,33 +45,75 @@ class Scheduler:
 
     def all(self) -> list[Sequence]:
         """Every sequence that has not ended."""
-        return [*self.running, *self.paused, *self.waiting]
+        return [*self.running, *self.paused, *self.preempted, *self.waiting]
+
+    def overdue(self) -> list[Sequence]:
+        """The sequences whose time is over."""
+        now = time.monotonic()
+        return [sequence for sequence in self.all() if sequence.deadline <= now]
+
+    def patience(self) -> float | None:
+        """Seconds until a paused sequence may have to make place, or a time be over; or never."""
+        soonest = min((sequence.deadline for sequence in self.all()), default=math.inf)
+        if self.waiting or self.preempted:
+            soonest = min(soonest, time.monotonic() + TURN / 2)
+        return None if soonest == math.inf else max(soonest - time.monotonic(), 0.0)
 
     def admit(self) -> tuple[Sequence, Choice] | None:
         """The sequence that waits longest and its place; None if either is missing."""
-        if not self.waiting:
+        queue = self._next()
+        if not queue:
             return None
-        choice = self._cache.choose(self.waiting[0].tokens)
-        if choice is None and self._preempt():
-            choice = self._cache.choose(self.waiting[0].tokens)
-        if choice is None:
+        choice = self._cache.choose(queue[0].tokens)
+        return None if choice is None else (queue[0], choice)
+
+    def _next(self) -> deque[Sequence]:
+        """The queue whose first sequence has its turn.
+
+        Once as many are preempted as may be, these go on in turn before anything new begins.
+        """
+        if not self.waiting or len(self.preempted) >= max(self._most_preempted, 1):
+            return self.preempted or self.waiting
+        if self.preempted and self.preempted[0].since < self.waiting[0].since:
+            return self.preempted
+        return self.waiting
+
+    def victim(self) -> Sequence | None:
+        """The sequence that makes place for one that waits, since its turn is over, if any.
+
+        First one whose guest does not read; then one that runs, and has made a token at least.
+        """
+        if not (self.waiting or self.preempted) or self._cache.free():
             return None
-        return self.waiting.popleft(), choice
+        over = time.monotonic() - TURN
+        turns = [each for each in self.paused if each.slot >= 0 and each.paused_at <= over]
+        if not turns and self._most_preempted:
+            turns = [
+                each for each in self.running if each.since <= over and each.made > each.made_before
+            ]
+        return min(turns, key=lambda each: each.since, default=None)
 
-    def _preempt(self) -> bool:
-        """Free the slot of the sequence that has been paused longest, if long enough."""
-        held = [sequence for sequence in self.paused if sequence.slot >= 0]
-        if not held:
-            return False
-        stalled = min(held, key=lambda sequence: sequence.paused_at)
-        if time.monotonic() - stalled.paused_at < STALLED:
-            return False
-        self._cache.leave(stalled)
-        stalled.position = 0
-        return True
+    def preempt(self, sequence: Sequence) -> None:
+        """Take ``sequence`` out of its slot; it waits for another, if it is not paused."""
+        self._cache.leave(sequence)
+        sequence.position = 0
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._wait(sequence)
 
-    def run(self, sequence: Sequence) -> None:
-        """``sequence`` has its slot. Slots run in order: llama.cpp computes neighbours together."""
+    def _wait(self, sequence: Sequence) -> None:
+        sequence.since = time.monotonic()
+        self.preempted.append(sequence)
+
+    def begin_turn(self, sequence: Sequence) -> None:
+        """Let ``sequence`` run, which waited: it has its slot."""
+        (self.preempted if sequence in self.preempted else self.waiting).remove(sequence)
+        sequence.since = time.monotonic()
+        sequence.made_before = sequence.made
+        self._run(sequence)
+
+    def _run(self, sequence: Sequence) -> None:
+        """Slots run in order: llama.cpp computes neighbours together."""
         self.running.append(sequence)
         self.running.sort(key=lambda other: other.slot)
 
@@ -114,13 +160,13 @@ class Scheduler:
         sequence.paused = False
         self.paused.remove(sequence)
         if sequence.slot >= 0:
-            self.run(sequence)
+            self._run(sequence)
         else:
-            self.waiting.append(sequence)
+            self._wait(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Forget ``sequence``, wherever it is; its slot keeps its cache."""
-        for place in (self.running, self.paused, self.waiting):
+        for place in (self.running, self.paused, self.preempted, self.waiting):
             if sequence in place:
                 place.remove(sequence)
         if sequence.slot >= 0:

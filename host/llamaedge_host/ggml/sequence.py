@@ -1,5 +1,7 @@
 """One computation: a prompt, what follows it, and where it ends."""
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -35,9 +37,11 @@ class Limits:
     """Where a sequence ends besides an end-of-generation token.
 
     ``tokens``: made at most, None for no limit. ``reverse_prompt``: text that ends it.
+    ``seconds``: from its beginning, waiting included.
     """
 
     tokens: int | None = None
+    seconds: float = math.inf
     reverse_prompt: bytes = b""
     ignore_end: bool = False
 
@@ -79,6 +83,11 @@ class Sequence:
         self.reused = 0
         self.paused = False
         self.paused_at = 0.0
+        self.since = time.monotonic()
+        """When it began to wait, or when it got its slot."""
+        self.deadline = self.since + limits.seconds
+        self.made_before = 0
+        """Tokens made when it got its slot."""
         self.ended = False
         self.handed: SimpleQueue[int | End | None] = SimpleQueue()
         self._taken = 0

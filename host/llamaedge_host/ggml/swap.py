@@ -1,0 +1,58 @@
+"""KV caches moved out of a llama context into the host's memory.
+
+What a slot loses to another prompt lies here until its conversation goes on; so does what a
+sequence has computed that had to make place for a waiting one. Taking it back costs a copy,
+where evaluating it again would cost a prompt.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+State = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Swapped:
+    """The KV cache of ``held`` tokens, of which a sliding window keeps those from ``first`` on."""
+
+    held: list[int]
+    first: int
+    state: State
+
+
+class Swap:
+    """The swapped caches of one engine, at most ``limit`` bytes; the least recently used go.
+
+    Used by the engine's thread alone.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.entries: list[Swapped] = []
+        """The least recently used first."""
+
+    @property
+    def used(self) -> int:
+        """Bytes."""
+        return sum(entry.state.nbytes for entry in self.entries)
+
+    def add(self, entry: Swapped) -> None:
+        """Keep ``entry``, in the place of those that it goes on from."""
+        size = len(entry.held)
+        if any(other.held[:size] == entry.held for other in self.entries):
+            return
+        self.entries = [
+            other for other in self.entries if entry.held[: len(other.held)] != other.held
+        ]
+        self.entries.append(entry)
+        while self.entries and self.used > self.limit:
+            del self.entries[0]
+
+    def taken(self, entry: Swapped, common: int) -> None:
+        """The first ``common`` tokens of ``entry`` are in a slot again."""
+        if entry in self.entries:
+            self.entries.remove(entry)
+            if common < len(entry.held):
+                self.entries.append(entry)

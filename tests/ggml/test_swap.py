@@ -1,0 +1,125 @@
+"""More conversations and more streams than an engine has slots for."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from llamaedge_host.ggml import scheduler
+from llamaedge_host.ggml.context import GgmlContext
+from llamaedge_host.ggml.counters import Counters
+from llamaedge_host.ggml.engine import Engine
+from llamaedge_host.ggml.graph import GgmlGraph
+from llamaedge_host.nn import ErrNo
+
+from .conftest import Load, counts, run, stream
+
+SLOTS = 4  # of the backend that the tests share
+TALKS = [b"%c the sea and the bird " % (97 + number) * 6 for number in range(2 * SLOTS)]
+
+
+def counters(graph: GgmlGraph) -> Counters:
+    engine = graph.engine()
+    assert isinstance(engine, Engine)
+    return engine.counters
+
+
+@pytest.mark.parametrize("keys", [{}, {"kv_unified": True}], ids=["streams", "unified"])
+def test_a_conversation_goes_on_after_others_took_its_slot(
+    load: Load, tiny_llama: Path, keys: dict[str, bool]
+) -> None:
+    graph = load(tiny_llama, n_predict=4, ignore_eos=True, **keys)
+    first = [run(graph.context(), talk) for talk in TALKS]
+    seen = counters(graph)
+    assert (seen.swapped_out, seen.swapped_in) == (SLOTS, 0)
+    reused = seen.prompt_tokens_reused
+    context = graph.context()
+    longer = run(context, TALKS[0] + first[0] + b" and the")
+    assert seen.swapped_in == 1
+    assert seen.prompt_tokens_reused - reused > counts(context)[0] * 0.8
+    fresh = load(tiny_llama, n_predict=4, ignore_eos=True, batch_size=64, **keys)
+    assert run(fresh.context(), TALKS[0] + first[0] + b" and the") == longer
+
+
+@pytest.mark.parametrize("model", ["tiny_gemma", "tiny_mamba"])
+def test_what_cannot_be_cut_goes_on_where_it_ended(
+    load: Load, request: pytest.FixtureRequest, model: str
+) -> None:
+    graph = load(request.getfixturevalue(model), n_predict=1, ignore_eos=True)
+    for talk in TALKS:
+        run(graph.context(), talk)
+    seen = counters(graph)
+    reused = seen.prompt_tokens_reused
+    context = graph.context()
+    text = run(context, TALKS[0] + b"x")
+    assert seen.prompt_tokens_reused - reused == counts(context)[0] - 1
+    fresh = load(request.getfixturevalue(model), n_predict=1, ignore_eos=True, batch_size=64)
+    assert run(fresh.context(), TALKS[0] + b"x") == text
+
+
+def test_nothing_is_swapped_without_room_for_it(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, n_predict=4, ignore_eos=True, cache_ram=0)
+    for talk in [*TALKS, TALKS[0]]:
+        run(graph.context(), talk)
+    seen = counters(graph)
+    assert (seen.swapped_out, seen.swap_bytes) == (0, 0)
+    assert seen.prompt_tokens_reused <= 2 * len(TALKS)  # the first token or two of each prompt
+    assert seen.evictions == SLOTS + 1
+
+
+def test_what_is_swapped_out_keeps_to_its_room(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, n_predict=4, ignore_eos=True, cache_ram=1, ctx_size=4096)
+    seen = counters(graph)
+    used = []
+    for number in range(6 * SLOTS):
+        run(graph.context(), b"%d the sea and the bird " % number * 60)
+        used.append(seen.swap_bytes)
+    assert seen.swapped_out == 5 * SLOTS
+    assert max(used) <= 2**20 < 1.5 * max(used)
+
+
+def test_a_branch_leaves_its_stem_whole(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, n_predict=1, ignore_eos=True)
+    stem, branch = TALKS[0] + TALKS[1] * 2, TALKS[0] + TALKS[2]
+    first = run(graph.context(), stem)
+    run(graph.context(), branch)
+    seen = counters(graph)
+    reused = seen.prompt_tokens_reused
+    assert reused > 30
+    context = graph.context()
+    assert run(context, stem) == first
+    assert seen.prompt_tokens_reused - reused == counts(context)[0] - 1
+
+
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba"])
+def test_a_new_request_is_served_while_all_slots_stream(
+    load: Load, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    monkeypatch.setattr(scheduler, "TURN", 0.01)
+    graph = load(request.getfixturevalue(model), ignore_eos=True, ctx_size=1024)
+    prompts = TALKS[:SLOTS]
+    most = 400
+    ended: list[float] = []
+
+    def long(context: GgmlContext, prompt: bytes) -> bytes:
+        pieces, _ = stream(context, prompt, most)
+        ended.append(time.monotonic())
+        return b"".join(pieces)
+
+    with ThreadPoolExecutor(SLOTS) as pool:
+        texts = pool.map(long, [graph.context() for _ in prompts], prompts)
+        seen = counters(graph)
+        deadline = time.monotonic() + 30
+        while seen.sequences_running < SLOTS and time.monotonic() < deadline:
+            time.sleep(0.001)
+        newcomer = graph.context()
+        newcomer.set_input(0, 3, TALKS[-1])
+        assert newcomer.compute_single() is ErrNo.SUCCESS
+        begun = time.monotonic()
+        newcomer.fini_single()
+        together = list(texts)
+    assert seen.preemptions >= 1
+    assert begun < min(ended)
+    graph = load(request.getfixturevalue(model), ignore_eos=True, ctx_size=1024, batch_size=64)
+    assert together == [b"".join(stream(graph.context(), each, most)[0]) for each in prompts]
