@@ -16,6 +16,8 @@ from ..models import tiny
 
 Load = Callable[..., GgmlGraph]
 
+FRANCE = b"<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
+
 
 @pytest.fixture(scope="session")
 def backend() -> Iterator[GgmlBackend]:

@@ -11,9 +11,8 @@ from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 
-from .conftest import Load, run, stream
+from .conftest import FRANCE, Load, run, stream
 
-FRANCE = b"<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
 SEA = b"the sea and the sea and the sea and a"
 
 

@@ -12,9 +12,8 @@ from llamaedge_host.ggml.library import llama
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 
-from .conftest import Load, counts, run, stream
+from .conftest import FRANCE, Load, counts, run, stream
 
-FRANCE = b"<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
 PARIS = b"The capital of France is Paris."
 END = b"<|im_end|>"
 

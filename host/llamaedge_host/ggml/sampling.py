@@ -6,14 +6,17 @@ Source: llama.cpp's common/sampling.cpp.
 import ctypes
 import math
 import random
-import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from ..nn.errno import ErrNo
+from . import gbnf, grammar
+from .gbnf import GrammarError
+from .grammar import Reading
 from .library import GgmlError, first_error, forget_errors, llama
 from .metadata import Settings
 from .vocabulary import Vocabulary
@@ -22,15 +25,15 @@ RANDOM_SEED = 2**32 - 1
 MIROSTAT_TAU = 5.0
 MIROSTAT_M = 100
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")
-MAX_GRAMMAR = 1 << 20
-"""Bytes; a longer grammar takes llama.cpp minutes to read."""
-MAX_NESTING = 200
-"""Brackets within brackets in a grammar; llama.cpp reads them by recursion."""
+MAX_LOOKS = 1 << 24
+"""Looks of llama.cpp at a token for a stack of a grammar; so many take a quarter of a second."""
+MAX_TRIES = 8
+"""Tokens tried in turn: llama.cpp lets by some that its grammar then cannot take."""
 
-_ROOT = b"root"
 _CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama_token_data
 
 Floats = npt.NDArray[np.float32]
+Tokens = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -88,33 +91,33 @@ class Sampling:
 def grammar_of(settings: Settings) -> str:
     """The GBNF that ``settings`` ask for, "" for none; a JSON schema wins over a grammar.
 
-    Raises GgmlError for a schema that cannot be made a grammar, and for a grammar too large.
+    Raises GgmlError for one that cannot be used.
     """
-    grammar: str = settings["grammar"]
-    if schema := settings["json-schema"]:
-        try:
-            grammar = json_schema_to_gbnf(schema)
-        except Exception as error:  # the converter raises whatever its input provokes
-            reason = str(error) or type(error).__name__
-            raise GgmlError(
-                ErrNo.INVALID_ARGUMENT, f"unable to retrieve the json-schema option: {reason:.200}"
-            ) from None
-    _check_grammar(grammar)
-    return grammar
+    text: str = settings["json-schema"] or settings["grammar"]
+    key = "json-schema" if settings["json-schema"] else "grammar"
+    try:
+        if len(text) > gbnf.MAX_CHARACTERS:
+            raise GrammarError(f"it has {len(text)} characters, over {gbnf.MAX_CHARACTERS}")
+        if settings["json-schema"]:
+            text = _from_schema(text)
+        if text:
+            grammar.parse(text)
+    except (GrammarError, RecursionError) as error:
+        raise _refused(key, str(error)) from None
+    return text
 
 
-def _check_grammar(grammar: str) -> None:
-    if len(grammar) > MAX_GRAMMAR:
-        raise GgmlError(
-            ErrNo.INVALID_ARGUMENT, f"the grammar has {len(grammar)} characters, over {MAX_GRAMMAR}"
-        )
-    depth = 0
-    for bracket in re.findall(r"[()]", grammar):
-        depth += 1 if bracket == "(" else -1
-        if depth > MAX_NESTING:
-            raise GgmlError(
-                ErrNo.INVALID_ARGUMENT, f"the grammar nests more than {MAX_NESTING} brackets"
-            )
+@lru_cache(maxsize=16)
+def _from_schema(schema: str) -> str:
+    try:
+        text: str = json_schema_to_gbnf(schema)
+    except Exception as error:  # the converter raises whatever its input provokes
+        raise GrammarError(str(error) or type(error).__name__) from None
+    return text
+
+
+def _refused(key: str, why: str) -> GgmlError:
+    return GgmlError(ErrNo.INVALID_ARGUMENT, f"unable to retrieve the {key} option: {why:.200}")
 
 
 def check(settings: Settings, vocabulary: Vocabulary) -> None:
@@ -130,16 +133,19 @@ class Sampler:
         self._vocabulary = vocabulary
         self._rows: npt.NDArray[np.void] | None = None
         self._grammar = _grammar(vocabulary, sampling.grammar)
+        self._reading: Reading | None = None
+        if self._grammar is not None:
+            self._reading = Reading(grammar.parse(sampling.grammar), vocabulary.is_named)
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for sampler in _chain(vocabulary, sampling):
             llama.llama_sampler_chain_add(self._chain, sampler)
 
     def sample(self, context: ctypes.c_void_p, row: int) -> int | None:
         """The token after the batch's row ``row``; None if the grammar allows none."""
-        if self._grammar is None:
+        if self._reading is None:
             token: int = llama.llama_sampler_sample(self._chain, context, row)
             return token
-        return self._constrained(context, row)
+        return self._constrained(context, row, self._reading)
 
     def close(self) -> None:
         """Free the samplers."""
@@ -149,21 +155,42 @@ class Sampler:
                 llama.llama_sampler_free(self._grammar)
             self._chain = self._grammar = None
 
-    def _constrained(self, context: ctypes.c_void_p, row: int) -> int | None:
+    def _constrained(self, context: ctypes.c_void_p, row: int, reading: Reading) -> int | None:
         """Sample first, check, and sample again from what the grammar allows if that fails."""
-        candidates = self._candidates(context, row)
-        llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
-        token: int = candidates.data[candidates.selected].id
-        if not self._allows(token):
-            candidates = self._candidates(context, row)
-            llama.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
-            llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
-            token = candidates.data[candidates.selected].id
-            if not self._allows(token):
+        token = self._choose(self._candidates(context, row))
+        refused: list[int] = []
+        while not self._follows(token, reading):
+            refused.append(token)
+            possible = np.setdiff1d(self._possible(reading), refused)
+            looks = possible.size * reading.ways
+            if len(refused) > MAX_TRIES or not 0 < looks <= MAX_LOOKS:
                 return None
+            candidates = self._candidates(context, row, possible)
+            llama.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
+            token = self._choose(candidates)
         llama.llama_sampler_accept(self._grammar, token)
         llama.llama_sampler_accept(self._chain, token)
         return token
+
+    def _follows(self, token: int, reading: Reading) -> bool:
+        """Whether ``token`` can follow; if so, ``reading`` has gone on by it."""
+        vocabulary = self._vocabulary
+        return self._allows(token) and (
+            vocabulary.is_end(token) or reading.accept(token, vocabulary.piece(token))
+        )
+
+    def _choose(self, candidates: llama.llama_token_data_array) -> int:
+        llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
+        token: int = candidates.data[candidates.selected].id
+        return token
+
+    def _possible(self, reading: Reading) -> Tokens:
+        """The tokens whose first byte the grammar allows, and those that end a text if it may."""
+        allowed = np.frombuffer(reading.leads.to_bytes(32, "little"), dtype=np.uint8)
+        possible = np.unpackbits(allowed, bitorder="little")[self._vocabulary.leads]
+        if reading.may_end:
+            possible = possible | self._vocabulary.ends
+        return np.flatnonzero(possible).astype(np.int32)
 
     def _allows(self, token: int) -> bool:
         one = llama.llama_token_data(token, 1.0, 0.0)
@@ -171,14 +198,17 @@ class Sampler:
         llama.llama_sampler_apply(self._grammar, ctypes.byref(array))
         return bool(one.logit != -math.inf)
 
-    def _candidates(self, context: ctypes.c_void_p, row: int) -> llama.llama_token_data_array:
+    def _candidates(
+        self, context: ctypes.c_void_p, row: int, tokens: Tokens | None = None
+    ) -> llama.llama_token_data_array:
+        """``tokens``, or all of them, with their logits."""
         size = self._vocabulary.size
-        if self._rows is None:
-            self._rows = np.zeros(size, dtype=_CANDIDATE)
-        self._rows["id"] = np.arange(size, dtype=np.int32)
-        self._rows["logit"] = logits(context, row, size)
-        data = ctypes.cast(self._rows.ctypes.data, llama.llama_token_data_p)
-        return llama.llama_token_data_array(data, size, -1, False)
+        rows = self._rows = np.zeros(size if tokens is None else len(tokens), dtype=_CANDIDATE)
+        rows["id"] = np.arange(size, dtype=np.int32) if tokens is None else tokens
+        values = logits(context, row, size)
+        rows["logit"] = values if tokens is None else values[tokens]
+        data = ctypes.cast(rows.ctypes.data, llama.llama_token_data_p)
+        return llama.llama_token_data_array(data, len(rows), -1, False)
 
 
 def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
@@ -186,16 +216,16 @@ def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
     return np.ctypeslib.as_array(llama.llama_get_logits_ith(context, row), (size,))
 
 
-def _grammar(vocabulary: Vocabulary, grammar: str) -> ctypes.c_void_p | None:
-    if not grammar:
+def _grammar(vocabulary: Vocabulary, text: str) -> ctypes.c_void_p | None:
+    if not text:
         return None
     forget_errors()
     sampler: ctypes.c_void_p | None = llama.llama_sampler_init_grammar(
-        vocabulary.pointer, grammar.encode(), _ROOT
+        vocabulary.pointer, text.encode(), grammar.ROOT.encode()
     )
     if not sampler:
         reason = first_error("it does not parse")
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, f"unable to retrieve the grammar option: {reason}")
+        raise _refused("grammar", reason)
     return sampler
 
 

@@ -2,11 +2,17 @@
 
 import ctypes
 import struct
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
 
 from ..nn.errno import ErrNo
 from .library import GgmlError, llama
 
 _PIECE = 64
+
+Bytes = npt.NDArray[np.uint8]
 
 
 class Vocabulary:
@@ -52,6 +58,23 @@ class Vocabulary:
         buffer = ctypes.create_string_buffer(room)
         made: int = llama.llama_token_to_piece(self.pointer, token, buffer, room, 0, True)
         return self._piece(token, -made) if made < 0 else buffer.raw[:made]
+
+    @cached_property
+    def leads(self) -> Bytes:
+        """Each token's first byte, 0 for one that stands for nothing."""
+        pieces = map(self.piece, range(self.size))
+        return np.fromiter((piece[0] if piece else 0 for piece in pieces), np.uint8, self.size)
+
+    @cached_property
+    def ends(self) -> Bytes:
+        """1 for each token that ends a generation, 0 for the others."""
+        return np.fromiter(map(self.is_end, range(self.size)), np.uint8, self.size)
+
+    def is_named(self, token: int, name: str) -> bool:
+        """Whether a grammar's <name> or <[number]> is ``token``."""
+        if name.startswith("<["):
+            return int(name[2:-2]) == token
+        return self.tokenize(name.encode(), special=False) == [token]
 
     def is_end(self, token: int) -> bool:
         """Whether ``token`` ends a generation."""
