@@ -123,3 +123,34 @@ def test_a_new_request_is_served_while_all_slots_stream(
     assert begun < min(ended)
     graph = load(request.getfixturevalue(model), ignore_eos=True, ctx_size=1024, batch_size=64)
     assert together == [b"".join(stream(graph.context(), each, most)[0]) for each in prompts]
+
+
+def test_a_time_limit_ends_a_computation(load: Load) -> None:
+    graph = load(ignore_eos=True, ctx_size=4096, time_limit=300)
+    context = graph.context()
+    context.set_input(0, 3, b"Tell me a story.")
+    assert context.compute() is ErrNo.SUCCESS
+    assert 0 < counts(context)[1] < 3000
+    pieces, errno = stream(context, b"Tell me a story.", 4000)
+    assert errno is ErrNo.END_OF_SEQUENCE
+    assert 0 < len(pieces) < 3000
+    assert context.output_single(0) == b""
+
+
+def test_a_time_limit_holds_while_waiting(load: Load) -> None:
+    graph = load(ignore_eos=True, ctx_size=4096, cache_ram=0)
+    streams = [graph.context() for _ in range(SLOTS)]
+    with ThreadPoolExecutor(SLOTS) as pool:
+        running = [pool.submit(stream, each, b"A story:", 10_000) for each in streams]
+        while counters(graph).sequences_running < SLOTS:
+            time.sleep(0.001)
+        late = graph.context()
+        late.set_input(1, 3, b'{"time-limit": 50}')
+        late.set_input(0, 3, b"Hello")
+        assert late.compute_single() is ErrNo.END_OF_SEQUENCE
+        assert counts(late)[1] == 0
+        assert not any(each.done() for each in running)
+        for each in streams:
+            each.cancel()
+        for each in running:
+            assert each.exception() is not None

@@ -6,6 +6,7 @@ so contexts of one graph do not disturb each other.
 
 import codecs
 import logging
+import math
 import sys
 from queue import Empty
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,7 @@ class GgmlContext:
             return ErrNo.SUCCESS
         limits = Limits(
             tokens=most if most > 0 else None,
+            seconds=self._seconds,
             reverse_prompt=self._own["reverse-prompt"].encode(),
             ignore_end=self._graph.settings["ignore-eos"],
         )
@@ -156,6 +158,11 @@ class GgmlContext:
                     ErrNo.RUNTIME_ERROR,
                     f"codesToSpeech: failed to open file '{path}' for writing: {error.strerror}",
                 ) from None
+
+    @property
+    def _seconds(self) -> float:
+        milliseconds: int = self._own["time-limit"]
+        return milliseconds / 1000 if milliseconds >= 0 else math.inf
 
     def _streamed(self, sequence: Sequence, engine: Engine) -> End:
         piece = self._graph.model.vocabulary.piece
@@ -192,11 +199,12 @@ class GgmlContext:
         except Empty:
             return ErrNo.BUSY
         token = item.token if isinstance(item, End) else item
+        piece = b""
         if token is not None:
             piece = self._graph.model.vocabulary.piece(token)
             self._output += piece
             self._made += 1
-            self._piece = self._decoder.decode(piece, isinstance(item, End))
+        self._piece = self._decoder.decode(piece, isinstance(item, End))
         if not isinstance(item, End):
             return ErrNo.SUCCESS
         self._sequence = None
@@ -211,7 +219,7 @@ class GgmlContext:
                 ErrNo.UNSUPPORTED_OPERATION, "compute_single: the graph computes embeddings"
             )
         self._check("compute", engine.cells)
-        limits = Limits(ignore_end=self._graph.settings["ignore-eos"])
+        limits = Limits(seconds=self._seconds, ignore_end=self._graph.settings["ignore-eos"])
         return self._start(engine, limits, whole=False), engine
 
     def _embed(self, engine: Embedder) -> ErrNo:

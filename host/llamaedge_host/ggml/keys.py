@@ -150,6 +150,10 @@ _WORKING = (
         *("single-wait", int, -1, _G, _PROMPT),
         *("milliseconds after which compute_single answers 4, Busy; -1: it waits", -1, 60_000),
     ),
+    Key(
+        *("time-limit", int, -1, _G, _PROMPT),
+        *("milliseconds after which a computation ends, as at n-predict; -1: none", -1),
+    ),
     _text(
         *("flash-attn", "auto", _C, _LATER, "flash attention"),
         *("on", "enabled", "off", "disabled", "auto"),
