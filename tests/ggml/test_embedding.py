@@ -78,6 +78,17 @@ def test_an_input_longer_than_a_batch_is_refused(load: Load, tiny_bert: Path) ->
     assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
 
 
+@pytest.mark.parametrize("size", [1, 31, 33, 100])
+def test_a_batch_may_have_any_size(load: Load, tiny_bert: Path, size: int) -> None:
+    expected = vector(load(tiny_bert, embedding=True).context(), b"")
+    context = load(tiny_bert, embedding=True, batch_size=size).context()
+    if size > 1:
+        assert vector(context, b"") == pytest.approx(expected, rel=1e-4)
+    context.set_input(0, 3, b"the sea " * size)
+    with pytest.raises(BackendError, match="exceeds batch size"):
+        context.compute()
+
+
 def test_an_embedding_graph_makes_no_tokens(load: Load, tiny_bert: Path) -> None:
     context = load(tiny_bert, embedding=True).context()
     context.set_input(0, 3, QUESTION)

@@ -257,6 +257,9 @@ def _parameters(parameters: ContextParameters) -> llama.llama_context_params:
     asked.n_ctx = parameters.cells * (1 if parameters.embeddings else parameters.parallel)
     asked.n_batch = max(parameters.batch, parameters.parallel)
     asked.n_ubatch = max(parameters.micro_batch, parameters.parallel)
+    if parameters.embeddings:  # whose pooling takes as many tokens of each sequence
+        asked.n_ubatch += -asked.n_ubatch % parameters.parallel
+        asked.n_batch = asked.n_ubatch
     asked.n_seq_max = parameters.parallel
     asked.n_threads, asked.n_threads_batch = parameters.threads
     asked.embeddings = parameters.embeddings
