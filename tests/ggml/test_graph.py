@@ -170,6 +170,21 @@ def test_capacity_follows_memory(load: Load, tiny_llama: Path) -> None:
     assert 0 < available_memory() < 2**50
 
 
+@pytest.mark.parametrize("size", [2**31 - 1, 2**30])
+def test_a_cache_larger_than_the_memory_is_refused(
+    load: Load, tiny_llama: Path, tiny_gemma: Path, size: int
+) -> None:
+    for path in tiny_llama, tiny_gemma:
+        for embedding in True, False:
+            with pytest.raises(BackendError, match="ctx-size"):
+                load(path, ctx_size=size, embedding=embedding)
+    context = load(tiny_llama, n_predict=4).context()
+    text = run(context, SEA)
+    with pytest.raises(BackendError, match="ctx-size"):
+        context.set_input(1, 3, json.dumps({"ctx-size": size, "embedding": True}).encode())
+    assert run(context, SEA) == text
+
+
 def _all(graph: GgmlGraph) -> dict[str, Any]:
     from llamaedge_host.ggml.metadata import DEFAULTS
 

@@ -3,12 +3,43 @@
 import os
 from pathlib import Path
 
+from ..nn.errno import ErrNo
 from .gguf import Gguf
+from .library import GgmlError, llama
 from .llama_context import CACHE_TYPES, ContextParameters
+from .model import Model
 
 DEFAULT_PARALLEL = 8
 SHARE = 8
 """The KV cache takes at most one part in so many of the available memory, unless told."""
+
+CELL_BYTES = 48
+"""Bytes that llama.cpp keeps of each cell besides its keys and values."""
+SPARSE = 16
+"""Of a model with a sliding window or a state, at least one layer in so many keeps every token."""
+MAX_CELLS = 2**31 - 1
+
+
+def check(model: Model, parameters: ContextParameters) -> None:
+    """Raise GgmlError if a KV cache of ``parameters`` is larger than the memory that is free.
+
+    llama.cpp writes all of it at once, and a system that lends more than it has then ends the
+    process.
+    """
+    streams = 1 if parameters.embeddings else parameters.parallel
+    each = cache_bytes(model.header, parameters)
+    if model.window or model.has_state:
+        each //= SPARSE
+    if parameters.offload and llama.llama_supports_gpu_offload():
+        each = 0
+    cells = parameters.cells * streams
+    needed, free = each * streams + cells * CELL_BYTES, available_memory()
+    if cells > MAX_CELLS or needed > free:
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT,
+            f"load: unable to init context: {streams} times {parameters.cells} tokens (ctx-size)"
+            f" take {needed // 10**6} MB, and {free // 10**6} MB are free",
+        )
 
 
 def cache_bytes(header: Gguf, parameters: ContextParameters) -> int:

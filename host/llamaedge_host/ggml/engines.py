@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .capacity import cache_bytes, parallel, swap_bytes
+from .capacity import cache_bytes, check, parallel, swap_bytes
 from .compute import ComputeThread
 from .counters import Counters
 from .embedding import Embedder
@@ -82,6 +82,7 @@ class Engines:
 
 
 def _make(model: Model, parameters: ContextParameters, thread: ComputeThread) -> Engine | Embedder:
+    check(model, parameters)
     if parameters.embeddings:
         return Embedder(model, parameters, thread)
     swap = parameters.swap
