@@ -7,7 +7,7 @@ import tempfile
 from importlib.metadata import distribution
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).with_name("go")
 _SETTINGS = {
     "GOARCH": "wasm",
     "GOENV": "off",
@@ -30,7 +30,7 @@ def _go() -> Path:
 
 @functools.cache
 def built(name: str) -> bytes:
-    """The module of ``tests/guests/NAME``, compiled once a run."""
+    """The module of ``tests/guests/go/NAME``, compiled once a run."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -38,6 +38,6 @@ def built(name: str) -> bytes:
     }
     with tempfile.TemporaryDirectory() as folder:
         wasm = Path(folder, "guest.wasm")
-        command = [_go(), "build", "-trimpath", "-buildvcs=false", "-o", wasm, "."]
-        subprocess.run(command, cwd=_FOLDER / name, env=kept | _SETTINGS, check=True)
+        command = [_go(), "build", "-trimpath", "-buildvcs=false", "-o", wasm, f"./{name}"]
+        subprocess.run(command, cwd=_FOLDER, env=kept | _SETTINGS, check=True)
         return wasm.read_bytes()

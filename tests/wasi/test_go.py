@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guests.echo import connect, echo_server, exchange
+from guests.goserver import connect, exchange, go_server
 from guests.probe import Probe
 
 CLIENTS, CONNECTIONS, EXCHANGES = 20, 5, 5
@@ -28,7 +28,7 @@ def runtime() -> None:
 @pytest.fixture
 def port(runtime: None, free_port: int) -> Iterator[int]:
     before = descriptors()
-    with echo_server(free_port):
+    with go_server("echo", free_port):
         yield free_port
     assert descriptors() == before
 

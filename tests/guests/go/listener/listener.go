@@ -1,11 +1,7 @@
-// Command echo sends back what each connection sends, one goroutine a connection.
-//
-// Usage: echo IPV4:PORT
-package main
+// Package listener opens listeners through WasmEdge's socket extension.
+package listener
 
 import (
-	"io"
-	"log"
 	"net"
 	"net/netip"
 	"os"
@@ -25,24 +21,8 @@ func sockBind(fd uint32, address unsafe.Pointer, port uint32) uint32
 //go:wasmimport wasi_snapshot_preview1 sock_listen
 func sockListen(fd uint32, backlog uint32) uint32
 
-func main() {
-	listener, err := listen(netip.MustParseAddrPort(os.Args[1]))
-	if err != nil {
-		log.Fatal(err)
-	}
-	for {
-		connection, err := listener.Accept()
-		if err != nil {
-			log.Fatal(err)
-		}
-		go func() {
-			defer connection.Close()
-			io.Copy(connection, connection)
-		}()
-	}
-}
-
-func listen(address netip.AddrPort) (net.Listener, error) {
+// Listen listens on the IPv4 address, which names a port.
+func Listen(address netip.AddrPort) (net.Listener, error) {
 	fd := new(uint32)
 	if errno := sockOpen(1, 2, unsafe.Pointer(fd)); errno != 0 {
 		return nil, syscall.Errno(errno)

@@ -1,4 +1,4 @@
-"""The Go echo server, running."""
+"""The Go servers, running."""
 
 import socket
 import threading
@@ -12,9 +12,9 @@ from .golang import built
 
 
 @contextmanager
-def echo_server(port: int, **options: object) -> Iterator[Guest]:
+def go_server(name: str, port: int, **options: object) -> Iterator[Guest]:
     """The server on ``port`` of 127.0.0.1 until the block ends; keyword arguments are Guest's."""
-    guest = Guest(built("echo"), args=[f"127.0.0.1:{port}"], **options)  # type: ignore[arg-type]
+    guest = Guest(built(name), args=[f"127.0.0.1:{port}"], **options)  # type: ignore[arg-type]
     ended: list[type[BaseException]] = []
 
     def run() -> None:

@@ -1,3 +1,0 @@
-module echo
-
-go 1.24
