@@ -343,15 +343,16 @@ def test_a_stream_has_no_sender(probe: Probe) -> None:
         assert probe.read(HOST, 16) == b"\xff" * 16
 
 
-def test_a_datagram_that_is_cut_short_says_so(probe: Probe) -> None:
+@pytest.mark.parametrize("receives", RECEIVES.values(), ids=RECEIVES)
+def test_a_datagram_that_is_cut_short_says_so(probe: Probe, receives) -> None:  # type: ignore[no-untyped-def]
     fd, port = bound(probe, INET4, DGRAM)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         for _ in range(2):
             peer.sendto(b"too long", ("127.0.0.1", port))
-    assert receive(probe, fd, 3) == (0, b"too")
-    assert probe.unpack(OUT2, "H") == (TRUNCATED,)
-    assert receive(probe, fd, 3, 5) == (0, b"too long")
-    assert probe.unpack(OUT2, "H") == (0,)
+    assert receives(probe, fd, *put_vectors(probe, 3), 0, OUT, OUT2) == 0
+    assert (probe.read(DATA, probe.u32(OUT)), probe.unpack(OUT2, "H")) == (b"too", (TRUNCATED,))
+    assert receives(probe, fd, *put_vectors(probe, 3, 5), 0, OUT, OUT2) == 0
+    assert (probe.read(DATA, probe.u32(OUT)), probe.unpack(OUT2, "H")) == (b"too long", (0,))
 
 
 def test_datagram_errnos(probe: Probe) -> None:
