@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +108,30 @@ def test_clients_at_once_get_the_answers_they_get_alone(client: OpenAI) -> None:
     alone = [about(city) for city in cities]
     with ThreadPoolExecutor(len(cities)) as threads:
         assert list(threads.map(about, cities)) == alone
+
+
+def test_eight_streams_and_a_ninth_request_all_progress(client: OpenAI) -> None:
+    progress = [0] * 8
+    enough, ended = threading.Event(), threading.Event()
+
+    def read(number: int) -> None:
+        with stream(client, max_completion_tokens=200) as chunks:
+            for _ in chunks:
+                progress[number] += 1
+                if enough.is_set():
+                    return
+        ended.set()
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(len(progress))]
+    for thread in threads:
+        thread.start()
+    while not all(progress):
+        time.sleep(0.01)
+    assert ask(client, "What is two and two?", max_completion_tokens=1).choices
+    assert not ended.is_set()
+    enough.set()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.mark.parametrize(

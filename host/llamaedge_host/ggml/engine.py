@@ -53,8 +53,11 @@ class Engine:
         self.parallel = self._context.sequences
         self._swap = Swap(swap)
         self._cache = Cache(self.parallel, self._context, self._swap)
-        most = swap // max(cache_bytes(model.header, parameters), 1)
-        self._scheduler = Scheduler(self._cache, min(most, self.parallel))
+        most = min(swap // max(cache_bytes(model.header, parameters), 1), self.parallel)
+        if self.parallel == 1:
+            most = 0  # one after another, as was asked for
+        self.concurrent = self.parallel + most
+        self._scheduler = Scheduler(self._cache, most)
         self._rate = _FIRST_RATE
         self._thread = thread
         thread.add(self)

@@ -70,8 +70,8 @@ class GgmlGraph:
 
     @property
     def parallel(self) -> int:
-        """Contexts that compute at once; further ones wait."""
-        return self._engine.parallel if isinstance(self._engine, Engine) else 1
+        """Contexts that compute at once, or by turns; further ones wait."""
+        return self._engine.concurrent if isinstance(self._engine, Engine) else 1
 
     @property
     def cells(self) -> int:

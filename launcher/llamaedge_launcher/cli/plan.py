@@ -17,6 +17,7 @@ from .options import ServerOption
 
 BUNDLED = "bundled"
 PARALLEL = 8  # requests that the bundled guest computes at once
+TURNS = 2  # times as many make progress, by turns
 _WASM = b"\0asm"
 
 
@@ -102,7 +103,7 @@ def make_plan(
         log_level=log_level or "info",
         instances=instances,
         parallel=parallel,
-        limit=(parallel or PARALLEL) if bundled else 1,
+        limit=TURNS * (parallel or PARALLEL) if bundled else 1,
         model_name=str(options.get("--model-name", "default")).split(",")[0],
     )
 

@@ -72,7 +72,8 @@ def _server_options(command: click.Command) -> click.Command:
     "--parallel",
     type=Whole(1, 256),
     metavar="NUMBER",
-    help=f"Requests that the bundled server computes at once  [default: {PARALLEL}]",
+    help="Requests that the bundled server computes at once; as many again take turns with them"
+    f"  [default: {PARALLEL}]",
 )
 @click.option(
     "--dir",
