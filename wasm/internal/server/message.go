@@ -44,16 +44,17 @@ type part struct {
 	} `json:"image_url"`
 }
 
+// UnmarshalJSON goes by the first byte: a picture's megabytes are read but once.
 func (c *content) UnmarshalJSON(text []byte) error {
-	var one *string
-	if json.Unmarshal(text, &one) == nil {
-		c.null = one == nil
-		if one != nil {
-			c.parts = []part{{Type: "text", Text: *one}}
-		}
-		return nil
+	switch text[0] {
+	case 'n':
+		c.null = true
+	case '"':
+		c.parts = []part{{Type: "text"}}
+		return json.Unmarshal(text, &c.parts[0].Text)
+	default:
+		c.wrong = json.Unmarshal(text, &c.parts) != nil
 	}
-	c.wrong = json.Unmarshal(text, &c.parts) != nil
 	return nil
 }
 

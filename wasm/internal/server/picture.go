@@ -21,6 +21,9 @@ var others = []struct {
 	{"SVG", 0, "<svg"}, {"XML", 0, "<?xml"}, {"PDF", 0, "%PDF"},
 }
 
+// beginning is as much base64 as tells a file's format.
+const beginning = 32
+
 var plain = strings.NewReplacer("-", "+", "_", "/", " ", "", "\r", "", "\n", "")
 
 // inlinePicture is the form that the host reads of an image given as a data: URL or, as the
@@ -33,17 +36,42 @@ func inlinePicture(param, url string) (string, error) {
 	case !strings.HasPrefix(head, "data:image/") || !strings.HasSuffix(head, ";base64"):
 		return "", invalid(param, "An image must be given as 'data:image/...;base64,...'; the server fetches nothing.")
 	}
-	file, err := base64.RawStdEncoding.DecodeString(plain.Replace(strings.TrimRight(text, "= \r\n")))
-	if err != nil {
-		return "", invalid(param, "The base64 of an image is damaged.")
+	if !canonical(text) {
+		file, err := base64.RawStdEncoding.DecodeString(plain.Replace(strings.TrimRight(text, "= \r\n")))
+		if err != nil {
+			return "", invalid(param, "The base64 of an image is damaged.")
+		}
+		text = base64.StdEncoding.EncodeToString(file)
 	}
+	file, _ := base64.StdEncoding.DecodeString(text[:min(len(text), beginning)])
 	for _, known := range pictures {
 		if bytes.HasPrefix(file, []byte(known.start)) {
-			return `<img src="data:image/` + known.format + `;base64,` + base64.StdEncoding.EncodeToString(file) + `">`, nil
+			return `<img src="data:image/` + known.format + `;base64,` + text + `">`, nil
 		}
 	}
 	return "", invalid(param, "An image is %s; PNG, JPEG, GIF and BMP can be read.", described(file))
 }
+
+// canonical tells whether text is base64 as the host takes it; most clients write it so.
+func canonical(text string) bool {
+	body := strings.TrimRight(text, "=")
+	if len(text)%4 != 0 || len(text)-len(body) > 2 {
+		return false
+	}
+	for i := range len(body) {
+		if !inAlphabet[body[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+var inAlphabet = func() (known [256]bool) {
+	for _, char := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		known[char] = true
+	}
+	return
+}()
 
 // described tells what a file that is no picture is instead, as far as its beginning tells.
 func described(file []byte) string {
