@@ -150,3 +150,9 @@ def test_no_token_may_begin_within_another(load: Load) -> None:
     context = load(grammar='root ::= "T" !<[0]> "."', n_predict=4).context()
     assert re.fullmatch(rb"T.+", run(context, FRANCE), re.DOTALL)
     assert not run(context, FRANCE).startswith(b"The")
+
+
+def test_one_of_a_thousand_words_is_chosen(load: Load) -> None:
+    words = [f"city number {number}" for number in range(1000)]
+    context = load(json_schema=json.dumps({"enum": words}), temp=1.0).context()
+    assert json.loads(run(context, FRANCE).removesuffix(b"<|im_end|>")) in words

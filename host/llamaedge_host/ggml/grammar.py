@@ -97,11 +97,9 @@ class Grammar:
         return found
 
     def _begin(self, rule: int) -> Stacks:
-        parts = (
-            self._empty if self._elements[at] is None else self._stacks(False, {at: self._empty})
-            for at in self._rules[rule]
-        )
-        return self._settled(self._union(parts))
+        starts = [at for at in self._rules[rule] if self._elements[at] is not None]
+        ends = len(starts) < len(self._rules[rule])
+        return self._reach(ends, [(at, self._empty) for at in starts])
 
     def _stacks(self, ends: bool, tops: dict[int, Stacks]) -> Stacks:
         key = ends, frozenset((at, id(rest)) for at, rest in tops.items())
@@ -121,36 +119,43 @@ class Grammar:
         ends = any(part.ends for part in distinct)
         return self._stacks(ends, {at: self._union(rests) for at, rests in tops.items()})
 
-    def _settled(self, stacks: Stacks) -> Stacks:
-        """``stacks`` with every rule on top replaced by what it begins with."""
-        ends, tops = stacks.ends, dict[int, list[Stacks]]()
-        todo = list(stacks.tops.items())
-        seen = set(todo)
-        for at, rest in todo:
+    def _reach(self, ends: bool, tops: list[tuple[int, Stacks]]) -> Stacks:
+        """The stacks ``tops``, every rule on top replaced by what it begins with."""
+        reached: dict[int, list[Stacks]] = {}
+        seen = set(tops)
+        for at, rest in tops:  # which grows meanwhile
             element = self._elements[at]
             if not isinstance(element, int):
-                tops.setdefault(at, []).append(rest)
+                reached.setdefault(at, []).append(rest)
                 continue
-            below = self._after(at, rest)
+            after = self._elements[at + 1]
+            below = rest if after is None else self._stacks(False, {at + 1: rest})
             for start in self._rules[element]:
                 if self._elements[start] is None:
                     ends = ends or below.ends
-                    reached = list(below.tops.items())
+                    more = list(below.tops.items())
                 else:
-                    reached = [(start, below)]
-                for each in reached:
-                    if each not in seen:
-                        seen.add(each)
-                        todo.append(each)
-            if len(todo) > MAX_STACKS:
+                    more = [(start, below)]
+                tops += (each for each in more if each not in seen)
+                seen.update(more)
+            if len(tops) > MAX_STACKS:
                 raise GrammarError("it can be read in too many ways")
-        result = self._stacks(ends, {at: self._union(rests) for at, rests in tops.items()})
+        result = self._stacks(ends, {at: self._union(rests) for at, rests in reached.items()})
         if result.count > MAX_STACKS:
             raise GrammarError("it can be read in too many ways")
         return result
 
-    def _after(self, at: int, rest: Stacks) -> Stacks:
-        return rest if self._elements[at + 1] is None else self._stacks(False, {at + 1: rest})
+    def _past(self, stacks: Stacks, matches: Callable[[Element | None], bool]) -> Stacks:
+        """What is left of those ``stacks`` whose top ``matches``."""
+        ends, tops = False, list[tuple[int, Stacks]]()
+        for at, rest in stacks.tops.items():
+            if matches(self._elements[at]):
+                if self._elements[at + 1] is None:
+                    ends = ends or rest.ends
+                    tops += rest.tops.items()
+                else:
+                    tops.append((at + 1, rest))
+        return self._reach(ends, tops)
 
     def after(
         self, stacks: Stacks, characters: Iterable[int], is_token: Callable[[str], bool]
@@ -160,21 +165,20 @@ class Grammar:
         ``is_token`` tells whether it is the one that a text names. Raises GrammarError for a
         token after which there are too many.
         """
-        whole = self._kept(
+        whole = self._past(
             stacks, lambda top: isinstance(top, Token) and is_token(top.text) != top.negated
         )
-        left = self._kept(stacks, lambda top: isinstance(top, Characters))
+        left = self._stacks(
+            False,
+            {
+                at: rest
+                for at, rest in stacks.tops.items()
+                if isinstance(self._elements[at], Characters)
+            },
+        )
         for each in characters:
-            left = self._past(self._kept(left, partial(_begins, each)))
-        return self._union((left, self._past(whole)))
-
-    def _kept(self, stacks: Stacks, keep: Callable[[Element | None], bool]) -> Stacks:
-        tops = {at: rest for at, rest in stacks.tops.items() if keep(self._elements[at])}
-        return self._stacks(False, tops)
-
-    def _past(self, stacks: Stacks) -> Stacks:
-        parts = (self._after(at, rest) for at, rest in stacks.tops.items())
-        return self._settled(self._union(parts))
+            left = self._past(left, partial(_begins, each))
+        return self._union((left, whole))
 
     def leads(self, stacks: Stacks) -> int:
         """A bit for each byte that can come next; all if a token may."""

@@ -3,6 +3,7 @@
 Source: llama.cpp's common/sampling.cpp.
 """
 
+import copy
 import ctypes
 import math
 import random
@@ -16,17 +17,20 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 from ..nn.errno import ErrNo
 from . import gbnf, grammar
 from .gbnf import GrammarError
-from .grammar import Reading
+from .grammar import ANY_LEAD, Reading
 from .library import GgmlError, first_error, forget_errors, llama
 from .metadata import Settings
-from .vocabulary import Vocabulary
+from .vocabulary import HEAD, Vocabulary
 
 RANDOM_SEED = 2**32 - 1
 MIROSTAT_TAU = 5.0
 MIROSTAT_M = 100
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")
-MAX_LOOKS = 1 << 24
-"""Looks of llama.cpp at a token for a stack of a grammar; so many take a quarter of a second."""
+MAX_LOOKS = 1 << 25
+"""Looks of llama.cpp at a token for a stack of a grammar; so many take half a second."""
+FEW_LOOKS = 1 << 19
+"""So few take some milliseconds, less than to look further into the tokens first."""
+NO_TOKEN = -1
 MAX_TRIES = 8
 """Tokens tried in turn: llama.cpp lets by some that its grammar then cannot take."""
 
@@ -185,12 +189,31 @@ class Sampler:
         return token
 
     def _possible(self, reading: Reading) -> Tokens:
-        """The tokens whose first byte the grammar allows, and those that end a text if it may."""
-        allowed = np.frombuffer(reading.leads.to_bytes(32, "little"), dtype=np.uint8)
-        possible = np.unpackbits(allowed, bitorder="little")[self._vocabulary.leads]
+        """The tokens that may follow by their first bytes, and those that end a text if it may."""
+        every = np.arange(self._vocabulary.size, dtype=np.int32)
+        possible = self._beginning(reading, every, 0)
         if reading.may_end:
-            possible = possible | self._vocabulary.ends
-        return np.flatnonzero(possible).astype(np.int32)
+            ends = np.flatnonzero(self._vocabulary.ends).astype(np.int32)
+            possible = np.union1d(possible, ends)
+        return possible
+
+    def _beginning(self, reading: Reading, tokens: Tokens, depth: int) -> Tokens:
+        """Those of ``tokens`` whose bytes from ``depth`` on may come next."""
+        if depth == HEAD or (depth and tokens.size * reading.ways <= FEW_LOOKS):
+            return tokens
+        heads = self._vocabulary.heads[tokens, depth]
+        leads = np.frombuffer(reading.leads.to_bytes(32, "little"), dtype=np.uint8)
+        allowed = np.unpackbits(leads, bitorder="little").astype(bool)
+        allowed[0] = depth > 0  # a token may end within what the grammar asks for
+        tokens, heads = tokens[allowed[heads]], heads[allowed[heads]]
+        if reading.leads == ANY_LEAD or tokens.size * reading.ways <= FEW_LOOKS:
+            return tokens
+        parts = [tokens[(heads == 0) | (heads > 127)]]
+        for byte in np.unique(heads[(heads > 0) & (heads < 128)]):
+            further = copy.copy(reading)
+            if further.accept(NO_TOKEN, bytes((byte,))):
+                parts.append(self._beginning(further, tokens[heads == byte], depth + 1))
+        return np.concatenate(parts)
 
     def _allows(self, token: int) -> bool:
         one = llama.llama_token_data(token, 1.0, 0.0)

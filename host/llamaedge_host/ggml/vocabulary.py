@@ -10,6 +10,8 @@ import numpy.typing as npt
 from ..nn.errno import ErrNo
 from .library import GgmlError, llama
 
+HEAD = 8
+"""Bytes of a token that are looked at first."""
 _PIECE = 64
 
 Bytes = npt.NDArray[np.uint8]
@@ -60,10 +62,10 @@ class Vocabulary:
         return self._piece(token, -made) if made < 0 else buffer.raw[:made]
 
     @cached_property
-    def leads(self) -> Bytes:
-        """Each token's first byte, 0 for one that stands for nothing."""
-        pieces = map(self.piece, range(self.size))
-        return np.fromiter((piece[0] if piece else 0 for piece in pieces), np.uint8, self.size)
+    def heads(self) -> Bytes:
+        """Each token's first ``HEAD`` bytes, and zeros behind those that it has."""
+        pieces = (self.piece(token)[:HEAD].ljust(HEAD, b"\0") for token in range(self.size))
+        return np.frombuffer(b"".join(pieces), np.uint8).reshape(self.size, HEAD)
 
     @cached_property
     def ends(self) -> Bytes:
