@@ -52,6 +52,11 @@ def tiny_mamba(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_lfm2(folder: Path) -> Path:
+    return tiny.lfm2(folder / "lfm2.gguf")
+
+
+@pytest.fixture(scope="session")
 def tiny_bert(folder: Path) -> Path:
     return tiny.bert(folder / "bert.gguf")
 

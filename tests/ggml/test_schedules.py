@@ -100,8 +100,9 @@ class Machine:
         ("tiny_llama", {"cache_ram": 0}),
         ("tiny_gemma", {}),
         ("tiny_mamba", {}),
+        ("tiny_lfm2", {}),
     ],
-    ids=["llama", "unified", "no swap", "window", "recurrent"],
+    ids=["llama", "unified", "no swap", "window", "recurrent", "hybrid"],
 )
 def machine(
     request: pytest.FixtureRequest, load: Load, monkeypatch: pytest.MonkeyPatch

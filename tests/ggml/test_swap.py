@@ -42,7 +42,7 @@ def test_a_conversation_goes_on_after_others_took_its_slot(
     assert run(fresh.context(), TALKS[0] + first[0] + b" and the") == longer
 
 
-@pytest.mark.parametrize("model", ["tiny_gemma", "tiny_mamba"])
+@pytest.mark.parametrize("model", ["tiny_gemma", "tiny_mamba", "tiny_lfm2"])
 def test_what_cannot_be_cut_goes_on_where_it_ended(
     load: Load, request: pytest.FixtureRequest, model: str
 ) -> None:
@@ -92,7 +92,7 @@ def test_a_branch_leaves_its_stem_whole(load: Load, tiny_llama: Path) -> None:
     assert seen.prompt_tokens_reused - reused == counts(context)[0] - 1
 
 
-@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba"])
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba", "tiny_lfm2"])
 def test_a_new_request_is_served_while_all_slots_stream(
     load: Load, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:

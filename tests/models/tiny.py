@@ -161,6 +161,37 @@ def mamba(path: Path, *, seed: int = 0) -> Path:
     return path
 
 
+def lfm2(path: Path, *, seed: int = 0) -> Path:
+    """A hybrid of the lfm2 architecture: a layer with a short memory, and one of attention."""
+    memory, head, key_heads = 3, WIDTH // HEADS, HEADS // 2
+    file = _Writer(path, "lfm2", seed)
+    file.sizes()
+    file.gguf.add_head_count_kv([0, key_heads])
+    file.gguf.add_shortconv_l_cache(memory)
+    size = file.byte_tokens()
+    file.weights("token_embd.weight", size, WIDTH, scale=WIDTH**0.5)
+    file.constant("token_embd_norm.weight", WIDTH)
+    file.weights("output.weight", size, WIDTH, scale=SHARP)
+    file.weights("blk.0.shortconv.conv.weight", WIDTH, memory)
+    file.weights("blk.0.shortconv.in_proj.weight", 3 * WIDTH, WIDTH)
+    file.weights("blk.0.shortconv.out_proj.weight", WIDTH, WIDTH)
+    file.weights("blk.1.attn_q.weight", WIDTH, WIDTH)
+    file.weights("blk.1.attn_k.weight", key_heads * head, WIDTH)
+    file.weights("blk.1.attn_v.weight", key_heads * head, WIDTH)
+    file.weights("blk.1.attn_output.weight", WIDTH, WIDTH)
+    file.constant("blk.1.attn_q_norm.weight", head)
+    file.constant("blk.1.attn_k_norm.weight", head)
+    for layer in range(LAYERS):
+        block = f"blk.{layer}"
+        file.constant(f"{block}.attn_norm.weight", WIDTH)
+        file.constant(f"{block}.ffn_norm.weight", WIDTH)
+        file.weights(f"{block}.ffn_gate.weight", FEED, WIDTH)
+        file.weights(f"{block}.ffn_up.weight", FEED, WIDTH)
+        file.weights(f"{block}.ffn_down.weight", WIDTH, FEED)
+    file.close()
+    return path
+
+
 BERT_WORDS = ("what", "is", "the", "capital", "of", "france", "sea", "a", "##s", "word", "?")
 
 
