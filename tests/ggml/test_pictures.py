@@ -19,7 +19,7 @@ from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.preopen import Preopen
 
-from ..models import pictures, tiny
+from ..models import pictures, tiny, vision
 from ..models.pictures import png, tag
 from .conftest import Load, counts, run, stream
 
@@ -311,3 +311,32 @@ def test_a_projector_that_would_end_the_process(
     with pytest.raises(BackendError, match="unable to load the mmproj model") as raised:
         context.set_input(0, 3, tag(RED) + b"sea")
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+
+
+def test_a_projector_has_a_position_for_each_column_of_the_widest_picture(
+    load: Load, folder: Path, tmp_path: Path
+) -> None:
+    model = vision.gemma4(folder / "gemma4.gguf")
+    sound = vision.gemma4_projector(folder / "gemma4.mmproj", positions=474)
+    graph = load(model, mmproj=str(sound), ctx_size=2048, ubatch_size=2048, n_predict=1)
+    context = graph.context()
+    run(context, tag(png((9, 9, 9), 3200, height=16)) + b"sea")
+    small = vision.gemma4_projector(tmp_path / "small.mmproj", positions=200)
+    context.set_input(1, 3, json.dumps({"mmproj": str(small)}).encode())
+    with pytest.raises(BackendError, match="it has 200 positions for 474 columns"):
+        context.set_input(0, 3, tag(RED) + b"sea")
+
+
+def test_a_picture_that_sees_all_of_itself_fits_into_one_piece(load: Load, folder: Path) -> None:
+    model = vision.gemma4(folder / "gemma4.gguf")
+    projector = vision.gemma4_projector(folder / "gemma4.mmproj")
+    settings = {"mmproj": str(projector), "ctx_size": 2048, "n_predict": 1}
+    prompt = tag(png((9, 9, 9), 200)) + b"sea"
+    context = load(model, **settings).context()
+    context.set_input(0, 3, prompt)
+    with pytest.raises(
+        BackendError, match="625 tokens, more than the ubatch-size of 512"
+    ) as raised:
+        context.compute()
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    run(load(model, **settings, ubatch_size=640).context(), prompt)

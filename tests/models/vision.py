@@ -73,11 +73,14 @@ def gemma4(path: Path, *, seed: int = 0, brief: bool = False) -> Path:
     return path
 
 
-def gemma4_projector(path: Path, *, seed: int = 0) -> Path:
-    """A projector for ``gemma4``: a token for each 8 by 8 pixels, 70 to 1120 of them."""
+def gemma4_projector(path: Path, *, seed: int = 0, positions: int = 1120) -> Path:
+    """A projector for ``gemma4``: a token for each 8 by 8 pixels, 70 to 1120 of them.
+
+    It has ``positions`` for columns and as many for rows.
+    """
     file = _projector(path, "gemma4v", 16 * PATCH, seed)
     file.gguf.add_vision_projector_scale_factor(1)
-    file.weights("v.position_embd.weight", 2, 1120, WIDTH)
+    file.weights("v.position_embd.weight", 2, positions, WIDTH)
     file.weights("mm.input_projection.weight", WIDTH, WIDTH, scale=WIDTH**0.5)
     file.close()
     return path

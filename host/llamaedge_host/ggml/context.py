@@ -261,8 +261,8 @@ class GgmlContext:
         if pictures is not None and pictures.largest > engine.micro_batch:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                f"compute: a picture has {pictures.largest} tokens, more than the"
-                f" ubatch-size of {engine.micro_batch}",
+                f"compute: a picture has {pictures.largest} tokens, more than the ubatch-size of"
+                f" {engine.micro_batch}. Please increase your ubatch-size.",
             )
         sampler = Sampler(vocabulary, Sampling.of(self._graph.settings, engine.cells))
         sequence = Sequence(

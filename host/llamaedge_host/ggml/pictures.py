@@ -6,6 +6,7 @@ Source: WasmEdge's GGML/core/input_processor.cpp, llama.cpp's tools/mtmd.
 import base64
 import ctypes
 import itertools
+import math
 import os
 import re
 import threading
@@ -33,7 +34,7 @@ _PLACES = re.compile(_TAG + b"|" + re.escape(MARKER))
 
 _numbers = itertools.count(1)
 _decoding = threading.Lock()
-"""Held while a picture is decoded, which may take four times the memory of its pixels."""
+"""Held while a picture is decoded, which takes up to 20 bytes for each of its pixels."""
 
 _PICTURES_ALONE = mtmd.mtmd_helper_init_opt_default()
 _PICTURES_ALONE.video_params.ffmpeg_bin_dir = os.devnull.encode()
@@ -159,13 +160,22 @@ def _check(path: Path) -> None:
     rows = {tensor.name: tensor.shape for tensor in header.tensors}
     positions = rows.get("v.position_embd.weight", (0, 0))
     side = header.integer("vision.image_size") // (header.integer("vision.patch_size") or 1)
-    kind = header.metadata.get("clip.projector_type")
+    kind = str(header.metadata.get("clip.projector_type"))
     if kind in FIXED and positions[-1] < side**2 + ("v.class_embd" in rows):
         raise _unusable(path, f"it has {positions[-1]} positions for {side**2} patches")
+    if merged := SPREAD.get(kind):
+        merged = header.integer("vision.projector.scale_factor") or merged
+        columns = merged * math.isqrt(MOST_TOKENS * image.MAX_RATIO) + 1
+        if positions[1] < columns:
+            raise _unusable(path, f"it has {positions[1]} positions for {columns} columns")
     if not trial.survives(str(path)):
         raise _unusable(path, "its shapes do not fit each other")
 
 
+SPREAD = {"gemma4v": 3}
+"""Projectors with a position for each column and each row, and how many make up a token."""
+MOST_TOKENS = 1120
+"""Of a picture, for these projectors."""
 FIXED = ("mlp", "ldp", "ldpv2", "gemma3")
 """Projectors with a position for each patch of a picture of one size."""
 
