@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from report import Report
 from wasmtime import wat2wasm
@@ -115,6 +116,6 @@ def rate(server: Callable[[int], None]) -> float:
 
 def measure(report: Report, rounds: int) -> None:
     for _ in range(rounds):
-        report.add("plain Python", rate(plain), "requests/s")
-        report.add("guest", rate(guest), "requests/s")
-    report.ratio("guest / plain Python", "guest", "plain Python")
+        report.compare(
+            "requests/s", {"plain Python": partial(rate, plain), "guest": partial(rate, guest)}
+        )
