@@ -33,7 +33,7 @@ class Bare:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
         parameters = _embedding(context) if embedding else _text(context, sequences)
-        self._process = spawn.Process(target=_serve, args=(theirs, path, parameters))
+        self._process = spawn.Process(target=_serve, args=(theirs, path, parameters), daemon=True)
         self._process.start()
 
     def _call(self, name: str, *arguments: Any) -> Any:

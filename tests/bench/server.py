@@ -4,6 +4,7 @@ import importlib.util
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +28,10 @@ class Server:
             self.port = port = probe.getsockname()[1]
         started = time.perf_counter()
         program = "from llamaedge_launcher.cli import main; main()"
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, "run", "--port", str(port), *options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self.pid = self._process.pid
         self.url = f"http://127.0.0.1:{port}"
@@ -55,4 +57,7 @@ class Server:
     ) -> None:
         self.client.close()
         self._process.terminate()
-        self.log, _ = self._process.communicate(timeout=30)
+        self._process.wait(timeout=30)
+        with self._output as output:
+            output.seek(0)
+            self.log = output.read()
