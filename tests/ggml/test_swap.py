@@ -25,6 +25,11 @@ def counters(graph: GgmlGraph) -> Counters:
     return engine.counters
 
 
+def slot(context: GgmlContext) -> int:
+    assert context._sequence is not None
+    return context._sequence.slot
+
+
 @pytest.mark.parametrize("keys", [{}, {"kv_unified": True}], ids=["streams", "unified"])
 def test_a_conversation_goes_on_after_others_took_its_slot(
     load: Load, tiny_llama: Path, keys: dict[str, bool]
@@ -123,6 +128,34 @@ def test_a_new_request_is_served_while_all_slots_stream(
     assert begun < min(ended)
     graph = load(request.getfixturevalue(model), ignore_eos=True, ctx_size=1024, batch_size=64)
     assert together == [b"".join(stream(graph.context(), each, most)[0]) for each in prompts]
+
+
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba", "tiny_lfm2"])
+def test_sequences_move_together_when_one_between_them_ends(
+    load: Load, request: pytest.FixtureRequest, model: str
+) -> None:
+    graph = load(request.getfixturevalue(model), ignore_eos=True, n_predict=1)
+    alone = [b"".join(stream(graph.context(), talk, 60)[0]) for talk in TALKS[:3]]
+    contexts = [graph.context() for _ in alone]
+    for context, talk in zip(contexts, TALKS, strict=False):
+        context.set_input(0, 3, talk)
+    pieces: list[list[bytes]] = [[], [], []]
+    going = [0, 1, 2]
+    for step in range(60):
+        if step == 20:
+            ended = sorted(going, key=lambda number: slot(contexts[number]))[1]
+            going.remove(ended)
+            contexts[ended].fini_single()
+        for number in going:
+            assert contexts[number].compute_single() is ErrNo.SUCCESS
+            pieces[number].append(contexts[number].output_single(0))
+    assert [b"".join(pieces[number]) for number in going] == [alone[number] for number in going]
+    seen = counters(graph)
+    assert seen.moves == 1
+    reused = seen.prompt_tokens_reused
+    context = graph.context()
+    run(context, TALKS[ended])
+    assert model != "tiny_llama" or seen.prompt_tokens_reused - reused == counts(context)[0] - 1
 
 
 def test_a_time_limit_ends_a_computation(load: Load) -> None:

@@ -20,6 +20,13 @@ LOSE_UP_TO = 64
 class Memory(Protocol):
     """What is known of the memory of a llama context."""
 
+    @property
+    def unified(self) -> bool:
+        """Whether sequences are computed together wherever their slots are.
+
+        Else llama.cpp computes those together whose slots are neighbours.
+        """
+
     def reusable(self, held: int, first: int, count: int) -> int:
         """How many tokens remain if a cache of ``held`` is cut to ``count``: these, or none.
 
@@ -83,7 +90,7 @@ class Cache:
         At least one token stays to be evaluated, since what follows it is needed. A slot is
         taken over if little is lost with that; else the oldest one gets a copy.
         """
-        free = self.free()
+        free = self._beside()
         if not free:
             return None
         oldest = _oldest(free)
@@ -100,6 +107,38 @@ class Cache:
     @property
     def _sources(self) -> "list[Slot | Swapped]":
         return [*self.slots, *self.swap.entries]
+
+    def _beside(self) -> list[Slot]:
+        """The free slots among those in use and next to them; all if none is in use."""
+        free, used = self.free(), self._used
+        if self._memory.unified or not used:
+            return free
+        return [slot for slot in free if used[0] - 1 <= slot.index <= used[-1] + 1]
+
+    @property
+    def _used(self) -> list[int]:
+        return [slot.index for slot in self.slots if slot.sequence is not None]
+
+    def gaps(self) -> list[tuple[Slot, Slot]]:
+        """The fewest slots in use, each with a free one, that make all neighbours by moving."""
+        used = self._used
+        if self._memory.unified or not used or used[-1] - used[0] < len(used):
+            return []
+        within = max(
+            (range(first, first + len(used)) for first in range(len(self.slots) - len(used) + 1)),
+            key=lambda place: sum(index in place for index in used),
+        )
+        movers = (self.slots[index] for index in used if index not in within)
+        holes = (self.slots[index] for index in within if index not in used)
+        return list(zip(movers, holes, strict=True))
+
+    def move(self, mover: Slot, hole: Slot) -> None:
+        """The sequence of ``mover`` is in ``hole`` now, and the cache of that in ``mover``."""
+        assert mover.sequence is not None
+        hole.sequence, mover.sequence = mover.sequence, None
+        hole.sequence.slot = hole.index
+        mover.tokens, hole.tokens = hole.tokens, []
+        mover.used, hole.used = hole.used, mover.used
 
     def _kept(self, slot: Slot, tokens: list[int]) -> int:
         """How many of ``tokens`` the cache of ``slot`` still holds if it is cut to them."""

@@ -42,6 +42,7 @@ class Counters:
     sequences_ended: int = 0
     evictions: int = 0
     preemptions: int = 0
+    moves: int = 0
     swapped_out: int = 0
     swapped_in: int = 0
     swap_bytes: int = 0

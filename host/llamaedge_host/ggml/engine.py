@@ -104,6 +104,8 @@ class Engine:
                 counters.preemptions += 1
             else:
                 break
+        for mover, hole in self._cache.gaps():
+            self._move(mover, hole)
         counters.sequences_waiting = len(scheduler.waiting) + len(scheduler.preempted)
         counters.sequences_running = len(scheduler.running)
         return bool(scheduler.running)
@@ -143,6 +145,25 @@ class Engine:
         sequence.reused = common
         self.counters.prompt_tokens_reused += common
         self._scheduler.begin_turn(sequence)
+
+    def _move(self, mover: Slot, hole: Slot) -> None:
+        """Let the sequence of ``mover`` and the cache of ``hole`` change places."""
+        context, sequence = self._context, mover.sequence
+        assert sequence is not None
+        state = context.save(mover.index, context.state_size(mover.index))
+        other = context.save(hole.index, context.state_size(hole.index)) if hole.tokens else None
+        if state is None:
+            return
+        count = sequence.position
+        sequence.position = context.restore(hole.index, state, count, count)
+        count = len(hole.tokens)
+        kept = context.keep(mover.index, 0)
+        if other is not None:
+            kept = context.restore(mover.index, other, count, count)
+        self._cache.move(mover, hole)
+        mover.tokens = mover.tokens[:kept]
+        self._scheduler.moved()
+        self.counters.moves += 1
 
     def _swap_out(self, slot: Slot) -> None:
         """Keep the state of ``slot``, which another sequence takes, if it is not too large."""

@@ -121,7 +121,7 @@ class LlamaContext:
         """Rows that a batch can have."""
         self.micro_batch: int = llama.llama_n_ubatch(self.pointer)
         self.pooling: int = llama.llama_pooling_type(self.pointer)
-        self._unified = parameters.unified
+        self.unified = parameters.unified
         self._window = model.window
         self._has_state = model.has_state
         self._make_batch()
@@ -209,7 +209,7 @@ class LlamaContext:
         Answers how many it holds: these, or none. Between streams llama.cpp copies all cells,
         used or not, and only with the next batch; a state has the used ones, and is read at once.
         """
-        if self._unified:
+        if self.unified:
             llama.llama_memory_seq_rm(self.memory, target, -1, -1)
             llama.llama_memory_seq_cp(self.memory, source, target, -1, -1)
             return self.keep(target, count)

@@ -113,8 +113,11 @@ class Scheduler:
         self._run(sequence)
 
     def _run(self, sequence: Sequence) -> None:
-        """Slots run in order: llama.cpp computes neighbours together."""
         self.running.append(sequence)
+        self.moved()
+
+    def moved(self) -> None:
+        """Sequences run in the order of their slots: llama.cpp computes neighbours together."""
         self.running.sort(key=lambda other: other.slot)
 
     def plan(self, room: int, prompt_room: int) -> list[Part]:
