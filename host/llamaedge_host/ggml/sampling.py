@@ -12,14 +12,14 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 from ..nn.errno import ErrNo
-from . import gbnf, grammar
+from . import grammar
 from .gbnf import GrammarError
 from .grammar import ANY_LEAD, Reading
 from .library import GgmlError, first_error, forget_errors, llama
 from .metadata import Settings
+from .schema import grammar_of_schema
 from .vocabulary import HEAD, Vocabulary
 
 RANDOM_SEED = 2**32 - 1
@@ -97,27 +97,18 @@ def grammar_of(settings: Settings) -> str:
 
     Raises GgmlError for one that cannot be used.
     """
-    text: str = settings["json-schema"] or settings["grammar"]
-    key = "json-schema" if settings["json-schema"] else "grammar"
+    schema, text = settings["json-schema"], settings["grammar"]
     try:
-        if len(text) > gbnf.MAX_CHARACTERS:
-            raise GrammarError(f"it has {len(text)} characters, over {gbnf.MAX_CHARACTERS}")
-        if settings["json-schema"]:
-            text = _from_schema(text)
+        if schema:
+            text = _from_schema(schema)
         if text:
             grammar.parse(text)
     except (GrammarError, RecursionError) as error:
-        raise _refused(key, str(error)) from None
-    return text
+        raise _refused("json-schema" if schema else "grammar", str(error)) from None
+    return str(text)
 
 
-@lru_cache(maxsize=16)
-def _from_schema(schema: str) -> str:
-    try:
-        text: str = json_schema_to_gbnf(schema)
-    except Exception as error:  # the converter raises whatever its input provokes
-        raise GrammarError(str(error) or type(error).__name__) from None
-    return text
+_from_schema = lru_cache(maxsize=16)(grammar_of_schema)
 
 
 def _refused(key: str, why: str) -> GgmlError:
