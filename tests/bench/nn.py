@@ -85,6 +85,7 @@ def measure(report: Report, rounds: int) -> None:
     bare = Bare(demo_model())
     nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{demo_model()}")], parallel=1)
     config = {"ctx-size": 4096, "batch-size": 512, "temp": 0.0, "n-predict": TOKENS}
+    config["cache-ram"] = 0  # or the prompt would come back from there
     story = bare.tokenize(DECODE_PROMPT)
     text = bare.tokenize(PREFILL_PROMPT)
 
