@@ -104,13 +104,13 @@ class HostCalls:
     ) -> Any:
         """All values are i32, as in nearly every import: one array of words serves them."""
         locate = (ctypes.c_uint32 * (_WORDS * max(arity, 1))).from_address
-        arguments = slice(0, _WORDS * arity, _WORDS)
+        unpack = struct.Struct("<" + _LAYOUTS["i"] * arity).unpack_from
 
         def call(_env: int, caller: int, values: int, _count: int) -> int:
             self._caller = caller
             words = locate(values)
             try:
-                result = function(*words[arguments])
+                result = function(*unpack(words))
             except BadPointer:
                 result = fault
             except BaseException as error:

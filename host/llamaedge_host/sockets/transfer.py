@@ -29,6 +29,8 @@ _WAITALL = 2
 _RIFLAGS = _PEEK | _WAITALL
 _TRUNCATED = 1
 _NOSIGNAL = socket.MSG_NOSIGNAL
+_SUCCESS = Errno.SUCCESS
+_set_u16, _set_u32 = U16.pack_into, U32.pack_into
 _AGAIN = (errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
@@ -77,9 +79,9 @@ class TransferCalls:
                 received, truncated, _ = self._receive(guest, rooms, flags)
         except OSError as error:
             return from_os_error(error)
-        U32.pack_into(whole, nread, received)
-        U16.pack_into(whole, roflags, truncated)
-        return Errno.SUCCESS
+        _set_u32(whole, nread, received)
+        _set_u16(whole, roflags, truncated)
+        return _SUCCESS
 
     @answers_errno
     def recv_from(
@@ -179,8 +181,8 @@ class TransferCalls:
             sent = self._send_once(guest, data[0]) if count == 1 else self._send(guest, data)
         except OSError as error:
             return from_os_error(error)
-        U32.pack_into(whole, nsent, sent)
-        return Errno.SUCCESS
+        _set_u32(whole, nsent, sent)
+        return _SUCCESS
 
     @answers_errno
     def send_to(
