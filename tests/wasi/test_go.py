@@ -1,9 +1,10 @@
-"""A server on Go's own net package: its poller, its sockets, its goroutines."""
+"""Servers on Go's own net and net/http: its poller, its sockets, its goroutines."""
 
 import os
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from guests.goserver import connect, exchange, go_server
 from guests.probe import Probe
 
 CLIENTS, CONNECTIONS, EXCHANGES = 20, 5, 5
+HTTP_CONNECTIONS, REQUESTS = 50, 8
 
 
 def descriptors() -> int:
@@ -81,3 +83,19 @@ def test_an_idle_server_costs_no_cpu_time(port: int) -> None:
         before = time.process_time()
         time.sleep(0.5)
         assert time.process_time() - before < 0.1
+
+
+def test_http_requests_leave_nothing_open(runtime: None, free_port: int) -> None:
+    before = descriptors()
+    with go_server("http", free_port):
+        connect(free_port).close()
+        connections = [HTTPConnection("127.0.0.1", free_port) for _ in range(HTTP_CONNECTIONS)]
+        for _ in range(REQUESTS):
+            bodies = [os.urandom(100) for _ in connections]
+            for connection, body in zip(connections, bodies, strict=True):
+                connection.request("POST", "/", body)
+            for connection, body in zip(connections, bodies, strict=True):
+                assert connection.getresponse().read() == body
+        for connection in connections:
+            connection.close()
+    assert descriptors() == before
