@@ -134,7 +134,7 @@ class Guest:
             ),
         ]
         if nn is not None:
-            self._providers.append(nn.session(memory, Files(dirs)))
+            self._providers.append(nn.session(memory, Files(dirs), stdout))
         self._linked: dict[str, Instance] = {}
         try:
             for name, path in (linked or {}).items():

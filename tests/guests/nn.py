@@ -5,6 +5,7 @@ from pathlib import Path
 from llamaedge_host import NeuralNetwork, Preload
 from llamaedge_host.files import Files
 from llamaedge_host.nn import Encoding, ErrNo, Target
+from llamaedge_host.nn.backend import Output
 
 SIGNATURES = {
     "load": "iiiii",
@@ -23,28 +24,33 @@ SIGNATURES = {
 
 
 class EchoContext:
-    """Its output is its input."""
+    """Its output is its input, a byte at a time with compute_single."""
 
     opened = 0
 
     def __init__(self) -> None:
         EchoContext.opened += 1
         self._text = b""
+        self._made = 0
 
     def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
         self._text = data
+        self._made = 0
 
     def compute(self) -> ErrNo:
         return ErrNo.SUCCESS
 
     def compute_single(self) -> ErrNo:
-        return ErrNo.END_OF_SEQUENCE
+        if self._made == len(self._text):
+            return ErrNo.END_OF_SEQUENCE
+        self._made += 1
+        return ErrNo.SUCCESS
 
     def output(self, index: int) -> bytes:
         return self._text
 
     def output_single(self, index: int) -> bytes:
-        return self._text[:1]
+        return self._text[self._made - 1 : self._made] if self._made else b""
 
     def fini_single(self) -> None:
         self._text = b""
@@ -62,7 +68,7 @@ class EchoGraph:
     def __init__(self) -> None:
         EchoGraph.opened += 1
 
-    def context(self, files: Files) -> EchoContext:
+    def context(self, files: Files, stdout: Output) -> EchoContext:
         return EchoContext()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from llamaedge_host import Guest, GuestStopped, GuestTrap, HostNetwork, NeuralNe
 from llamaedge_host.errors import Interrupted
 from llamaedge_host.files import Files
 from llamaedge_host.nn import Encoding, ErrNo, Preload
+from llamaedge_host.nn.backend import Output
 
 ROUNDS = 220
 WASM = {way: guest(way) for way in WAYS}
@@ -38,7 +39,7 @@ class SlowContext(EchoContext):
 
 
 class SlowGraph(EchoGraph):
-    def context(self, files: Files) -> SlowContext:
+    def context(self, files: Files, stdout: Output) -> SlowContext:
         return SlowContext()
 
 

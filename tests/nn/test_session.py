@@ -15,7 +15,7 @@ from llamaedge_host.errors import BadPointer, Interrupted, PreloadError
 from llamaedge_host.files import Files
 from llamaedge_host.memory import Memory
 from llamaedge_host.nn import Encoding, ErrNo, NeuralNetwork, Preload, Target
-from llamaedge_host.nn.backend import BackendError
+from llamaedge_host.nn.backend import BackendError, Output
 from llamaedge_host.nn.session import FUNCTIONS, UNSIZED_BUFFER, Session
 
 SIZE = 1 << 20
@@ -70,7 +70,7 @@ class FakeGraph:
         self.contexts: list[FakeContext] = []
         self.closed = False
 
-    def context(self, files: Files) -> FakeContext:
+    def context(self, files: Files, stdout: Output) -> FakeContext:
         self.contexts.append(FakeContext(self))
         return self.contexts[-1]
 

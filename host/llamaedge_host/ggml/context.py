@@ -7,12 +7,12 @@ so contexts of one graph do not disturb each other.
 import codecs
 import logging
 import math
-import sys
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Interrupted
 from ..files import Files
+from ..nn.backend import Output
 from ..nn.errno import ErrNo
 from . import image, speech
 from .embedding import Embedder, as_json, normalized
@@ -41,9 +41,10 @@ TENSOR_I32 = 4
 class GgmlContext:
     """A ``backend.Context`` on ``graph``. ``cancel`` may be called from any thread."""
 
-    def __init__(self, graph: "GgmlGraph", files: Files) -> None:
+    def __init__(self, graph: "GgmlGraph", files: Files, stdout: Output) -> None:
         self._graph = graph
         self._files = files
+        self._print = stdout
         self._own = {name: graph.settings[name] for name in GUEST_KEYS}
         self._prompt: list[int] = []
         self._pictures: PicturePrompt | None = None
@@ -170,8 +171,7 @@ class GgmlContext:
             item = self._take(sequence, engine)
             token = item.token if isinstance(item, End) else item
             if token is not None:
-                sys.stdout.buffer.write(piece(token))
-                sys.stdout.buffer.flush()
+                self._print(piece(token))
             if isinstance(item, End):
                 return item
 

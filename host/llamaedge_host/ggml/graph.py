@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..files import NO_FILES, Files
+from ..nn.backend import Output
 from ..nn.errno import ErrNo
 from ..nn.preload import Target
 from .audio import SILENCED, samples, wav
@@ -22,6 +23,10 @@ from .speech import codes
 from .vocoder import Vocoder
 
 _log = logging.getLogger("llamaedge_host.nn")
+
+
+def _unseen(data: bytes) -> None:
+    """What a context prints that was not told where to."""
 
 
 class GgmlGraph:
@@ -58,9 +63,12 @@ class GgmlGraph:
             self.close()
             raise
 
-    def context(self, files: Files = NO_FILES) -> GgmlContext:
-        """A new execution context, whose metadata names ``files`` of the guest."""
-        return GgmlContext(self, files)
+    def context(self, files: Files = NO_FILES, stdout: Output = _unseen) -> GgmlContext:
+        """A new execution context, whose metadata names ``files`` of the guest.
+
+        What it prints goes to ``stdout``.
+        """
+        return GgmlContext(self, files, stdout)
 
     def engine(self) -> Engine | Embedder:
         """The engine, set up when it is first asked for. Raises GgmlError if it cannot be."""

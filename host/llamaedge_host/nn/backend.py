@@ -4,12 +4,16 @@
 graph is a loaded model with its configuration, a context one computation on it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from ..files import Files
 from .errno import ErrNo
 from .preload import Target
+
+Output = Callable[[bytes], None]
+"""Takes what a guest writes."""
 
 
 class BackendError(Exception):
@@ -54,8 +58,11 @@ class Context(Protocol):
 class Graph(Protocol):
     """One loaded model with its configuration."""
 
-    def context(self, files: Files) -> Context:
-        """A new execution context, whose metadata names ``files`` of the guest."""
+    def context(self, files: Files, stdout: Output) -> Context:
+        """A new execution context, whose metadata names ``files`` of the guest.
+
+        What it prints goes to ``stdout``.
+        """
 
     def close(self) -> None:
         """Unload: the model is freed when its last user is gone."""

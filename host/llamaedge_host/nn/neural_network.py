@@ -1,14 +1,16 @@
 """The process's neural networks: preloads and backends, shared by every guest."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import PreloadError
 from ..files import NO_FILES, Files
 from ..memory import Memory
-from .backend import Backend, BackendError, Graph
+from .backend import Backend, BackendError, Graph, Output
 from .errno import ErrNo
 from .preload import Encoding, Preload, Target
 from .session import Session
@@ -38,9 +40,14 @@ class NeuralNetwork:
         self._makers = backends or {Encoding.GGML: lambda: _ggml(parallel)}
         self._backends: dict[Encoding, Backend] = {}
 
-    def session(self, memory: Memory, files: Files = NO_FILES) -> Session:
-        """The functions and handles of one guest, which may name ``files`` in metadata."""
-        return Session(memory, self, files)
+    def session(
+        self, memory: Memory, files: Files = NO_FILES, stdout: Output | None = None
+    ) -> Session:
+        """The functions and handles of one guest, which may name ``files`` in metadata.
+
+        What it has printed goes to ``stdout``, None for this process's own.
+        """
+        return Session(memory, self, files, stdout or _print)
 
     def preload_all(self) -> None:
         """Load every preloaded model now rather than when a guest asks for it.
@@ -96,6 +103,12 @@ class NeuralNetwork:
         for backend in self._backends.values():
             backend.close()
         self._backends.clear()
+
+
+def _print(data: bytes) -> None:
+    with suppress(OSError):  # nobody reads it any more
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def _ggml(parallel: int | None) -> Backend:

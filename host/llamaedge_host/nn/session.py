@@ -17,7 +17,7 @@ from ..errors import Interrupted
 from ..files import Files
 from ..imports import HostFunction
 from ..memory import Memory
-from .backend import BackendError, Context, Graph
+from .backend import BackendError, Context, Graph, Output
 from .errno import ErrNo
 from .preload import Encoding, Target
 
@@ -110,9 +110,12 @@ class Session:
 
     fault: int = ErrNo.INVALID_ARGUMENT
 
-    def __init__(self, memory: Memory, network: "NeuralNetwork", files: Files) -> None:
+    def __init__(
+        self, memory: Memory, network: "NeuralNetwork", files: Files, stdout: Output
+    ) -> None:
         self._memory = memory
         self._files = files
+        self._stdout = stdout
         self._network = network
         self._graphs: Handles[_Loaded] = Handles()
         self._contexts: Handles[tuple[Context, _Loaded]] = Handles()
@@ -206,7 +209,7 @@ class Session:
         """Make an execution context of ``graph``; INVALID_ARGUMENT for an unknown graph."""
         self._memory.view(context, 4)
         loaded = self._graphs.get(graph)
-        made = loaded.graph.context(self._files)
+        made = loaded.graph.context(self._files, self._stdout)
         loaded.contexts += 1
         self._memory.set_u32(context, self._contexts.add((made, loaded)))
         return ErrNo.SUCCESS
