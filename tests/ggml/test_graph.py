@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml import GgmlBackend, library
+from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.capacity import available_memory, cache_bytes, parallel
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama_context import ContextParameters
@@ -21,7 +21,9 @@ from llamaedge_host.nn.backend import BackendError
 from .conftest import Load, run, stream
 
 SEA = b"the sea and the sea"
-LOADS = 200
+LOADS, ROUNDS = 200, 4
+LEAK = 2048
+"""Bytes that a load leaves behind in every round, if it leaks; allocators grow in one of them."""
 
 
 def parameters(graph: GgmlGraph) -> ContextParameters:
@@ -33,38 +35,6 @@ def test_chat_and_embedding_side_by_side(load: Load, tiny_llama: Path, tiny_bert
     talks, embeds = chat.context(), embedding.context()
     text, vector = run(talks, SEA), run(embeds, SEA)
     assert (run(talks, SEA), run(embeds, SEA)) == (text, vector)
-
-
-CONTEXT_KEYS: list[tuple[dict[str, Any], str, object]] = [
-    ({"ctx_size": 1000}, "cells", 1024),
-    ({"ctx_size": 64}, "cells", 256),
-    ({"ctx_size": 0}, "cells", 512),
-    ({"batch_size": 32}, "batch", 32),
-    ({"ubatch_size": 16}, "micro_batch", 16),
-    ({"threads": 1}, "threads", (1, 1)),
-    ({"threads": 4000}, "threads", (library.cpus(), library.cpus())),
-    ({"threads": 0, "threads_batch": 1}, "threads", (library.cpus(), 1)),
-    ({"flash_attn": "off"}, "flash", 0),
-    ({"flash_attn": "enabled"}, "flash", 1),
-    ({"cache_type_k": 30, "cache_type_v": 0}, "cache_types", (30, 0)),
-    ({"no_kv_offload": True}, "offload", False),
-    ({"rope_freq_base": 500.0}, "rope", (-1, 500.0, 0.0)),
-    ({"rope_scaling_type": 1, "rope_freq_scale": 0.5}, "rope", (1, 0.0, 0.5)),
-    ({"yarn_orig_ctx": 128, "yarn_beta_slow": 2.0}, "yarn", (-1.0, -1.0, -1.0, 2.0, 128)),
-    ({"yarn_ext_factor": 1.0, "yarn_attn_factor": 1.0, "yarn_beta_fast": 9.0}, "yarn", None),
-    ({"embedding": True, "pooling_type": 3}, "pooling", 3),
-    ({"embedding": True, "attention_type": 1}, "attention", 1),
-]
-
-
-@pytest.mark.parametrize(("metadata", "name", "value"), CONTEXT_KEYS, ids=str)
-def test_a_context_key_reaches_the_llama_context(
-    load: Load, tiny_llama: Path, metadata: dict[str, Any], name: str, value: object
-) -> None:
-    graph = load(tiny_llama, n_predict=4, **metadata)
-    if value is not None:
-        assert getattr(parameters(graph), name) == value
-    assert run(graph.context(), SEA)
 
 
 @pytest.mark.parametrize("key", ["rope_freq_base", "rope_freq_scale"])
@@ -98,14 +68,6 @@ def test_a_model_key_loads_the_same_model(
     assert run(load(tiny_llama, n_predict=8, **metadata).context(), SEA) == expected
 
 
-@pytest.mark.parametrize("metadata", [{"cache_type_k": 10}, {"cache_type_v": 42}], ids=str)
-def test_an_impossible_cache_is_refused(
-    load: Load, tiny_llama: Path, metadata: dict[str, Any]
-) -> None:
-    with pytest.raises(BackendError, match="not a type of a cache"):
-        load(tiny_llama, **metadata)
-
-
 def test_the_size_of_the_first_generation_takes_effect(
     backend: GgmlBackend, tiny_llama: Path
 ) -> None:
@@ -123,14 +85,14 @@ def test_the_size_of_the_first_generation_takes_effect(
     graph.close()
 
 
-def test_compute_prints_if_asked(
-    load: Load, tiny_llama: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    context = load(tiny_llama, n_predict=9, stream_stdout=True).context()
+def test_compute_prints_if_asked(load: Load, tiny_llama: Path) -> None:
+    printed: list[bytes] = []
+    context = load(tiny_llama, n_predict=9, stream_stdout=True).context(stdout=printed.append)
     text = run(context, SEA)
-    assert capfdbinary.readouterr().out == text
+    assert b"".join(printed) == text
+    assert len(printed) == 9
     stream(context, SEA, 3)
-    assert capfdbinary.readouterr().out == b""
+    assert len(printed) == 9
 
 
 def test_logs_come_only_when_asked_for(
@@ -199,8 +161,19 @@ def resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def test_loading_and_unloading_leaks_nothing(backend: GgmlBackend, tiny_llama: Path) -> None:
-    config = json.dumps({"threads": 1, "n-predict": 2, "ctx-size": 256, "grammar": 'root ::= "a"'})
+CYCLES: list[dict[str, Any]] = [
+    {"n-predict": 2, "temp": 0.8},
+    {"n-predict": 2, "grammar": 'root ::= "a" | "b"'},
+    {"n-predict": 2, "json-schema": '{"type": "object", "properties": {"a": {}}}'},
+    {"embedding": True},
+]
+
+
+@pytest.mark.parametrize("keys", CYCLES, ids=str)
+def test_loading_and_unloading_leaks_nothing(
+    backend: GgmlBackend, tiny_llama: Path, keys: dict[str, Any]
+) -> None:
+    config = json.dumps({"threads": 1, "ctx-size": 256, **keys})
 
     def once() -> None:
         graph = backend.load(tiny_llama, Target.AUTO, config)
@@ -209,9 +182,10 @@ def test_loading_and_unloading_leaks_nothing(backend: GgmlBackend, tiny_llama: P
         context.close()
         graph.close()
 
-    for _ in range(20):
-        once()
-    before = resident()
-    for _ in range(LOADS):
-        once()
-    assert resident() - before < 8 * 2**20
+    grown: list[int] = []
+    for _ in range(1 + ROUNDS):
+        before = resident()
+        for _ in range(LOADS // ROUNDS):
+            once()
+        grown.append(resident() - before)
+    assert min(grown[1:]) < LOADS // ROUNDS * LEAK, grown

@@ -106,6 +106,7 @@ def test_the_first_of_two_counts_and_json_schema_has_two_names() -> None:
 
 def test_reranking_is_embedding_by_rank() -> None:
     assert parse('{"reranking": true}') == {"reranking": True, "embedding": True, "pooling-type": 4}
+    assert parse('{"reranking": false}') == {"reranking": False}
 
 
 def test_a_seed_below_zero_is_random() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,19 @@ def test_dry_breaks_a_loop(load: Load, tiny_llama: Path) -> None:
 def test_a_random_seed_is_another_each_time(load: Load, tiny_llama: Path) -> None:
     context = load(tiny_llama, **FREE | {"seed": -1}).context()
     assert len({run(context, SEA) for _ in range(4)}) > 1
+
+
+def test_a_seed_repeats_in_other_contexts_and_batches(load: Load, tiny_llama: Path) -> None:
+    # what else is in a batch changes how llama.cpp rounds, much so in halves of floats
+    precise = {"cache_type_k": 0, "cache_type_v": 0, "flash_attn": "off"}
+    graph = load(tiny_llama, **FREE | {"temp": 1.0} | precise)
+    contexts = [graph.context() for _ in range(4)]
+    prompts = [SEA[:size] for size in (1, 9, 20, 30)]
+    alone = list(map(run, contexts, prompts))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(run, contexts, prompts[::-1]))
+    assert together == alone[::-1]
+    assert len(set(alone)) == 4
 
 
 def test_sampling_follows_the_probabilities(load: Load) -> None:

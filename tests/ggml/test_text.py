@@ -69,6 +69,33 @@ def test_n_predict_and_reverse_prompt_bound_compute(load: Load) -> None:
     assert len(stream(context, FRANCE)[0]) == 7
 
 
+def test_a_prompt_can_be_computed_again(load: Load, tiny_llama: Path) -> None:
+    context = load(tiny_llama, n_predict=12, ignore_eos=True).context()
+    text = run(context, b"the sea")
+    assert context.compute() is ErrNo.SUCCESS
+    assert context.output(0) == text
+    assert context.compute_single() is ErrNo.SUCCESS
+    assert text.startswith(context.output(0))
+    context.fini_single()
+    assert (context.output(0), context.output_single(0)) == (b"", b"")
+    assert counts(context) == (9, 0)
+    assert context.compute() is ErrNo.SUCCESS
+    assert context.output(0) == text
+
+
+def test_metadata_amid_a_stream_waits_for_the_next_prompt(load: Load, tiny_llama: Path) -> None:
+    context = load(tiny_llama, n_predict=12, ignore_eos=True).context()
+    text = run(context, b"the sea")
+    context.set_input(0, 3, b"the sea")
+    assert context.compute_single() is ErrNo.SUCCESS
+    context.set_input(1, 3, b'{"temp": 3.0, "seed": 1, "n-predict": 2, "top-k": 0}')
+    for _ in range(11):
+        assert context.compute_single() is ErrNo.SUCCESS
+    assert context.output(0) == text
+    assert run(context, b"the sea") != text[:2]
+    assert counts(context)[1] == 2
+
+
 def test_contexts_of_one_graph_do_not_disturb_each_other(load: Load) -> None:
     graph = load(n_predict=20)
     one, other = graph.context(), graph.context()
@@ -90,6 +117,8 @@ def test_a_prompt_too_long_names_both_numbers(load: Load) -> None:
         context.compute()
     assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
     assert context.compute_single() is ErrNo.PROMPT_TOO_LONG
+    assert counts(context) == (301, 0)
+    assert (context.output(0), context.output_single(0)) == (b"", b"")
     context.fini_single()
     with pytest.raises(BackendError):
         context.compute_single()

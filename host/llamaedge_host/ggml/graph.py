@@ -15,8 +15,9 @@ from .engine import Engine
 from .engines import Engines
 from .keys import Change
 from .library import GgmlError, cpus, logging_to
+from .llama_context import ContextParameters
 from .metadata import Settings, Value
-from .model import Model, Models
+from .model import Model, ModelParameters, Models
 from .pictures import Projector, Projectors
 from .sampling import check
 from .speech import codes
@@ -130,6 +131,8 @@ class GgmlGraph:
         """
         settings = self.settings.with_changes(changes)
         asked = self.settings.differences(settings)
+        ModelParameters.of(settings, self._target, self.model.layers)
+        ContextParameters.of(settings, self.model, 1)
         if Change.PROMPT in asked:
             check(settings, self.model.vocabulary)
         if Change.RELOAD in asked:

@@ -61,7 +61,7 @@ def parse(text: str) -> dict[str, Value]:
             values[name] = _value(key, given)
         elif (key := ALIASES.get(name)) and given is not None and key.name not in document:
             values[key.name] = _value(key, given)
-    if "reranking" in values:
+    if values.get("reranking"):
         values |= {"embedding": True, "pooling-type": RANK}
     return values
 

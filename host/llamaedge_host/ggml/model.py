@@ -48,6 +48,7 @@ class ModelParameters:
     @classmethod
     def of(cls, settings: Settings, target: Target, layers: int) -> "ModelParameters":
         """What ``settings`` ask for, on ``target``, of a model with ``layers`` layers."""
+        shares = _shares(settings["tensor-split"])
         memory = (settings["use-mmap"], settings["use-mlock"], settings["check-tensors"])
         if target == Target.CPU or not llama.llama_supports_gpu_offload():
             return cls(0, mmap=memory[0], mlock=memory[1], check_tensors=memory[2])
@@ -56,7 +57,7 @@ class ModelParameters:
             ALL_LAYERS if wanted < 0 or wanted > layers else wanted,
             settings["main-gpu"],
             settings["split-mode"],
-            _shares(settings["tensor-split"]),
+            shares,
             layers if settings["cpu-moe"] else min(settings["n-cpu-moe"], layers),
             *memory,
         )
