@@ -20,10 +20,10 @@ from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.nn.preload import Encoding
 
 GUESTS = 8
-EACH = 8  # embeddings of one guest in a measurement
+EACH = 6  # embeddings of one guest in a measurement
 CONTEXT = 512
 CONFIG = {"embedding": True, "pooling-type": 1, "ctx-size": CONTEXT, "batch-size": CONTEXT}
-LENGTHS = (6, 40)
+LENGTHS = (6, 30)
 """Words of an input."""
 
 
