@@ -121,21 +121,22 @@ class Scheduler:
         self.running.sort(key=lambda other: other.slot)
 
     def plan(self, room: int, prompt_room: int) -> list[Part]:
-        """The parts of a step of at most ``room`` tokens, ``prompt_room`` of them of prompts."""
-        parts: list[Part] = []
-        waiting = [(each, count) for each in self.running if (count := each.pending)]
-        prompts = 0
-        for _, pending in waiting:
-            if pending > 1:
-                prompts += 1
-        left = min(room - (len(waiting) - prompts), prompt_room)
-        for sequence, pending in waiting:
-            if pending > 1:
-                pending = min(pending, max(left // prompts, 1))
-                prompts -= 1
-                left -= pending
-            parts.append(Part(sequence, pending))
-        return parts
+        """The parts of a step of at most ``room`` tokens, ``prompt_room`` of them of prompts.
+
+        Half of these are of the prompt that began first, the others of the shortest, so that a
+        short one need not wait for a long one, nor a long one for many short ones.
+        """
+        counts = {each: count for each in self.running if (count := each.pending)}
+        prompts = sorted((each for each in counts if counts[each] > 1), key=lambda each: each.since)
+        left = min(room - (len(counts) - len(prompts)), prompt_room)
+        shares = dict.fromkeys(prompts[:1], min(counts[prompts[0]], left // 2) if prompts else 0)
+        left -= sum(shares.values())
+        for each in (*sorted(prompts[1:], key=lambda each: counts[each]), *prompts[:1]):
+            more = min(counts[each] - shares.get(each, 0), left)
+            shares[each] = shares.get(each, 0) + more
+            left -= more
+        parts = (Part(each, shares.get(each, 1)) for each in counts)
+        return [part for part in parts if part.count]
 
     def at_picture(self) -> Sequence | None:
         """A running sequence whose next positions are a picture's."""

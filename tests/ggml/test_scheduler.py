@@ -1,0 +1,110 @@
+"""Which tokens a step computes."""
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from llamaedge_host.ggml.cache import Cache
+from llamaedge_host.ggml.scheduler import Scheduler
+from llamaedge_host.ggml.sequence import Limits, Sequence
+from llamaedge_host.ggml.swap import Swap, Swapped
+
+
+class Memory:
+    """The memory of a context that can be cut anywhere."""
+
+    unified = False
+
+    def reusable(self, held: int, first: int, count: int) -> int:
+        return count
+
+    def first(self, sequence: int) -> int:
+        return 0
+
+    def first_saved(self, sequence: int, held: int) -> int:
+        return 0
+
+
+def sequence(length: int) -> Sequence:
+    unused = cast(Any, None)
+    return Sequence([*range(length)], unused, unused, Limits(), room=4096, whole=True)
+
+
+def running(*lengths: int) -> Scheduler:
+    """A scheduler of sequences with prompts of so many tokens left, in the order they began."""
+    cache = Cache(len(lengths), Memory(), Swap(0))
+    scheduler = Scheduler(cache, 0)
+    for number, length in enumerate(lengths):
+        made = sequence(length)
+        scheduler.waiting.append(made)
+        cache.occupy(cache.slots[number], made)
+        scheduler.begin_turn(made)
+    return scheduler
+
+
+@pytest.mark.parametrize(
+    ("lengths", "room", "prompts", "counts"),
+    [
+        ((1, 1, 1), 512, 64, [1, 1, 1]),
+        ((1, 500, 1), 512, 64, [1, 64, 1]),
+        ((1, 500, 1), 32, 64, [1, 30, 1]),
+        ((500, 400), 512, 64, [32, 32]),
+        ((500, 20, 1), 512, 64, [44, 20, 1]),
+        ((500, 400, 20, 300), 512, 64, [32, 0, 20, 12]),
+        ((20, 400, 500), 512, 64, [20, 44, 0]),
+        ((500, 10, 12), 512, 64, [42, 10, 12]),
+    ],
+)
+def test_a_step_is_shared_out(
+    lengths: tuple[int, ...], room: int, prompts: int, counts: list[int]
+) -> None:
+    scheduler = running(*lengths)
+    planned = {part.sequence.slot: part.count for part in scheduler.plan(room, prompts)}
+    assert [planned.get(number, 0) for number in range(len(lengths))] == counts
+
+
+TALK = [*range(200)]
+OTHER = [*range(1000, 1200)]
+
+
+@pytest.mark.parametrize(
+    ("held", "used", "swapped", "slot", "source", "common"),
+    [
+        # the slot that holds the beginning
+        ([OTHER, TALK[:100], []], [], [], 1, 1, 100),
+        # little is lost: taken over; much: copied to an empty slot
+        ([TALK[:150] + OTHER[:50], [], []], [], [], 0, 0, 150),
+        ([TALK[:100] + OTHER, [], []], [], [], 1, 0, 100),
+        # nothing to go on from: an empty slot, beside the one in use
+        ([OTHER, [], [], []], [2], [], 1, 1, 0),
+        # what a slot in use holds is copied beside it
+        ([[], [], TALK[:100]], [2], [], 1, 2, 100),
+        # what was swapped out comes back
+        ([OTHER, [], []], [], [TALK[:120]], 1, "swapped", 120),
+        # a copy that saves too little is not made
+        ([OTHER, TALK[:10] + OTHER, []], [], [], 2, 2, 0),
+    ],
+)
+def test_a_prompt_finds_its_place(
+    held: list[list[int]],
+    used: list[int],
+    swapped: list[list[int]],
+    slot: int,
+    source: int | str,
+    common: int,
+) -> None:
+    swap = Swap(1 << 20)
+    for tokens in swapped:
+        swap.add(Swapped(tokens, 0, np.zeros(8, np.uint8)))
+    cache = Cache(len(held), Memory(), swap)
+    for each, tokens in zip(cache.slots, held, strict=True):
+        each.tokens = tokens
+        if each.index in used:
+            inside = sequence(1)
+            inside.tokens, inside.position = [*tokens, 0], len(tokens)
+            cache.occupy(each, inside)
+    choice = cache.choose(TALK)
+    assert choice is not None
+    found = "swapped" if isinstance(choice.source, Swapped) else choice.source.index
+    assert (choice.slot.index, found, choice.common) == (slot, source, common)
