@@ -13,7 +13,8 @@ from llamaedge_host.errors import Interrupted
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine import Engine
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.sequence import LOOKAHEAD
+from llamaedge_host.ggml.sampling import Sampler, Sampling
+from llamaedge_host.ggml.sequence import LOOKAHEAD, End, Limits, Sequence
 from llamaedge_host.nn import ErrNo, Target
 
 from .conftest import Load, counts, run, stream
@@ -237,6 +238,21 @@ def test_unloading_ends_what_runs(backend: GgmlBackend, tiny_llama: Path) -> Non
         graph.close()
         context.close()
     assert not any("tiny" in name for name in backend.counters())
+
+
+def test_an_engine_that_is_gone_computes_nothing(backend: GgmlBackend, tiny_llama: Path) -> None:
+    graph = backend.load(tiny_llama, Target.AUTO, '{"threads": 1, "ctx-size": 256}')
+    gone = engine(graph)
+    vocabulary = graph.model.vocabulary
+    sampler = Sampler(vocabulary, Sampling.of(graph.settings, 256))
+    sequence = Sequence([1, 2], sampler, vocabulary, Limits(), room=256, whole=True)
+    graph.close()
+    gone.submit(sequence)
+    end = sequence.take(gone, 10)
+    assert isinstance(end, End)
+    assert end.errno is ErrNo.RUNTIME_ERROR
+    assert "unloaded" in end.reason
+    sampler.close()
 
 
 def test_statistics_add_up(backend: GgmlBackend, load: Load, tiny_llama: Path) -> None:

@@ -1,5 +1,6 @@
 """The engine: a llama context that computes all its sequences, a step at a time."""
 
+import threading
 import time
 
 import numpy as np
@@ -25,6 +26,7 @@ LEAST_PROMPT = 16
 """Tokens of prompts in a step at least, and what their number is a multiple of."""
 SWAP_FROM = 16
 """Tokens that a slot must lose for their state to be swapped out."""
+UNLOADED = "the model is being unloaded"
 _FIRST_RATE = 200.0  # tokens per second, until measured
 
 
@@ -60,11 +62,17 @@ class Engine:
         self._scheduler = Scheduler(self._cache, most)
         self._rate = _FIRST_RATE
         self._thread = thread
+        self._lock = threading.Lock()
+        self._closed = False
         thread.add(self)
 
     def submit(self, sequence: Sequence) -> None:
         """Compute ``sequence``. BUSY, as its end, if too many wait already."""
-        self._thread.post(self._submit, sequence)
+        with self._lock:
+            if not self._closed:
+                self._thread.post(self._submit, sequence)
+                return
+        sequence.end(End(ErrNo.RUNTIME_ERROR, reason=UNLOADED))
 
     def resume(self, sequence: Sequence) -> None:
         """The guest has caught up with ``sequence``."""
@@ -76,6 +84,8 @@ class Engine:
 
     def close(self) -> None:
         """End what is unfinished, after the present step, and free the context."""
+        with self._lock:
+            self._closed = True
         self._thread.remove(self)
 
     def _submit(self, sequence: Sequence) -> None:
@@ -124,7 +134,7 @@ class Engine:
 
     def finish(self) -> None:
         """End every sequence and free the context."""
-        self.abandon("the model is being unloaded")
+        self.abandon(UNLOADED)
         self._context.close()
 
     def _place(self, sequence: Sequence, choice: Choice) -> None:
