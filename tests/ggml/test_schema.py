@@ -13,7 +13,7 @@ from llamaedge_host.ggml.schema import grammar_of_schema
 def follows(schema: Any, text: str) -> bool:
     """Whether ``text`` can be written by the grammar of ``schema``."""
     grammar = Grammar(grammar_of_schema(json.dumps(schema)))
-    reading = Reading(grammar, lambda token, name: False)
+    reading = Reading(grammar, lambda name: -1)
     return reading.accept(-1, text.encode()) and reading.may_end
 
 

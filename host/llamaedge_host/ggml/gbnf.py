@@ -28,7 +28,9 @@ _CHARACTER = re.compile(
 )
 _ESCAPES = {"t": 9, "r": 13, "n": 10}
 _TIMES: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
-_BEYOND_ASCII = (1 << 256) - (1 << 128)
+_BEYOND_ASCII = (1 << 0xF5) - (1 << 0xC2)
+_LAST = 0x1FFFFF
+"""The last number that four bytes can stand for."""
 
 
 class GrammarError(Exception):
@@ -37,27 +39,33 @@ class GrammarError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Characters:
-    """One character of ``ranges``, whose ends belong to them, or with ``negated`` any other.
+    """One character of ``ranges``, whose ends belong to them.
 
     ``leads`` has a bit for each byte that such a character can begin with in UTF-8.
     """
 
     ranges: tuple[tuple[int, int], ...]
-    negated: bool
     leads: int
 
     @classmethod
     def of(cls, ranges: Iterable[tuple[int, int]], *, negated: bool = False) -> "Characters":
         """Those of ``ranges``, or all others."""
-        made = cls(tuple(ranges), negated, 0)
-        leads = sum(1 << byte for byte in range(128) if made.matches(byte))
-        if negated or any(last > 127 for _, last in made.ranges):
-            leads |= _BEYOND_ASCII
-        return cls(made.ranges, negated, leads)
+        wanted = [(first, last) for first, last in ranges if first <= last]
+        if negated:
+            wanted, excluded, free = [], sorted(wanted), 0
+            for first, last in [*excluded, (_LAST + 1, _LAST + 1)]:
+                if free < first:
+                    wanted.append((free, first - 1))
+                free = max(free, last + 1)
+        leads = 0
+        for first, last in wanted:
+            leads |= max((2 << min(last, 127)) - (1 << first), 0) if first < 128 else 0
+            leads |= _BEYOND_ASCII if last > 127 else 0
+        return cls(tuple(wanted), leads)
 
-    def matches(self, character: int) -> bool:
-        """Whether ``character``, a code point, is one of them."""
-        return any(first <= character <= last for first, last in self.ranges) != self.negated
+    def matches(self, first: int, last: int) -> bool:
+        """Whether a code point from ``first`` to ``last`` is one of them."""
+        return any(begin <= last and first <= end for begin, end in self.ranges)
 
 
 @dataclass(frozen=True)

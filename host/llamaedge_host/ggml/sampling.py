@@ -3,9 +3,7 @@
 Source: llama.cpp's common/sampling.cpp.
 """
 
-import copy
 import ctypes
-import math
 import random
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,28 +14,20 @@ import numpy.typing as npt
 from ..nn.errno import ErrNo
 from . import grammar
 from .gbnf import GrammarError
-from .grammar import ANY_LEAD, Reading
-from .library import GgmlError, first_error, forget_errors, llama
+from .grammar import Reading
+from .library import GgmlError, llama
 from .metadata import Settings
 from .schema import grammar_of_schema
-from .vocabulary import HEAD, Vocabulary
+from .vocabulary import Tokens, Vocabulary
 
 RANDOM_SEED = 2**32 - 1
 MIROSTAT_TAU = 5.0
 MIROSTAT_M = 100
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")
-MAX_LOOKS = 1 << 25
-"""Looks of llama.cpp at a token for a stack of a grammar; so many take half a second."""
-FEW_LOOKS = 1 << 19
-"""So few take some milliseconds, less than to look further into the tokens first."""
-NO_TOKEN = -1
-MAX_TRIES = 8
-"""Tokens tried in turn: llama.cpp lets by some that its grammar then cannot take."""
 
 _CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama_token_data
 
 Floats = npt.NDArray[np.float32]
-Tokens = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -117,20 +107,21 @@ def _refused(key: str, why: str) -> GgmlError:
 
 def check(settings: Settings, vocabulary: Vocabulary) -> None:
     """Raise GgmlError if the grammar or JSON schema of ``settings`` cannot be used."""
-    if sampler := _grammar(vocabulary, grammar_of(settings)):
-        llama.llama_sampler_free(sampler)
+    if text := grammar_of(settings):
+        for name in grammar.parse(text).names:
+            if vocabulary.named(name) < 0:
+                raise _refused("grammar", f"{name:.60} is no token of the model")
 
 
 class Sampler:
-    """llama.cpp's samplers for one sequence. Raises GgmlError for a bad grammar."""
+    """llama.cpp's samplers for one sequence, and the grammar that it follows."""
 
     def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
         self._vocabulary = vocabulary
         self._rows: npt.NDArray[np.void] | None = None
-        self._grammar = _grammar(vocabulary, sampling.grammar)
         self._reading: Reading | None = None
-        if self._grammar is not None:
-            self._reading = Reading(grammar.parse(sampling.grammar), vocabulary.is_named)
+        if sampling.grammar:
+            self._reading = Reading(grammar.parse(sampling.grammar), vocabulary.named)
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for sampler in _chain(vocabulary, sampling):
             llama.llama_sampler_chain_add(self._chain, sampler)
@@ -146,71 +137,31 @@ class Sampler:
         """Free the samplers."""
         if self._chain is not None:
             llama.llama_sampler_free(self._chain)
-            if self._grammar is not None:
-                llama.llama_sampler_free(self._grammar)
-            self._chain = self._grammar = None
+            self._chain = None
 
     def _constrained(self, context: ctypes.c_void_p, row: int, reading: Reading) -> int | None:
-        """Sample first, check, and sample again from what the grammar allows if that fails."""
+        """Sample first, and again from what the grammar allows if that cannot follow."""
         token = self._choose(self._candidates(context, row))
-        refused: list[int] = []
-        while not self._follows(token, reading):
-            refused.append(token)
-            possible = np.setdiff1d(self._possible(reading), refused)
-            looks = possible.size * reading.ways
-            if len(refused) > MAX_TRIES or not 0 < looks <= MAX_LOOKS:
+        if not self._follows(token, reading):
+            allowed = reading.allowed(self._vocabulary)
+            if not allowed.size:
                 return None
-            candidates = self._candidates(context, row, possible)
-            llama.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
-            token = self._choose(candidates)
-        llama.llama_sampler_accept(self._grammar, token)
+            token = self._choose(self._candidates(context, row, allowed))
+            if not self._follows(token, reading):
+                return None
         llama.llama_sampler_accept(self._chain, token)
         return token
 
     def _follows(self, token: int, reading: Reading) -> bool:
         """Whether ``token`` can follow; if so, ``reading`` has gone on by it."""
-        vocabulary = self._vocabulary
-        return self._allows(token) and (
-            vocabulary.is_end(token) or reading.accept(token, vocabulary.piece(token))
-        )
+        if self._vocabulary.is_end(token):
+            return reading.may_end
+        return reading.accept(token, self._vocabulary.piece(token))
 
     def _choose(self, candidates: llama.llama_token_data_array) -> int:
         llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
         token: int = candidates.data[candidates.selected].id
         return token
-
-    def _possible(self, reading: Reading) -> Tokens:
-        """The tokens that may follow by their first bytes, and those that end a text if it may."""
-        every = np.arange(self._vocabulary.size, dtype=np.int32)
-        possible = self._beginning(reading, every, 0)
-        if reading.may_end:
-            ends = np.flatnonzero(self._vocabulary.ends).astype(np.int32)
-            possible = np.union1d(possible, ends)
-        return possible
-
-    def _beginning(self, reading: Reading, tokens: Tokens, depth: int) -> Tokens:
-        """Those of ``tokens`` whose bytes from ``depth`` on may come next."""
-        if depth == HEAD or (depth and tokens.size * reading.ways <= FEW_LOOKS):
-            return tokens
-        heads = self._vocabulary.heads[tokens, depth]
-        leads = np.frombuffer(reading.leads.to_bytes(32, "little"), dtype=np.uint8)
-        allowed = np.unpackbits(leads, bitorder="little").astype(bool)
-        allowed[0] = depth > 0  # a token may end within what the grammar asks for
-        tokens, heads = tokens[allowed[heads]], heads[allowed[heads]]
-        if reading.leads == ANY_LEAD or tokens.size * reading.ways <= FEW_LOOKS:
-            return tokens
-        parts = [tokens[(heads == 0) | (heads > 127)]]
-        for byte in np.unique(heads[(heads > 0) & (heads < 128)]):
-            further = copy.copy(reading)
-            if further.accept(NO_TOKEN, bytes((byte,))):
-                parts.append(self._beginning(further, tokens[heads == byte], depth + 1))
-        return np.concatenate(parts)
-
-    def _allows(self, token: int) -> bool:
-        one = llama.llama_token_data(token, 1.0, 0.0)
-        array = llama.llama_token_data_array(ctypes.pointer(one), 1, -1, False)
-        llama.llama_sampler_apply(self._grammar, ctypes.byref(array))
-        return bool(one.logit != -math.inf)
 
     def _candidates(
         self, context: ctypes.c_void_p, row: int, tokens: Tokens | None = None
@@ -228,19 +179,6 @@ class Sampler:
 def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
     """The logits after the batch's row ``row``; a view that the next decode overwrites."""
     return np.ctypeslib.as_array(llama.llama_get_logits_ith(context, row), (size,))
-
-
-def _grammar(vocabulary: Vocabulary, text: str) -> ctypes.c_void_p | None:
-    if not text:
-        return None
-    forget_errors()
-    sampler: ctypes.c_void_p | None = llama.llama_sampler_init_grammar(
-        vocabulary.pointer, text.encode(), grammar.ROOT.encode()
-    )
-    if not sampler:
-        reason = first_error("it does not parse")
-        raise _refused("grammar", reason)
-    return sampler
 
 
 def _chain(vocabulary: Vocabulary, sampling: Sampling) -> list[ctypes.c_void_p]:

@@ -1,6 +1,7 @@
 """A model's vocabulary: text to tokens and tokens to text. Safe to use from any thread."""
 
 import ctypes
+import re
 import struct
 from functools import cached_property
 
@@ -10,11 +11,11 @@ import numpy.typing as npt
 from ..nn.errno import ErrNo
 from .library import GgmlError, llama
 
-HEAD = 8
-"""Bytes of a token that are looked at first."""
 _PIECE = 64
 
-Bytes = npt.NDArray[np.uint8]
+Tokens = npt.NDArray[np.int32]
+Texts = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+_NUMBER = re.compile(r"<\[([0-9]{1,10})\]>")
 
 
 class Vocabulary:
@@ -62,21 +63,28 @@ class Vocabulary:
         return self._piece(token, -made) if made < 0 else buffer.raw[:made]
 
     @cached_property
-    def heads(self) -> Bytes:
-        """Each token's first ``HEAD`` bytes, and zeros behind those that it has."""
-        pieces = (self.piece(token)[:HEAD].ljust(HEAD, b"\0") for token in range(self.size))
-        return np.frombuffer(b"".join(pieces), np.uint8).reshape(self.size, HEAD)
+    def texts(self) -> Texts:
+        """All tokens' bytes, up to a zero byte, where each token's begin, and how many they are.
+
+        A token that ends a generation has none.
+        """
+        pieces = [self.piece(token).partition(b"\0")[0] for token in range(self.size)]
+        for token in self.ends:
+            pieces[token] = b""
+        sizes = np.fromiter(map(len, pieces), np.int64, self.size)
+        return np.frombuffer(b"".join(pieces), np.uint8), np.cumsum(sizes) - sizes, sizes
 
     @cached_property
-    def ends(self) -> Bytes:
-        """1 for each token that ends a generation, 0 for the others."""
-        return np.fromiter(map(self.is_end, range(self.size)), np.uint8, self.size)
+    def ends(self) -> list[int]:
+        """The tokens that end a generation."""
+        return [token for token in range(self.size) if self.is_end(token)]
 
-    def is_named(self, token: int, name: str) -> bool:
-        """Whether a grammar's <name> or <[number]> is ``token``."""
-        if name.startswith("<["):
-            return int(name[2:-2]) == token
-        return self.tokenize(name.encode(), special=False) == [token]
+    def named(self, name: str) -> int:
+        """The token that a grammar's <name> or <[number]> is, -1 if it is none."""
+        if number := _NUMBER.fullmatch(name):
+            return int(number[1])
+        tokens = self.tokenize(name.encode(), special=False)
+        return tokens[0] if len(tokens) == 1 else -1
 
     def is_end(self, token: int) -> bool:
         """Whether ``token`` ends a generation."""
