@@ -36,7 +36,7 @@ def settle(graph: GgmlGraph) -> None:
 
 
 @pytest.mark.parametrize("unified", [False, True])
-@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba", "tiny_lfm2"])
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba"])
 def test_sequences_at_once_are_as_alone(
     load: Load, request: pytest.FixtureRequest, model: str, unified: bool
 ) -> None:
@@ -95,7 +95,7 @@ TALKS = [
 ]
 
 
-@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba", "tiny_lfm2"])
+@pytest.mark.parametrize("model", ["tiny_llama", "tiny_gemma", "tiny_mamba"])
 def test_reuse_does_not_change_a_text(
     backend: GgmlBackend, request: pytest.FixtureRequest, model: str
 ) -> None:

@@ -101,8 +101,9 @@ class Machine:
         ("tiny_gemma", {}),
         ("tiny_mamba", {}),
         ("tiny_lfm2", {}),
+        ("tiny_lfm2", {"kv_unified": True}),
     ],
-    ids=["llama", "unified", "no swap", "window", "recurrent", "hybrid"],
+    ids=["llama", "unified", "no swap", "window", "recurrent", "hybrid", "hybrid unified"],
 )
 def machine(
     request: pytest.FixtureRequest, load: Load, monkeypatch: pytest.MonkeyPatch
