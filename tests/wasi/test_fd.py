@@ -2,10 +2,10 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from guests.files import PREOPENED, open_file
 from guests.probe import WASI_IMPORTS, Probe, probe_wasm
 from guests.signatures import DESCRIPTORS
 from guests.sockets import (
@@ -40,24 +40,10 @@ ANSWERED = {
     "fd_renumber",
     "fd_write",
 }
-PREOPENED = 3
 
 
 def zeros(params: str, fd: int) -> list[int]:
     return [fd] + [0] * (len(params) - 1)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[tuple[Probe, Path]]:
-    with Probe(dirs=[Preopen(tmp_path, ".")]) as probe:
-        yield probe, tmp_path
-
-
-def open_file(probe: Probe, name: bytes) -> int:
-    probe.write(DATA, name)
-    rights = (1 << 30) - 1
-    assert probe("path_open", PREOPENED, 0, DATA, len(name), 1, rights, rights, 0, OUT) == 0
-    return probe.u32(OUT)
 
 
 def test_read_and_write(probe: Probe) -> None:

@@ -1,31 +1,15 @@
 """fd_renumber: sockets among themselves, and in the place of files."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from guests.files import open_file
 from guests.probe import Probe
-from guests.sockets import DATA, OUT, connected, open_socket, put_vectors, receive, set_nonblocking
+from guests.sockets import OUT, connected, open_socket, put_vectors, receive, set_nonblocking
 
-from llamaedge_host import Preopen
 from llamaedge_host.errno import Errno
 
 ROOM = 0x300
 FDSTAT = "BxH4xQQ"
-PREOPENED = 3
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[tuple[Probe, Path]]:
-    with Probe(dirs=[Preopen(tmp_path, ".")]) as probe:
-        yield probe, tmp_path
-
-
-def open_file(probe: Probe, name: bytes) -> int:
-    probe.write(DATA, name)
-    rights = (1 << 30) - 1
-    assert probe("path_open", PREOPENED, 0, DATA, len(name), 1, rights, rights, 0, OUT) == 0
-    return probe.u32(OUT)
 
 
 def test_renumber(probe: Probe) -> None:
