@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from llama_cpp import llama_cpp as llama
 
-from llamaedge_host.ggml.library import cpus
+from llamaedge_host.ggml.llama.library import cpus
 
 CONTEXT = 4096  # tokens
 BATCH = 512

@@ -20,7 +20,7 @@ import httpx
 from report import Report
 from server import Server, demo_model
 
-from llamaedge_host.ggml.library import cpus
+from llamaedge_host.ggml.llama.library import cpus
 
 TOKENS = 100
 TURNS = 3

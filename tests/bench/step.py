@@ -27,8 +27,10 @@ from server import demo_model
 from streams import CONFIG, STREAMS, Stream, settle
 
 from llamaedge_host import NeuralNetwork, Preload
-from llamaedge_host.ggml import compute, engine, llama_context, scheduler, sequence
-from llamaedge_host.ggml.library import llama
+from llamaedge_host.ggml.engine import engine, scheduler, sequence
+from llamaedge_host.ggml.llama import compute
+from llamaedge_host.ggml.llama import context as llama_context
+from llamaedge_host.ggml.llama.library import llama
 
 TOKENS = 100
 TURNS = 3

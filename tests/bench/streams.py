@@ -17,7 +17,7 @@ from report import Report
 from server import demo_model
 
 from llamaedge_host import Guest, NeuralNetwork, Preload
-from llamaedge_host.ggml.sequence import LOOKAHEAD
+from llamaedge_host.ggml.engine.sequence import LOOKAHEAD
 
 STREAMS = 8
 WIDTHS = (1, 2, 4, STREAMS)

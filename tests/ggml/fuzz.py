@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.gguf import read
+from llamaedge_host.ggml.llama.gguf import read
 from llamaedge_host.nn import Target
 from llamaedge_host.nn.backend import BackendError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from llamaedge_host.ggml.library import llama
+from llamaedge_host.ggml.llama.library import llama
 
 
 class Greedy:

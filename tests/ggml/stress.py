@@ -13,8 +13,8 @@ from grammars import written
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.keys import BY_NAME, Key, Scope
-from llamaedge_host.ggml.llama_context import CACHE_TYPES
+from llamaedge_host.ggml.llama.context import CACHE_TYPES
+from llamaedge_host.ggml.metadata.keys import BY_NAME, Key, Scope
 from llamaedge_host.nn import Target
 from llamaedge_host.nn.backend import BackendError
 

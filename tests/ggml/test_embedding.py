@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.embedding import as_json, normalized
+from llamaedge_host.ggml.engine.embedding import as_json, normalized
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 

@@ -11,10 +11,10 @@ import pytest
 
 from llamaedge_host.errors import Interrupted
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.engine import Engine
+from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.ggml.engine.sequence import LOOKAHEAD, End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.sampling import Sampler, Sampling
-from llamaedge_host.ggml.sequence import LOOKAHEAD, End, Limits, Sequence
+from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
 from llamaedge_host.nn import ErrNo, Target
 
 from .conftest import Load, counts, run, stream

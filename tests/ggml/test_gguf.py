@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llama_cpp._ggml import libggml
 
-from llamaedge_host.ggml import GgmlBackend, gguf
-from llamaedge_host.ggml.library import llama
+from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.llama import gguf
+from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.nn import ErrNo, Target
 from llamaedge_host.nn.backend import BackendError
 

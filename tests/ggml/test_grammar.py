@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml.gbnf import GrammarError
-from llamaedge_host.ggml.grammar import Grammar, Reading
-from llamaedge_host.ggml.library import llama
-from llamaedge_host.ggml.schema import grammar_of_schema
-from llamaedge_host.ggml.vocabulary import Vocabulary
+from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.ggml.llama.vocabulary import Vocabulary
+from llamaedge_host.ggml.sampling.gbnf import GrammarError
+from llamaedge_host.ggml.sampling.grammar import Grammar, Reading
+from llamaedge_host.ggml.sampling.schema import grammar_of_schema
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 

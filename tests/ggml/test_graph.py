@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.capacity import available_memory, cache_bytes, parallel
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.llama_context import ContextParameters
-from llamaedge_host.ggml.metadata import Settings
+from llamaedge_host.ggml.llama.capacity import available_memory, cache_bytes, parallel
+from llamaedge_host.ggml.llama.context import ContextParameters
+from llamaedge_host.ggml.metadata.parse import Settings
 from llamaedge_host.nn import NeuralNetwork, Preload, Target
 from llamaedge_host.nn.backend import BackendError
 
@@ -148,7 +148,7 @@ def test_a_cache_larger_than_the_memory_is_refused(
 
 
 def _all(graph: GgmlGraph) -> dict[str, Any]:
-    from llamaedge_host.ggml.metadata import DEFAULTS
+    from llamaedge_host.ggml.metadata.parse import DEFAULTS
 
     return {name: graph.settings[name] for name in DEFAULTS}
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml import GgmlBackend, library
+from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.keys import KEYS, Change
-from llamaedge_host.ggml.library import llama
-from llamaedge_host.ggml.model import _BufferOverride
+from llamaedge_host.ggml.llama import library
+from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.ggml.llama.model import _BufferOverride
+from llamaedge_host.ggml.metadata.keys import KEYS, Change
 from llamaedge_host.nn import ErrNo, Target
 from llamaedge_host.nn.backend import BackendError
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaedge_host.ggml.keys import ALIASES, BY_NAME, KEYS, Change, Key, Scope
-from llamaedge_host.ggml.metadata import DEFAULTS, Settings, parse
+from llamaedge_host.ggml.metadata.keys import ALIASES, BY_NAME, KEYS, Change, Key, Scope
+from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings, parse
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 

@@ -14,7 +14,7 @@ from gguf import GGUFReader, GGUFWriter
 
 from llamaedge_host.files import Files
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.engine import Engine
+from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.preopen import Preopen
@@ -239,7 +239,7 @@ def test_of_an_animation_the_first_picture_is_seen(seeing: GgmlContext) -> None:
 def test_pictures_too_large_together_are_refused(
     seeing: GgmlContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llamaedge_host.ggml.pictures.MAX_PIXELS", 2 * 32 * 32)
+    monkeypatch.setattr("llamaedge_host.ggml.media.pictures.MAX_PIXELS", 2 * 32 * 32)
     run(seeing, tag(RED) + tag(BLUE) + b"sea")
     with pytest.raises(BackendError, match="3072 pixels together; 2048 can be read"):
         seeing.set_input(0, 3, tag(RED) * 3 + b"sea")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import mtmd_cpp as mtmd
 
-from llamaedge_host.ggml.library import llama
+from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.nn.backend import BackendError
 
 from ..models import tiny, vision

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from llamaedge_host.ggml.keys import KEYS
-from llamaedge_host.ggml.reference import page
+from llamaedge_host.ggml.metadata.keys import KEYS
+from llamaedge_host.ggml.metadata.reference import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "metadata.md"
 
 
 def test_the_page_is_the_tables() -> None:
-    assert PAGE.read_text() == page(), "run python -m llamaedge_host.ggml.reference"
+    assert PAGE.read_text() == page(), "run python -m llamaedge_host.ggml.metadata.reference"
 
 
 def test_every_key_has_a_row() -> None:

@@ -75,7 +75,7 @@ def test_a_sampling_key_changes_the_text(
 
 
 def default(name: str) -> Any:
-    from llamaedge_host.ggml.metadata import DEFAULTS
+    from llamaedge_host.ggml.metadata.parse import DEFAULTS
 
     return DEFAULTS[name.replace("_", "-")]
 

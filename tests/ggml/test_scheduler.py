@@ -5,10 +5,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from llamaedge_host.ggml.cache import Cache
-from llamaedge_host.ggml.scheduler import Scheduler
-from llamaedge_host.ggml.sequence import Limits, Sequence
-from llamaedge_host.ggml.swap import Swap, Swapped
+from llamaedge_host.ggml.engine.cache import Cache
+from llamaedge_host.ggml.engine.scheduler import Scheduler
+from llamaedge_host.ggml.engine.sequence import Limits, Sequence
+from llamaedge_host.ggml.engine.swap import Swap, Swapped
 
 
 class Memory:

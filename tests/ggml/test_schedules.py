@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llamaedge_host.ggml import scheduler
-from llamaedge_host.ggml.cache import Slot
-from llamaedge_host.ggml.engine import Engine
+from llamaedge_host.ggml.engine import scheduler
+from llamaedge_host.ggml.engine.cache import Slot
+from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.ggml.engine.sequence import End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.library import llama
-from llamaedge_host.ggml.sampling import Sampler, Sampling
-from llamaedge_host.ggml.sequence import End, Limits, Sequence
+from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
 from llamaedge_host.nn import ErrNo
 
 from .conftest import Load

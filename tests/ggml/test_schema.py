@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml.gbnf import GrammarError
-from llamaedge_host.ggml.grammar import Grammar, Reading
-from llamaedge_host.ggml.schema import grammar_of_schema
+from llamaedge_host.ggml.sampling.gbnf import GrammarError
+from llamaedge_host.ggml.sampling.grammar import Grammar, Reading
+from llamaedge_host.ggml.sampling.schema import grammar_of_schema
 
 
 def follows(schema: Any, text: str) -> bool:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaedge_host.files import Files
-from llamaedge_host.ggml import audio
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.speech import Speaker, codes, spoken
+from llamaedge_host.ggml.media import audio
+from llamaedge_host.ggml.media.speech import Speaker, codes, spoken
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.preopen import Preopen
@@ -231,5 +231,5 @@ def test_long_speech_is_computed_in_pieces(
     context: GgmlContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = heard(run(context, HELLO))
-    monkeypatch.setattr("llamaedge_host.ggml.vocoder.LONGEST", 16)
+    monkeypatch.setattr("llamaedge_host.ggml.media.vocoder.LONGEST", 16)
     assert len(heard(run(context, HELLO))) == len(whole)

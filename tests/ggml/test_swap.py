@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from llamaedge_host.ggml import scheduler
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.counters import Counters
-from llamaedge_host.ggml.engine import Engine
+from llamaedge_host.ggml.engine import scheduler
+from llamaedge_host.ggml.engine.counters import Counters
+from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.nn import ErrNo
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.library import llama
+from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from ..nn.preload import Target
-from .counters import Counters
-from .engines import Engines
+from .engine.counters import Counters
+from .engine.engines import Engines
 from .graph import GgmlGraph
-from .metadata import Settings, parse
-from .model import Model, Models
-from .pictures import Projectors
+from .llama.model import Model, Models
+from .media.pictures import Projectors
+from .metadata.parse import Settings, parse
 
 
 class GgmlBackend:

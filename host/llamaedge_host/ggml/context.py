@@ -14,15 +14,16 @@ from ..errors import Interrupted
 from ..files import Files
 from ..nn.backend import Output
 from ..nn.errno import ErrNo
-from . import image, speech
-from .embedding import Embedder, as_json, normalized
-from .engine import Engine
-from .library import BUILD_NUMBER, COMMIT, GgmlError
-from .llama_context import MIN_CONTEXT
-from .metadata import GUEST_KEYS, parse
-from .pictures import PicturePrompt, split
-from .sampling import Sampler, Sampling
-from .sequence import End, Limits, Sequence
+from .engine.embedding import Embedder, as_json, normalized
+from .engine.engine import Engine
+from .engine.sequence import End, Limits, Sequence
+from .errors import GgmlError
+from .llama.context import MIN_CONTEXT
+from .llama.library import BUILD_NUMBER, COMMIT
+from .media import image, speech
+from .media.pictures import PicturePrompt, split
+from .metadata.parse import GUEST_KEYS, parse
+from .sampling.sampler import Sampler, Sampling
 
 if TYPE_CHECKING:
     from .graph import GgmlGraph

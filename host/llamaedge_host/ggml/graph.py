@@ -8,20 +8,21 @@ from ..files import NO_FILES, Files
 from ..nn.backend import Output
 from ..nn.errno import ErrNo
 from ..nn.preload import Target
-from .audio import SILENCED, samples, wav
 from .context import GgmlContext
-from .embedding import Embedder
-from .engine import Engine
-from .engines import Engines
-from .keys import Change
-from .library import GgmlError, cpus, logging_to
-from .llama_context import ContextParameters
-from .metadata import Settings, Value
-from .model import Model, ModelParameters, Models
-from .pictures import Projector, Projectors
-from .sampling import check
-from .speech import codes
-from .vocoder import Vocoder
+from .engine.embedding import Embedder
+from .engine.engine import Engine
+from .engine.engines import Engines
+from .errors import GgmlError
+from .llama.context import ContextParameters
+from .llama.library import cpus, logging_to
+from .llama.model import Model, ModelParameters, Models
+from .media.audio import SILENCED, samples, wav
+from .media.pictures import Projector, Projectors
+from .media.speech import codes
+from .media.vocoder import Vocoder
+from .metadata.keys import Change
+from .metadata.parse import Settings, Value
+from .sampling.sampler import check
 
 _log = logging.getLogger("llamaedge_host.nn")
 

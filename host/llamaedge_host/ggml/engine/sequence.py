@@ -8,10 +8,10 @@ from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Protocol
 
-from ..nn.errno import ErrNo
-from .pictures import Picture
-from .sampling import Sampler
-from .vocabulary import Vocabulary
+from ...nn.errno import ErrNo
+from ..llama.vocabulary import Vocabulary
+from ..media.pictures import Picture
+from ..sampling.sampler import Sampler
 
 LOOKAHEAD = 8
 """Tokens that a sequence may be ahead of the guest that reads it."""

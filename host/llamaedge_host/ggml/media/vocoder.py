@@ -8,11 +8,12 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ..nn.errno import ErrNo
-from . import gguf
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..llama import gguf
+from ..llama.compute import ComputeThread
+from ..llama.library import cpus, first_error, forget_errors, llama
 from .audio import SPECTRUM, Floats
-from .compute import ComputeThread
-from .library import GgmlError, cpus, first_error, forget_errors, llama
 
 ARCHITECTURE = "wavtokenizer-dec"
 LONGEST = 4096

@@ -11,14 +11,15 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from ..nn.errno import ErrNo
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..llama.library import llama
+from ..llama.vocabulary import Tokens, Vocabulary
+from ..metadata.parse import Settings
 from . import grammar
 from .gbnf import GrammarError
 from .grammar import Reading
-from .library import GgmlError, llama
-from .metadata import Settings
 from .schema import grammar_of_schema
-from .vocabulary import Tokens, Vocabulary
 
 RANDOM_SEED = 2**32 - 1
 MIROSTAT_TAU = 5.0

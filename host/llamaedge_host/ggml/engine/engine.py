@@ -5,15 +5,16 @@ import time
 
 import numpy as np
 
-from ..nn.errno import ErrNo
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..llama.capacity import cache_bytes
+from ..llama.compute import ComputeThread
+from ..llama.context import ContextParameters, LlamaContext
+from ..llama.library import first_error, forget_errors
+from ..llama.model import Model
+from ..sampling.sampler import logits
 from .cache import Cache, Choice, Slot
-from .capacity import cache_bytes
-from .compute import ComputeThread
 from .counters import Counters
-from .library import GgmlError, first_error, forget_errors
-from .llama_context import ContextParameters, LlamaContext
-from .model import Model
-from .sampling import logits
 from .scheduler import Part, Scheduler
 from .sequence import End, Sequence
 from .swap import Swap, Swapped

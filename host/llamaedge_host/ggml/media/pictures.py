@@ -18,10 +18,12 @@ from weakref import WeakValueDictionary
 
 from llama_cpp import mtmd_cpp as mtmd
 
-from ..nn.errno import ErrNo
-from . import gguf, image, trial
-from .library import GgmlError, first_error, forget_errors, llama, log_callback
-from .model import Model
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..llama import gguf
+from ..llama.library import first_error, forget_errors, llama, log_callback
+from ..llama.model import Model
+from . import image, trial
 
 MARKER = b"<image>"
 """Where the picture that metadata names stands in a prompt."""

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..nn.errno import ErrNo
-from .library import GgmlError, llama
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from .library import llama
 
 _PIECE = 64
 

@@ -1,4 +1,7 @@
-"""Writes the reference page of the metadata keys: ``python -m llamaedge_host.ggml.reference``."""
+"""Writes the reference page of the metadata keys.
+
+Run it by ``python -m llamaedge_host.ggml.metadata.reference``.
+"""
 
 import sys
 
@@ -10,7 +13,8 @@ HEAD = """\
 The configuration of `load_by_name_with_config` and the input at index 1 of `set_input` are a
 JSON object of these keys. A missing key keeps its value, an unknown one is ignored. A value of
 a wrong type or out of its range answers 1 (InvalidArgument), text that is not JSON
-2 (InvalidEncoding), and then nothing changes. Made by `python -m llamaedge_host.ggml.reference`.
+2 (InvalidEncoding), and then nothing changes. Made by
+`python -m llamaedge_host.ggml.metadata.reference`.
 """
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _COLUMNS = ("key", "type", "default", "range", "a change takes effect", "meaning")

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ..nn.errno import ErrNo
-from .library import GgmlError, cpus, first_error, forget_errors, llama
-from .metadata import Settings
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..metadata.parse import Settings
+from .library import cpus, first_error, forget_errors, llama
 from .model import Model
-from .swap import State
+
+State = npt.NDArray[np.uint8]
+"""What llama.cpp saves of one sequence."""
 
 MIN_CONTEXT = 256
 """Tokens; llama.cpp rounds a context up to a multiple of it."""

@@ -7,10 +7,7 @@ where evaluating it again would cost a prompt.
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-State = npt.NDArray[np.uint8]
+from ..llama.context import State
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..nn.errno import ErrNo
-from ..nn.preload import Target
+from ...nn.errno import ErrNo
+from ...nn.preload import Target
+from ..errors import GgmlError
+from ..metadata.parse import Settings
 from . import gguf
-from .library import GgmlError, build, first_error, forget_errors, llama
-from .metadata import Settings
+from .library import build, first_error, forget_errors, llama
 from .vocabulary import Vocabulary
 
 _log = logging.getLogger("llamaedge_host.nn")

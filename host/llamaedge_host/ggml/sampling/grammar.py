@@ -15,8 +15,8 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from ..llama.vocabulary import Tokens, Vocabulary
 from .gbnf import Characters, Element, GrammarError, Reader, Token
-from .vocabulary import Tokens, Vocabulary
 
 MAX_VISITS = 1 << 20
 """Places in the grammar that its rules begin with, one after the other."""

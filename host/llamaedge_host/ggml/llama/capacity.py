@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from ..nn.errno import ErrNo
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from .context import CACHE_TYPES, ContextParameters
 from .gguf import Gguf
-from .library import GgmlError, llama
-from .llama_context import CACHE_TYPES, ContextParameters
+from .library import llama
 from .model import Model
 
 DEFAULT_PARALLEL = 8

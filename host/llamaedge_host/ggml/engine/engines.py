@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .capacity import cache_bytes, check, parallel, swap_bytes
-from .compute import ComputeThread
+from ..llama.capacity import cache_bytes, check, parallel, swap_bytes
+from ..llama.compute import ComputeThread
+from ..llama.context import ContextParameters
+from ..llama.model import Model
+from ..media.vocoder import Vocoder
+from ..metadata.parse import Settings
 from .counters import Counters
 from .embedding import Embedder
 from .engine import Engine
-from .llama_context import ContextParameters
-from .metadata import Settings
-from .model import Model
-from .vocoder import Vocoder
 
 _log = logging.getLogger("llamaedge_host.nn")
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..nn.errno import ErrNo
-from .library import GgmlError
-from .vocabulary import Vocabulary
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..llama.vocabulary import Vocabulary
 
 MAX_PROFILE = 1 << 20
 """Bytes of a speaker's profile."""

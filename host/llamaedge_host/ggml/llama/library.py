@@ -14,12 +14,9 @@ from pathlib import Path
 
 from llama_cpp import llama_cpp as llama
 
-from ..nn.backend import BackendError
-
 __all__ = [
     "BUILD_NUMBER",
     "COMMIT",
-    "GgmlError",
     "build",
     "cpus",
     "first_error",
@@ -41,12 +38,6 @@ _CONTINUED = 5  # GGML_LOG_LEVEL_CONT: the rest of the line before
 _ERRORS_KEPT = 8
 
 COMMIT = COMMITS.get(version("llama_cpp_python"), "unknown")
-
-
-class GgmlError(BackendError):
-    """A BackendError of this backend."""
-
-    backend = "GGML"
 
 
 def build() -> str:

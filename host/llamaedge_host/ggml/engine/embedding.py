@@ -11,12 +11,13 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 
-from ..nn.errno import ErrNo
-from .compute import ComputeThread
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..llama.compute import ComputeThread
+from ..llama.context import ContextParameters, LlamaContext
+from ..llama.library import first_error, forget_errors, llama
+from ..llama.model import Model
 from .counters import Counters
-from .library import GgmlError, first_error, forget_errors, llama
-from .llama_context import ContextParameters, LlamaContext
-from .model import Model
 
 LARGEST = 32760.0
 """What the largest element becomes with embd-normalize 0."""

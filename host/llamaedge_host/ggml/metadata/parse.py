@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from ..nn.errno import ErrNo
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
 from .keys import ALIASES, BY_NAME, KEYS, Change, Key, Scope
-from .library import GgmlError
 
 Value = bool | int | float | str
 

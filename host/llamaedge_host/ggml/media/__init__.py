@@ -1,0 +1,1 @@
+"""Pictures and speech: what is neither text nor tokens."""
