@@ -7,8 +7,9 @@ so contexts of one graph do not disturb each other.
 import codecs
 import logging
 import math
+from collections.abc import Mapping
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..errors import Interrupted
 from ..files import Files
@@ -18,37 +19,50 @@ from .engine.embedding import Embedder, as_json, normalized
 from .engine.engine import Engine
 from .engine.sequence import End, Limits, Sequence
 from .errors import GgmlError
-from .llama.context import MIN_CONTEXT
 from .llama.library import BUILD_NUMBER, COMMIT
-from .media import image, speech
-from .media.pictures import PicturePrompt, split
-from .metadata.parse import GUEST_KEYS, parse
+from .metadata.parse import GUEST_KEYS, Value, parse
+from .prompt import Prompt, Source, make
 from .sampling.sampler import Sampler, Sampling
-
-if TYPE_CHECKING:
-    from .graph import GgmlGraph
 
 _log = logging.getLogger("llamaedge_host.nn")
 
 RESERVED = 4
 """Tokens of a context that a prompt must leave free, as in WasmEdge."""
-MOST_BYTES = 64
-"""Bytes of a prompt for each token of the context; more would only take llama.cpp's time."""
 METADATA_INDEX = 1
-TENSOR_I32 = 4
-"""A prompt of this type is token numbers; WasmEdge takes every prompt for text."""
+
+
+class Graph(Source, Protocol):
+    """What a context needs of its graph."""
+
+    @property
+    def parallel(self) -> int:
+        """Contexts that compute at once, or by turns."""
+
+    def change(self, changes: Mapping[str, Value]) -> None:
+        """Change settings; all or nothing. Raises GgmlError."""
+
+    def engine(self) -> Engine | Embedder:
+        """What computes. Raises GgmlError if it cannot be set up."""
+
+    def speech(self, tokens: list[int]) -> bytes:
+        """The codes among ``tokens`` as a WAV file. Blocks. Raises GgmlError."""
+
+    def debug(self, text: str) -> None:
+        """Log ``text`` if enable-debug-log asks for it."""
+
+    def info(self, text: str) -> None:
+        """Log ``text`` if enable-log asks for it."""
 
 
 class GgmlContext:
     """A ``backend.Context`` on ``graph``. ``cancel`` may be called from any thread."""
 
-    def __init__(self, graph: "GgmlGraph", files: Files, stdout: Output) -> None:
+    def __init__(self, graph: Graph, files: Files, stdout: Output) -> None:
         self._graph = graph
         self._files = files
         self._print = stdout
         self._own = {name: graph.settings[name] for name in GUEST_KEYS}
-        self._prompt: list[int] = []
-        self._pictures: PicturePrompt | None = None
+        self._prompt = Prompt()
         self._output = bytearray()
         self._made = 0
         self._piece = b""
@@ -65,52 +79,11 @@ class GgmlContext:
             self._configure(data)
             return
         self._forget()
-        self._prompt = []
-        self._pictures = None
-        vocabulary = self._graph.model.vocabulary
-        if tensor_type == TENSOR_I32:
-            self._prompt = vocabulary.tokens(data)
-        elif pictures := self._picture_prompt(data):
-            self._pictures, self._prompt = pictures, pictures.tokens
-        elif self._graph.settings["tts"]:
-            self._graph.vocoder()
-            self._prompt = speech.prompt(data, self._speaker(), vocabulary)
-        else:
-            self._prompt = vocabulary.tokenize(data)
-        self._graph.debug(f"setInput: {len(self._prompt)} tokens")
-
-    def _picture_prompt(self, data: bytes) -> PicturePrompt | None:
-        most = MOST_BYTES * max(self._graph.cells, MIN_CONTEXT)
-        texts, pictures = split(data, self._picture())
-        length = sum(map(len, texts))
-        if length > most:
-            raise GgmlError(
-                ErrNo.PROMPT_TOO_LONG,
-                f"setInput: the prompt is too long. Your input has {length} bytes. Please reduce"
-                f" it to {most} bytes.",
-            )
-        return self._graph.projector().prompt(texts, pictures) if pictures else None
-
-    def _picture(self) -> bytes | None:
-        path = self._own["image"]
-        return self._read(path, image.MAX_BYTES + 1, "image") if path else None
-
-    def _speaker(self) -> speech.Speaker:
-        path = self._graph.settings["tts-speaker-file"]
-        if not path:
-            return speech.Speaker()
-        return speech.Speaker.parse(self._read(path, speech.MAX_PROFILE, "speaker's profile"))
-
-    def _read(self, path: str, most: int, what: str) -> bytes:
-        """The first ``most`` bytes of the guest's file ``path``."""
-        try:
-            return self._files.read(path, most)
-        except OSError as error:
-            raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
-                f"setInput: the {what} {path} cannot be read: {error.strerror}. A guest's files"
-                " are those in the directories given to it with --dir.",
-            ) from None
+        self._prompt = Prompt()
+        self._prompt = make(
+            *(self._graph, tensor_type, data), picture=self._own["image"], files=self._files
+        )
+        self._graph.debug(f"setInput: {len(self._prompt.tokens)} tokens")
 
     def _configure(self, data: bytes) -> None:
         try:
@@ -224,24 +197,25 @@ class GgmlContext:
         return self._start(engine, limits, whole=False), engine
 
     def _embed(self, engine: Embedder) -> ErrNo:
-        if self._pictures is not None:
+        if self._prompt.pictures:
             raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "getEmbedding: the prompt has pictures")
         self._check("getEmbedding", engine.cells)
-        if len(self._prompt) > engine.room:
+        tokens = self._prompt.tokens
+        if len(tokens) > engine.room:
             raise GgmlError(
                 ErrNo.PROMPT_TOO_LONG,
-                f"getEmbedding: the prompt is too long. Your input has {len(self._prompt)} tokens"
+                f"getEmbedding: the prompt is too long. Your input has {len(tokens)} tokens"
                 f" exceeds batch size {engine.room}. Please reduce the input size or increase your"
                 " batch-size.",
             )
-        vector = engine.embed(self._prompt)
+        vector = engine.embed(tokens)
         if not engine.scores:
             vector = normalized(vector, self._graph.settings["embd-normalize"])
         self._output += as_json(vector)
         return ErrNo.SUCCESS
 
     def _check(self, where: str, cells: int) -> None:
-        count, most = self._input_tokens, cells - RESERVED
+        count, most = self._prompt.cells, cells - RESERVED
         if not count:
             raise GgmlError(ErrNo.INVALID_ARGUMENT, f"{where}: llama input is not set!")
         if count > most:
@@ -252,25 +226,22 @@ class GgmlContext:
                 f" to {most} tokens.",
             )
 
-    @property
-    def _input_tokens(self) -> int:
-        return len(self._prompt) if self._pictures is None else self._pictures.cells
-
     def _start(self, engine: Engine, limits: Limits, *, whole: bool) -> Sequence:
-        vocabulary = self._graph.model.vocabulary
-        pictures = self._pictures
-        if pictures is not None and pictures.largest > engine.micro_batch:
+        vocabulary, prompt = self._graph.model.vocabulary, self._prompt
+        if prompt.largest > engine.micro_batch:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                f"compute: a picture has {pictures.largest} tokens, more than the ubatch-size of"
+                f"compute: a picture has {prompt.largest} tokens, more than the ubatch-size of"
                 f" {engine.micro_batch}. Please increase your ubatch-size.",
             )
-        sampler = Sampler(vocabulary, Sampling.of(self._graph.settings, engine.cells))
         sequence = Sequence(
-            *(self._prompt, sampler, vocabulary, limits),
-            room=engine.cells - (self._input_tokens - len(self._prompt)),
+            prompt.tokens,
+            Sampler(vocabulary, Sampling.of(self._graph.settings, engine.cells)),
+            vocabulary,
+            limits,
+            room=engine.cells - (prompt.cells - len(prompt.tokens)),
             whole=whole,
-            pictures=pictures.pictures if pictures is not None else {},
+            pictures=prompt.pictures,
         )
         self._sequence, self._engine = sequence, engine
         engine.submit(sequence)
@@ -301,7 +272,7 @@ class GgmlContext:
 
     def _counts(self) -> bytes:
         return (
-            f'{{"input_tokens": {self._input_tokens}, "output_tokens": {self._made},'
+            f'{{"input_tokens": {self._prompt.cells}, "output_tokens": {self._made},'
             f' "llama_build_number": {BUILD_NUMBER}, "llama_commit": "{COMMIT}",'
             f' "n_parallel": {self._graph.parallel}}}'
         ).encode()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from ..errors import Interrupted
 from ..files import Files
@@ -20,9 +20,6 @@ from ..memory import Memory
 from .backend import BackendError, Context, Graph, Output
 from .errno import ErrNo
 from .preload import Encoding, Target
-
-if TYPE_CHECKING:
-    from .neural_network import NeuralNetwork
 
 _log = logging.getLogger("llamaedge_host.nn")
 
@@ -38,6 +35,16 @@ _TENSOR = struct.Struct("<IIIII")  # dimensions: pointer, length; type; data: po
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Loader(Protocol):
+    """Where a session's graphs come from. Both raise BackendError."""
+
+    def load_by_name(self, name: str, config: str | None) -> Graph:
+        """A new graph on the preload ``name``, with metadata JSON."""
+
+    def load(self, path: Path, encoding: Encoding, target: Target, config: str | None) -> Graph:
+        """A new graph on the model file at ``path``, with metadata JSON."""
 
 
 class Handles(Generic[_T]):
@@ -110,13 +117,11 @@ class Session:
 
     fault: int = ErrNo.INVALID_ARGUMENT
 
-    def __init__(
-        self, memory: Memory, network: "NeuralNetwork", files: Files, stdout: Output
-    ) -> None:
+    def __init__(self, memory: Memory, loader: Loader, files: Files, stdout: Output) -> None:
         self._memory = memory
         self._files = files
         self._stdout = stdout
-        self._network = network
+        self._loader = loader
         self._graphs: Handles[_Loaded] = Handles()
         self._contexts: Handles[tuple[Context, _Loaded]] = Handles()
         self._by_name: dict[str, int] = {}
@@ -167,7 +172,7 @@ class Session:
         with tempfile.NamedTemporaryFile(prefix="llamaedge-", suffix=".gguf") as file:
             file.write(parts[0])
             file.flush()
-            loaded = self._network.load(
+            loaded = self._loader.load(
                 Path(file.name), Encoding(encoding), Target(target), config or None
             )
         memory.set_u32(graph, self._graphs.add(_Loaded(loaded, None)))
@@ -199,7 +204,7 @@ class Session:
         key = _text(memory.read(name, length), ErrNo.NOT_FOUND)
         handle = self._by_name.get(key)
         if handle is None:
-            loaded = _Loaded(self._network.load_by_name(key, config), key)
+            loaded = _Loaded(self._loader.load_by_name(key, config), key)
             handle = self._by_name[key] = self._graphs.add(loaded)
         memory.set_u32(graph, handle)
         return ErrNo.SUCCESS
