@@ -131,7 +131,7 @@ def test_a_model_key_reaches_llama_cpp(
 
     monkeypatch.setattr(llama, "llama_supports_gpu_offload", lambda: True)
     monkeypatch.setattr(llama, "llama_model_load_from_file", refuse)
-    with pytest.raises(BackendError, match="unable to init model"):
+    with pytest.raises(BackendError, match="cannot be loaded"):
         load(tiny_gemma, **metadata)
     assert asked == [value]
 

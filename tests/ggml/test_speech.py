@@ -161,7 +161,7 @@ def test_speech_is_written_to_a_file_of_the_guest(context: GgmlContext, tmp_path
     assert (tmp_path / "said.wav").read_bytes() == data
     context.set_input(1, 3, b'{"tts-output-file": "none/said.wav"}')
     context.set_input(0, 3, HELLO)
-    with pytest.raises(BackendError, match="failed to open file") as raised:
+    with pytest.raises(BackendError, match="cannot be written to") as raised:
         context.compute()
     assert raised.value.errno == ErrNo.RUNTIME_ERROR
     assert context.output(0) == data
@@ -182,8 +182,8 @@ def test_graphs_share_a_vocoder(load: Load, speaking: Path, vocoder: Path) -> No
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
-        ({"model-vocoder": ""}, "model-vocoder is not set"),
-        ({"model-vocoder": "nope.gguf"}, "nope.gguf: it does not exist"),
+        ({"model-vocoder": ""}, "metadata names none"),
+        ({"model-vocoder": "nope.gguf"}, "nope.gguf cannot be loaded: it does not exist"),
         ({"tts-speaker-file": "nope.json"}, "nope.json cannot be read: No such file"),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_vocoder_of_another_shape_is_refused(
 ) -> None:
     path = models.vocoder(tmp_path / "vocoder.gguf", **wrong)
     context.set_input(1, 3, json.dumps({"model-vocoder": str(path)}).encode())
-    with pytest.raises(BackendError, match="unable to load the vocoder") as raised:
+    with pytest.raises(BackendError, match=r"the vocoder .* cannot be loaded") as raised:
         context.set_input(0, 3, HELLO)
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
 

@@ -113,7 +113,7 @@ def test_contexts_of_one_graph_do_not_disturb_each_other(load: Load) -> None:
 def test_a_prompt_too_long_names_both_numbers(load: Load) -> None:
     context = load(ctx_size=64).context()  # llama.cpp makes it 256
     context.set_input(0, 3, b"word " * 300)
-    with pytest.raises(BackendError, match=r"301 tokens\. Please reduce it to 252") as raised:
+    with pytest.raises(BackendError, match=r"301 tokens, .* 252 \(ctx-size 256\)") as raised:
         context.compute()
     assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
     assert context.compute_single() is ErrNo.PROMPT_TOO_LONG
@@ -127,7 +127,7 @@ def test_a_prompt_too_long_names_both_numbers(load: Load) -> None:
 
 def test_a_prompt_of_megabytes_is_refused_at_once(load: Load, tiny_llama: Path) -> None:
     context = load(tiny_llama, ctx_size=512).context()
-    with pytest.raises(BackendError, match="Your input has 10000000 bytes") as raised:
+    with pytest.raises(BackendError, match=r"10000000 bytes, .* 512 tokens .* 32768") as raised:
         context.set_input(0, 3, b"<s>a" * 2_500_000)
     assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
 
@@ -145,11 +145,11 @@ def test_a_full_context_keeps_what_was_made(load: Load, tiny_llama: Path) -> Non
 
 
 def test_an_empty_prompt_is_refused(context: GgmlContext) -> None:
-    with pytest.raises(BackendError, match="not set") as raised:
+    with pytest.raises(BackendError, match="no prompt") as raised:
         context.compute()
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
     context.set_input(0, 3, b"")
-    with pytest.raises(BackendError, match="not set"):
+    with pytest.raises(BackendError, match="no prompt"):
         context.compute_single()
 
 

@@ -2,7 +2,9 @@
 
 import ctypes
 import json
+import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,69 @@ def give(session: Session, memory: Memory, index: int, data: bytes) -> int:
     memory.write(CONFIG, data)
     memory.write(TENSOR, struct.pack("<IIIII", OUT, 1, 3, CONFIG, len(data)))
     return call(session, "set_input", 0, index, TENSOR)
+
+
+class Loaded:
+    """A guest's memory and session, with graph 0 on a tiny model and context 0."""
+
+    def __init__(self, model: bytes, **metadata: object) -> None:
+        config = json.dumps({"threads": 1, **metadata}).encode()
+        self.buffer = ctypes.create_string_buffer(1 << 20)
+        self.memory = Memory(lambda: (ctypes.addressof(self.buffer), len(self.buffer)))
+        self.memory.write(MODEL, model)
+        self.memory.write(CONFIG, config)
+        self.memory.write(TABLE, struct.pack("<IIII", MODEL, len(model), CONFIG, len(config)))
+        self.network = NeuralNetwork()
+        self.session = self.network.session(self.memory)
+        assert call(self.session, "load", TABLE, 2, Encoding.GGML, Target.AUTO, OUT) == 0
+        assert call(self.session, "init_execution_context", 0, OUT) == 0
+
+    def give(self, index: int, data: bytes) -> int:
+        self.memory.write(MODEL, data)
+        self.memory.write(TENSOR, struct.pack("<IIIII", OUT, 1, 3, MODEL, len(data)))
+        return call(self.session, "set_input", 0, index, TENSOR)
+
+    def counts(self) -> dict[str, object]:
+        assert call(self.session, "get_output", 0, 1, MODEL, 2000, OUT) == 0
+        counts: dict[str, object] = json.loads(self.memory.read(MODEL, self.memory.u32(OUT)))
+        return counts
+
+    def close(self) -> None:
+        self.session.close()
+        self.network.close()
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    path = tiny.llama(tmp_path_factory.mktemp("model") / "tiny.gguf")
+    loaded = Loaded(path.read_bytes(), **{"ctx-size": 256, "n-predict": 1})
+    yield loaded
+    loaded.close()
+
+
+@pytest.mark.parametrize(
+    ("index", "given", "errno", "said"),
+    [
+        (1, b'{"temp": "hot"}', 1, "option temp cannot be used: 'hot' is not of type number"),
+        (1, b'{"grammar": "root ::= ("}', 1, "grammar"),
+        (1, b'{"json-schema": "{"}', 1, "json-schema"),
+        (1, b"{", 2, "the metadata is not JSON"),
+        (0, b"a" * 3000, 102, r"it has [0-9]+ tokens, .* at most 252 \(ctx-size 256\)"),
+        (0, b"a" * 20_000, 102, "it has 20000 bytes, .* 256 tokens takes at most 16384"),
+        (0, b'<img src="data:image/png;base64,eA==">', 1, "pictures need a projector"),
+        (0, b'<img src="data:image/png;base64,%">', 1, "the image is not base64"),
+    ],
+)
+def test_a_guest_reads_why_a_call_failed(
+    loaded: Loaded, index: int, given: bytes, errno: int, said: str
+) -> None:
+    assert loaded.give(0, b"a") == 0
+    assert (loaded.give(index, given) or call(loaded.session, "compute", 0)) == errno
+    assert re.search(said, str(loaded.counts()["error"]))
+    assert loaded.give(0, b"a") == 0
+    assert call(loaded.session, "compute", 0) == 0
+    assert loaded.counts()["output_tokens"] == 1
+    assert "error" not in loaded.counts()
 
 
 def test_a_model_from_the_guests_memory_computes(

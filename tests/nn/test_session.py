@@ -1,6 +1,7 @@
 """The functions of wasi_ephemeral_nn, with a backend that computes nothing."""
 
 import ctypes
+import json
 import struct
 import threading
 import time
@@ -31,10 +32,11 @@ class FakeContext:
         self.closed = False
         self.released = threading.Event()
         self.blocks = False
+        self.single = ErrNo.END_OF_SEQUENCE
 
     def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
         if data == b"bad":
-            raise BackendError(ErrNo.INVALID_ENCODING, "it is bad")
+            raise BackendError(ErrNo.INVALID_ENCODING, "it is\nbad")
         self.inputs.append((index, tensor_type, data))
 
     def compute(self) -> ErrNo:
@@ -45,13 +47,13 @@ class FakeContext:
         return ErrNo.SUCCESS
 
     def compute_single(self) -> ErrNo:
-        return ErrNo.END_OF_SEQUENCE
+        return self.single
 
     def output(self, index: int) -> bytes:
-        return b"{}" if index == 1 else self.text
+        return b'{"output_tokens": 3}' if index == 1 else self.text
 
     def output_single(self, index: int) -> bytes:
-        return b"{}" if index == 1 else self.text[-1:]
+        return b'{"output_tokens": 3}' if index == 1 else self.text[-1:]
 
     def fini_single(self) -> None:
         self.text = b""
@@ -154,6 +156,11 @@ class Guest:
     def output(self, context: int, index: int, size: int, name: str = "get_output") -> int:
         return self.call(name, context, index, BUFFER, size, OUT)
 
+    def counts(self, name: str = "get_output") -> dict[str, object]:
+        assert self.output(0, 1, 100, name) == 0
+        counts: dict[str, object] = json.loads(self.memory.read(BUFFER, self.memory.u32(OUT)))
+        return counts
+
 
 @pytest.fixture
 def guest() -> Guest:
@@ -223,7 +230,7 @@ def test_a_computation(ready: Guest) -> None:
     assert ready.output(0, 0, 100, "get_output_single") == 0
     assert ready.memory.read(BUFFER, ready.memory.u32(OUT)) == b"o"
     assert ready.output(0, 1, 100) == 0
-    assert ready.memory.read(BUFFER, ready.memory.u32(OUT)) == b"{}"
+    assert ready.counts() == {"output_tokens": 3}
     assert ready.call("compute_single", 0) == ErrNo.END_OF_SEQUENCE
     assert ready.call("fini_single", 0) == 0
 
@@ -250,6 +257,41 @@ def test_an_unsized_buffer_has_the_room_of_llama_core(ready: Guest) -> None:
     assert ready.memory.u32(OUT) == UNSIZED_BUFFER
     context.text += b"x"
     assert ready.output(0, 0, 0) == ErrNo.TOO_LARGE
+
+
+def test_a_failure_is_told_in_words_until_a_call_succeeds(ready: Guest) -> None:
+    assert "error" not in ready.counts()
+    for _ in range(2):
+        assert ready.set_input(0, 1, b"bad") == ErrNo.INVALID_ENCODING
+        for name in "get_output", "get_output_single":
+            assert ready.counts(name) == {"output_tokens": 3, "error": "it is bad"}
+    assert ready.set_input(0, 0, b"x", 99) == ErrNo.INVALID_ARGUMENT
+    assert ready.counts()["error"] == "unknown tensor type 99"
+    assert ready.set_input(0, 0, b"good") == 0
+    assert "error" not in ready.counts()
+    ready.set_input(0, 1, b"bad")
+    assert ready.call("compute", 0) == 0
+    assert "error" not in ready.counts()
+    ready.call("unload", 0)
+    assert ready.call("compute", 0) == ErrNo.INVALID_ARGUMENT
+    assert ready.counts()["error"] == "the graph of context 0 has been unloaded"
+
+
+@pytest.mark.parametrize(
+    ("errno", "error"),
+    [
+        (ErrNo.SUCCESS, None),
+        (ErrNo.BUSY, None),
+        (ErrNo.END_OF_SEQUENCE, None),
+        (ErrNo.CONTEXT_FULL, "the context is full: a larger ctx-size holds more tokens"),
+        (ErrNo.PROMPT_TOO_LONG, "the prompt is too long for the context"),
+    ],
+)
+def test_an_end_that_stays_has_its_reason(ready: Guest, errno: ErrNo, error: str | None) -> None:
+    ready.backend.graphs[0].contexts[0].single = errno
+    for _ in range(2):
+        assert ready.call("compute_single", 0) == errno
+        assert ready.counts().get("error") == error
 
 
 def test_handles_are_not_reused(ready: Guest) -> None:

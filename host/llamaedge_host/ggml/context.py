@@ -89,7 +89,7 @@ class GgmlContext:
         try:
             changes = parse(data.decode())
         except UnicodeDecodeError as error:
-            raise GgmlError(ErrNo.INVALID_ENCODING, f"parse metadata error: {error}") from None
+            raise GgmlError(ErrNo.INVALID_ENCODING, f"the metadata is not UTF-8: {error}") from None
         own = {name: changes.pop(name) for name in GUEST_KEYS if name in changes}
         self._graph.change(changes)
         self._own |= own
@@ -100,7 +100,7 @@ class GgmlContext:
         engine = self._graph.engine()
         if isinstance(engine, Embedder):
             return self._embed(engine)
-        self._check("compute", engine.cells)
+        self._check(engine.cells)
         most = self._own["n-predict"]
         if most == 0:
             return ErrNo.SUCCESS
@@ -118,7 +118,7 @@ class GgmlContext:
         self._result(sequence)
         if self._graph.settings["tts"] and not end.reason:
             self._speak(sequence.tokens[sequence.prompt_length :])
-        errno = self._settle("compute", end)
+        errno = self._settle(end)
         return ErrNo.SUCCESS if errno is ErrNo.END_OF_SEQUENCE else errno
 
     def _speak(self, tokens: list[int]) -> None:
@@ -131,7 +131,7 @@ class GgmlContext:
             except OSError as error:
                 raise GgmlError(
                     ErrNo.RUNTIME_ERROR,
-                    f"codesToSpeech: failed to open file '{path}' for writing: {error.strerror}",
+                    f"the speech cannot be written to {path}: {error.strerror}",
                 ) from None
 
     @property
@@ -183,30 +183,27 @@ class GgmlContext:
             return ErrNo.SUCCESS
         self._sequence = None
         self._ended = item.errno
-        return self._settle("compute", item)
+        return self._settle(item)
 
     def _begin_single(self) -> tuple[Sequence, Engine]:
         self._forget()
         engine = self._graph.engine()
         if isinstance(engine, Embedder):
-            raise GgmlError(
-                ErrNo.UNSUPPORTED_OPERATION, "compute_single: the graph computes embeddings"
-            )
-        self._check("compute", engine.cells)
+            raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "the graph computes embeddings")
+        self._check(engine.cells)
         limits = Limits(seconds=self._seconds, ignore_end=self._graph.settings["ignore-eos"])
         return self._start(engine, limits, whole=False), engine
 
     def _embed(self, engine: Embedder) -> ErrNo:
         if self._prompt.pictures:
-            raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "getEmbedding: the prompt has pictures")
-        self._check("getEmbedding", engine.cells)
+            raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "the prompt has pictures")
+        self._check(engine.cells)
         tokens = self._prompt.tokens
         if len(tokens) > engine.room:
             raise GgmlError(
                 ErrNo.PROMPT_TOO_LONG,
-                f"getEmbedding: the prompt is too long. Your input has {len(tokens)} tokens"
-                f" exceeds batch size {engine.room}. Please reduce the input size or increase your"
-                " batch-size.",
+                f"the prompt is too long: it has {len(tokens)} tokens, and embeddings take at most"
+                f" {engine.room} (batch-size)",
             )
         vector = engine.embed(tokens)
         if not engine.scores:
@@ -214,16 +211,18 @@ class GgmlContext:
         self._output += as_json(vector)
         return ErrNo.SUCCESS
 
-    def _check(self, where: str, cells: int) -> None:
+    def _check(self, cells: int) -> None:
         count, most = self._prompt.cells, cells - RESERVED
         if not count:
-            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"{where}: llama input is not set!")
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT, "there is no prompt: it is empty, or was refused"
+            )
         if count > most:
             self._ended = ErrNo.PROMPT_TOO_LONG
             raise GgmlError(
                 ErrNo.PROMPT_TOO_LONG,
-                f"{where}: the prompt is too long. Your input has {count} tokens. Please reduce it"
-                f" to {most} tokens.",
+                f"the prompt is too long: it has {count} tokens, and the context takes at most"
+                f" {most} (ctx-size {cells})",
             )
 
     def _start(self, engine: Engine, limits: Limits, *, whole: bool) -> Sequence:
@@ -231,8 +230,8 @@ class GgmlContext:
         if prompt.largest > engine.micro_batch:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                f"compute: a picture has {prompt.largest} tokens, more than the ubatch-size of"
-                f" {engine.micro_batch}. Please increase your ubatch-size.",
+                f"a picture has {prompt.largest} tokens, more than the ubatch-size of"
+                f" {engine.micro_batch}",
             )
         sequence = Sequence(
             prompt.tokens,
@@ -255,11 +254,11 @@ class GgmlContext:
             raise Interrupted("the computation was cancelled")
         return item
 
-    def _settle(self, where: str, end: End) -> ErrNo:
+    def _settle(self, end: End) -> ErrNo:
         if end.reason:
-            raise GgmlError(end.errno, f"{where}: {end.reason}")
+            raise GgmlError(end.errno, end.reason)
         if end.errno is ErrNo.CONTEXT_FULL:
-            self._graph.info(f"{where}: the context is full. Please increase your context size.")
+            self._graph.info("the context is full")
         return end.errno
 
     def output(self, index: int) -> bytes:

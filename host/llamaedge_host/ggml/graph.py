@@ -94,8 +94,7 @@ class GgmlGraph:
         if not path:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                "setInput: the given model does not support image input, so a projection model is"
-                " required",
+                "pictures need a projector, and metadata names none (mmproj)",
             )
         if self._projector is None or self._projector[0] != (path, self.model):
             threads = min(max(self.settings["threads"], 0) or cpus(), cpus())
@@ -119,7 +118,8 @@ class GgmlGraph:
         path = self.settings["model-vocoder"]
         if not path:
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT, "setInput: speech needs a vocoder: model-vocoder is not set"
+                ErrNo.INVALID_ARGUMENT,
+                "speech needs a vocoder, and metadata names none (model-vocoder)",
             )
         if self._vocoder is None or self._vocoder[0] != path:
             self._vocoder = path, self._engines.vocoder(Path(path), gpu=self._on_gpu)

@@ -81,8 +81,8 @@ def _with_pictures(source: Source, data: bytes, named: bytes | None) -> Prompt |
     if length > most:
         raise GgmlError(
             ErrNo.PROMPT_TOO_LONG,
-            f"setInput: the prompt is too long. Your input has {length} bytes. Please reduce"
-            f" it to {most} bytes.",
+            f"the prompt is too long: it has {length} bytes, and a context of {source.cells} tokens"
+            f" takes at most {most}",
         )
     if not pictures:
         return None
@@ -107,6 +107,6 @@ def _read(files: Files, path: str, most: int, what: str) -> bytes:
     except OSError as error:
         raise GgmlError(
             ErrNo.INVALID_ARGUMENT,
-            f"setInput: the {what} {path} cannot be read: {error.strerror}. A guest's files"
-            " are those in the directories given to it with --dir.",
+            f"the {what} {path} cannot be read: {error.strerror}; a guest's files are"
+            " those in the directories given to it with --dir",
         ) from None

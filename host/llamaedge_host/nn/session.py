@@ -4,14 +4,14 @@ Source: WasmEdge's plugins/wasi_nn (wasinnfunc.cpp, wasinnenv.h). Every paramete
 an i32; the result is an ErrNo. A pointer outside the guest's memory answers INVALID_ARGUMENT.
 """
 
+import json
 import logging
 import struct
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol
 
 from ..errors import Interrupted
 from ..files import Files
@@ -19,6 +19,7 @@ from ..imports import HostFunction
 from ..memory import Memory
 from .backend import BackendError, Context, Graph, Output
 from .errno import ErrNo
+from .handles import Handles, Loaded, Opened, reason
 from .preload import Encoding, Target
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -30,11 +31,13 @@ UNSIZED_BUFFER = 245_888
 """Bytes that a guest's buffer holds when it says 0: llama-core's vectors, which it sizes so
 and whose size it does not pass."""
 
+COUNTS = 1
+"""The index of the output that is the counts as JSON."""
+
 _BUILDER = struct.Struct("<II")  # pointer, length
 _TENSOR = struct.Struct("<IIIII")  # dimensions: pointer, length; type; data: pointer, length
 
 _P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 class Loader(Protocol):
@@ -47,56 +50,6 @@ class Loader(Protocol):
         """A new graph on the model file at ``path``, with metadata JSON."""
 
 
-class Handles(Generic[_T]):
-    """Numbers a guest holds for things of ours: from 0 up, never given twice."""
-
-    def __init__(self) -> None:
-        self._things: dict[int, _T] = {}
-        self._next = 0
-
-    def add(self, thing: _T) -> int:
-        """The number of ``thing`` from now on."""
-        handle = self._next
-        self._next += 1
-        self._things[handle] = thing
-        return handle
-
-    def get(self, handle: int) -> _T:
-        """The thing of ``handle``. Raises BackendError (INVALID_ARGUMENT) for an unknown one."""
-        try:
-            return self._things[handle]
-        except KeyError:
-            raise BackendError(
-                ErrNo.INVALID_ARGUMENT, f"the guest used handle {handle}, which it does not hold"
-            ) from None
-
-    def pop(self, handle: int) -> _T:
-        """Forget ``handle``. Raises BackendError (INVALID_ARGUMENT) for an unknown one."""
-        thing = self.get(handle)
-        del self._things[handle]
-        return thing
-
-    def drain(self) -> list[_T]:
-        """Forget all; what they were."""
-        things = list(self._things.values())
-        self._things.clear()
-        return things
-
-
-@dataclass(eq=False)
-class _Loaded:
-    """A graph, the name it was loaded by, and how many contexts still need it."""
-
-    graph: Graph
-    name: str | None
-    unloaded: bool = False
-    contexts: int = 0
-
-    def settle(self) -> None:
-        if self.unloaded and not self.contexts:
-            self.graph.close()
-
-
 def _answers(
     function: Callable[Concatenate["Session", _P], ErrNo],
 ) -> Callable[Concatenate["Session", _P], int]:
@@ -105,8 +58,8 @@ def _answers(
         try:
             return function(self, *args, **kwargs)
         except BackendError as error:
-            where = f"{error.backend} backend" if error.backend else function.__name__
-            _log.error("[WASI-NN] %s: %s", where, error)
+            backend = f"{error.backend} backend: " if error.backend else ""
+            _log.error("[WASI-NN] %s%s: %s", backend, function.__name__, reason(error))
             return error.errno
 
     return call
@@ -122,8 +75,8 @@ class Session:
         self._files = files
         self._stdout = stdout
         self._loader = loader
-        self._graphs: Handles[_Loaded] = Handles()
-        self._contexts: Handles[tuple[Context, _Loaded]] = Handles()
+        self._graphs: Handles[Loaded] = Handles()
+        self._contexts: Handles[Opened] = Handles()
         self._by_name: dict[str, int] = {}
         self._running: Context | None = None
         self._interrupted = False
@@ -143,10 +96,8 @@ class Session:
 
     def close(self) -> None:
         """Close the guest's contexts, then its graphs."""
-        for context, loaded in self._contexts.drain():
-            context.close()
-            loaded.contexts -= 1
-            loaded.settle()
+        for opened in self._contexts.drain():
+            opened.close()
         for loaded in self._graphs.drain():
             loaded.graph.close()
         self._by_name.clear()
@@ -175,7 +126,7 @@ class Session:
             loaded = self._loader.load(
                 Path(file.name), Encoding(encoding), Target(target), config or None
             )
-        memory.set_u32(graph, self._graphs.add(_Loaded(loaded, None)))
+        memory.set_u32(graph, self._graphs.add(Loaded(loaded, None)))
         return ErrNo.SUCCESS
 
     @_answers
@@ -204,7 +155,7 @@ class Session:
         key = _text(memory.read(name, length), ErrNo.NOT_FOUND)
         handle = self._by_name.get(key)
         if handle is None:
-            loaded = _Loaded(self._loader.load_by_name(key, config), key)
+            loaded = Loaded(self._loader.load_by_name(key, config), key)
             handle = self._by_name[key] = self._graphs.add(loaded)
         memory.set_u32(graph, handle)
         return ErrNo.SUCCESS
@@ -216,7 +167,7 @@ class Session:
         loaded = self._graphs.get(graph)
         made = loaded.graph.context(self._files, self._stdout)
         loaded.contexts += 1
-        self._memory.set_u32(context, self._contexts.add((made, loaded)))
+        self._memory.set_u32(context, self._contexts.add(Opened(made, loaded)))
         return ErrNo.SUCCESS
 
     @_answers
@@ -230,52 +181,54 @@ class Session:
         dimensions, dimension_count, kind, data, length = memory.unpack(_TENSOR, tensor)
         memory.view(dimensions, 4 * dimension_count)
         content = memory.read(data, length)
-        if kind not in TENSOR_TYPES:
-            raise BackendError(ErrNo.INVALID_ARGUMENT, f"unknown tensor type {kind}")
-        self._usable(context).set_input(index, kind, content)
-        return ErrNo.SUCCESS
+
+        def give(to: Context) -> ErrNo:
+            if kind not in TENSOR_TYPES:
+                raise BackendError(ErrNo.INVALID_ARGUMENT, f"unknown tensor type {kind}")
+            to.set_input(index, kind, content)
+            return ErrNo.SUCCESS
+
+        return self._using(context, give)
 
     @_answers
     def compute(self, context: int) -> ErrNo:
         """Run ``context`` to its end: SUCCESS, CONTEXT_FULL or PROMPT_TOO_LONG."""
-        return self._blocking(made := self._usable(context), made.compute)
+        return self._using(context, lambda made: self._blocking(made, made.compute))
 
     @_answers
     def compute_single(self, context: int) -> ErrNo:
         """Make one token: SUCCESS, or the end state, which stays until the next prompt."""
-        return self._blocking(made := self._usable(context), made.compute_single)
+        return self._using(context, lambda made: self._blocking(made, made.compute_single))
 
     @_answers
     def get_output(self, context: int, index: int, buffer: int, size: int, written: int) -> ErrNo:
         """Copy out what was made so far (index 1: the counts as JSON).
 
+        After a set_input, compute or compute_single that failed, the counts have a key of ours
+        more: ``error``, the reason in words.
         TOO_LARGE, with the size needed in ``written``, for a buffer too short.
         """
-        made, _ = self._contexts.get(context)
-        return self._give(made.output(index), buffer, size, written)
+        opened = self._contexts.get(context)
+        return self._give(opened, index, opened.context.output(index), buffer, size, written)
 
     @_answers
     def get_output_single(
         self, context: int, index: int, buffer: int, size: int, written: int
     ) -> ErrNo:
         """Copy out the last token's piece; else as get_output."""
-        made, _ = self._contexts.get(context)
-        return self._give(made.output_single(index), buffer, size, written)
+        opened = self._contexts.get(context)
+        return self._give(opened, index, opened.context.output_single(index), buffer, size, written)
 
     @_answers
     def fini_single(self, context: int) -> ErrNo:
         """End the computation that compute_single began."""
-        made, _ = self._contexts.get(context)
-        made.fini_single()
+        self._contexts.get(context).context.fini_single()
         return ErrNo.SUCCESS
 
     @_answers
     def finalize_execution_context(self, context: int) -> ErrNo:
         """Forget ``context``; INVALID_ARGUMENT for an unknown one."""
-        made, loaded = self._contexts.pop(context)
-        made.close()
-        loaded.contexts -= 1
-        loaded.settle()
+        self._contexts.pop(context).close()
         return ErrNo.SUCCESS
 
     @_answers
@@ -288,13 +241,20 @@ class Session:
         loaded.settle()
         return ErrNo.SUCCESS
 
-    def _usable(self, handle: int) -> Context:
-        context, loaded = self._contexts.get(handle)
-        if loaded.unloaded:
-            raise BackendError(
-                ErrNo.INVALID_ARGUMENT, f"the graph of context {handle} has been unloaded"
-            )
-        return context
+    def _using(self, handle: int, call: Callable[[Context], ErrNo]) -> ErrNo:
+        """What ``call`` of the context ``handle`` answers; a failure is kept for the guest."""
+        opened = self._contexts.get(handle)
+        try:
+            if opened.loaded.unloaded:
+                raise BackendError(
+                    ErrNo.INVALID_ARGUMENT, f"the graph of context {handle} has been unloaded"
+                )
+            errno = call(opened.context)
+        except BackendError as error:
+            opened.failed(error)
+            raise
+        opened.answered(errno)
+        return errno
 
     def _blocking(self, context: Context, method: Callable[[], ErrNo]) -> ErrNo:
         self._running = context
@@ -305,7 +265,11 @@ class Session:
         finally:
             self._running = None
 
-    def _give(self, data: bytes, buffer: int, size: int, written: int) -> ErrNo:
+    def _give(
+        self, opened: Opened, index: int, data: bytes, buffer: int, size: int, written: int
+    ) -> ErrNo:
+        if index == COUNTS and opened.error:
+            data = json.dumps({**json.loads(data), "error": opened.error}).encode()
         memory = self._memory
         memory.view(buffer, size)
         memory.set_u32(written, len(data))

@@ -106,7 +106,7 @@ class Embedder:
     def _answer(self, result: int, sequence: int, last: int) -> Vector | GgmlError:
         if result:
             reason = first_error(f"llama_decode answered {result}")
-            return GgmlError(ErrNo.RUNTIME_ERROR, f"getEmbedding: {reason}")
+            return GgmlError(ErrNo.RUNTIME_ERROR, reason)
         pointer = self._context.pointer
         size = llama.llama_model_n_embd_out(self.model.pointer)
         if self._context.pooling == llama.LLAMA_POOLING_TYPE_NONE:
@@ -116,14 +116,14 @@ class Embedder:
             if self.scores:
                 size = llama.llama_model_n_cls_out(self.model.pointer)
         if not values:
-            return GgmlError(ErrNo.RUNTIME_ERROR, "getEmbedding: the model gives no embedding")
+            return GgmlError(ErrNo.RUNTIME_ERROR, "the model gives no embedding")
         return np.array(np.ctypeslib.as_array(values, (size,)), dtype=np.float32)
 
     def abandon(self, reason: str) -> None:
         """Refuse what waits."""
         while self._waiting:
             answer = self._waiting.popleft().answer
-            answer.put(GgmlError(ErrNo.RUNTIME_ERROR, f"getEmbedding: {reason}"))
+            answer.put(GgmlError(ErrNo.RUNTIME_ERROR, reason))
 
     def finish(self) -> None:
         """Refuse what waits and free the context."""

@@ -48,7 +48,7 @@ class Engine:
             self._context.close()
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                f"load: {model.path.name} ({model.header.architecture}) is an encoder: it gives"
+                f"{model.path.name} ({model.header.architecture}) is an encoder: it gives"
                 ' embeddings (metadata {"embedding": true}), not text',
             )
         self.cells = self._context.cells

@@ -38,7 +38,7 @@ def check(model: Model, parameters: ContextParameters) -> None:
     if cells > MAX_CELLS or needed > free:
         raise GgmlError(
             ErrNo.INVALID_ARGUMENT,
-            f"load: unable to init context: {streams} times {parameters.cells} tokens (ctx-size)"
+            f"the context cannot be set up: {streams} times {parameters.cells} tokens (ctx-size)"
             f" take {needed // 10**6} MB, and {free // 10**6} MB are free",
         )
 

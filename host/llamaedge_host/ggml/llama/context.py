@@ -65,7 +65,7 @@ class ContextParameters:
             if kind not in CACHE_TYPES:
                 raise GgmlError(
                     ErrNo.INVALID_ARGUMENT,
-                    f"unable to retrieve the {key} option: {kind} is not a type of a cache; it"
+                    f"the option {key} cannot be used: {kind} is not a type of a cache; it"
                     f" must be one of {', '.join(map(str, sorted(CACHE_TYPES)))}",
                 )
         cells = max(settings["ctx-size"] or model.context_length, MIN_CONTEXT)
@@ -117,7 +117,7 @@ class LlamaContext:
         self.pointer: ctypes.c_void_p = llama.llama_init_from_model(model.pointer, asked)
         if not self.pointer:
             reason = first_error("llama.cpp does not say why")
-            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to init context: {reason}")
+            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the context cannot be set up: {reason}")
         self.memory: ctypes.c_void_p | None = llama.llama_get_memory(self.pointer)
         self.cells: int = min(llama.llama_n_ctx_seq(self.pointer), parameters.cells)
         self.sequences: int = llama.llama_n_seq_max(self.pointer)

@@ -72,7 +72,7 @@ def _shares(text: str) -> tuple[float, ...]:
     if len(shares) > llama.LLAMA_MAX_DEVICES or any(not 0 <= share < 1e9 for share in shares):
         raise GgmlError(
             ErrNo.INVALID_ARGUMENT,
-            f"unable to retrieve the tensor-split option: {text!r:.60} is not a list of at most"
+            f"the option tensor-split cannot be used: {text!r:.60} is not a list of at most"
             f" {llama.LLAMA_MAX_DEVICES} shares",
         )
     return shares
@@ -120,7 +120,7 @@ def _load(path: Path, parameters: ModelParameters) -> ctypes.c_void_p:
     pointer: ctypes.c_void_p | None = llama.llama_model_load_from_file(str(path).encode(), asked)
     if not pointer:
         reason = first_error("llama.cpp does not say why")
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to init model {path}: {reason}")
+        raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {reason}")
     return pointer
 
 
@@ -200,7 +200,7 @@ def _identity(path: Path) -> tuple[int, ...]:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise GgmlError(ErrNo.MODEL_NOT_FOUND, f"load: model file not found: {path}") from None
+        raise GgmlError(ErrNo.MODEL_NOT_FOUND, f"model file not found: {path}") from None
     except OSError as error:
         raise _unreadable(path, error) from None
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -213,9 +213,9 @@ def _inspect(path: Path) -> gguf.Gguf:
         raise _unreadable(path, error) from None
     except gguf.GgufError as error:
         raise GgmlError(
-            ErrNo.INVALID_ARGUMENT, f"load: unable to init model {path}: {error}"
+            ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {error}"
         ) from None
 
 
 def _unreadable(path: Path, error: OSError) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, f"load: {path} cannot be read: {error.strerror}")
+    return GgmlError(ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be read: {error.strerror}")

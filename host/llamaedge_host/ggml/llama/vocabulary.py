@@ -38,7 +38,7 @@ class Vocabulary:
             tokens = (llama.llama_token * -made)()
             made = llama.llama_tokenize(self.pointer, text, len(text), tokens, -made, special, True)
         if made < 0:
-            raise GgmlError(ErrNo.RUNTIME_ERROR, "setInput: the prompt cannot be tokenised")
+            raise GgmlError(ErrNo.RUNTIME_ERROR, "the prompt cannot be tokenised")
         return list(tokens[:made])
 
     def tokens(self, numbers: bytes) -> list[int]:
@@ -47,7 +47,7 @@ class Vocabulary:
         if len(numbers) % 4 or not all(0 <= token < self.size for token in tokens):
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                f"setInput: a prompt of numbers must have 32 bits each, from 0 to {self.size - 1}",
+                f"a prompt of numbers must have 32 bits each, from 0 to {self.size - 1}",
             )
         return tokens
 
@@ -99,7 +99,7 @@ def _check(pointer: ctypes.c_void_p) -> None:
     """Refuse a vocabulary on which llama_tokenize ends the process."""
     kind = llama.llama_vocab_type(pointer)
     if kind == llama.LLAMA_VOCAB_TYPE_NONE:
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, "load: the model has no vocabulary")
+        raise GgmlError(ErrNo.INVALID_ARGUMENT, "the model has no vocabulary")
     wordpiece = kind == llama.LLAMA_VOCAB_TYPE_WPM
     needed = (
         ("bos", wordpiece or llama.llama_vocab_get_add_bos(pointer), llama.llama_vocab_bos),
@@ -112,4 +112,4 @@ def _check(pointer: ctypes.c_void_p) -> None:
     )
     for name, added, token in needed:
         if added and token(pointer) == llama.LLAMA_TOKEN_NULL:
-            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"load: the vocabulary has no {name} token")
+            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the vocabulary has no {name} token")

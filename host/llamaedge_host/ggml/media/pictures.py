@@ -62,7 +62,7 @@ def _decoded(text: bytes) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise _refused(f"unable to load the image from base64 payload: {error}") from None
+        raise _refused(f"the image is not base64: {error}") from None
 
 
 class Projector:
@@ -94,7 +94,7 @@ class Projector:
         try:
             pixels = sum(map(image.check, pictures))
         except image.ImageError as error:
-            raise _refused(f"unable to load the image: {error}") from None
+            raise _refused(f"the image cannot be read: {error}") from None
         if pixels > MAX_PIXELS:
             raise _refused(
                 f"the images have {pixels} pixels together; {MAX_PIXELS} can be read at once"
@@ -116,7 +116,7 @@ class Projector:
         )
         if not bitmap:
             raise _refused(
-                "unable to load the image: it is damaged, or of a variant that cannot be read"
+                "the image cannot be read: it is damaged, or of a variant that cannot be read"
             )
         return bitmap
 
@@ -237,7 +237,9 @@ class PicturePrompt:
         if mtmd.mtmd_tokenize_from_parts(
             projector.pointer, chunks.pointer, pointers, len(parts), True
         ):
-            raise _refused(f"unable to tokenize the mtmd prompt: {first_error('no reason given')}")
+            raise _refused(
+                f"the prompt with its images cannot be tokenised: {first_error('no reason given')}"
+            )
         for index in range(mtmd.mtmd_input_chunks_size(chunks.pointer)):
             self._add(mtmd.mtmd_input_chunks_get(chunks.pointer, index))
         self.cells: int = mtmd.mtmd_helper_get_n_tokens(chunks.pointer)
@@ -282,8 +284,8 @@ def _parts(texts: list[bytes], bitmaps: list[ctypes.c_void_p]) -> list[Any]:
 
 
 def _refused(why: str) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, f"setInput: {why}")
+    return GgmlError(ErrNo.INVALID_ARGUMENT, why)
 
 
 def _unusable(path: Path, why: str) -> GgmlError:
-    return _refused(f"unable to load the mmproj model {path}: {why}")
+    return _refused(f"the projector {path} cannot be loaded: {why}")

@@ -50,7 +50,7 @@ class Speaker:
         except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
-                "setInput: the speaker's profile is not OuteTTS's JSON of words, durations and"
+                "the speaker's profile is not OuteTTS's JSON of words, durations and"
                 f" codes: {type(error).__name__}: {error!s:.100}",
             ) from None
         said = "".join(f"{word}{_SEPARATOR}" for word, _, _ in rows)
@@ -69,7 +69,7 @@ def prompt(text: bytes, speaker: Speaker, vocabulary: Vocabulary) -> list[int]:
     """
     words = spoken(text.decode(errors="replace"))
     if not words:
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, "setInput: there is no word to speak")
+        raise GgmlError(ErrNo.INVALID_ARGUMENT, "there is no word to speak")
     parts = (speaker.text, _SEPARATOR.join(words), "<|text_end|>\n", speaker.audio)
     tokens = vocabulary.tokenize(b"<|im_start|>\n")
     for part in parts:

@@ -144,8 +144,8 @@ def _check(path: Path) -> None:
 
 
 def _failed(why: str) -> GgmlError:
-    return GgmlError(ErrNo.RUNTIME_ERROR, f"codesToSpeech: {why}")
+    return GgmlError(ErrNo.RUNTIME_ERROR, why)
 
 
 def _unusable(path: Path, why: str) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, f"load: unable to load the vocoder {path}: {why}")
+    return GgmlError(ErrNo.INVALID_ARGUMENT, f"the vocoder {path} cannot be loaded: {why}")

@@ -51,7 +51,7 @@ def parse(text: str) -> dict[str, Value]:
         document = json.loads(text, object_pairs_hook=_first, parse_constant=_not_json)
     except (ValueError, RecursionError) as error:
         raise GgmlError(
-            ErrNo.INVALID_ENCODING, f"parse metadata error: {str(error) or 'nested too deeply'}"
+            ErrNo.INVALID_ENCODING, f"the metadata is not JSON: {str(error) or 'nested too deeply'}"
         ) from None
     if not isinstance(document, dict):
         raise GgmlError(ErrNo.INVALID_ARGUMENT, "the metadata is not a JSON object")
@@ -97,7 +97,7 @@ def _string(key: Key, value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise GgmlError(
-            ErrNo.INVALID_ENCODING, f"parse metadata error: {key.name} is not Unicode"
+            ErrNo.INVALID_ENCODING, f"the option {key.name} cannot be used: it is not Unicode"
         ) from None
     if "\0" in value:
         _refuse(key, "it contains a NUL")
@@ -110,4 +110,4 @@ _NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def _refuse(key: Key, why: str) -> NoReturn:
-    raise GgmlError(ErrNo.INVALID_ARGUMENT, f"unable to retrieve the {key.name} option: {why}")
+    raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the option {key.name} cannot be used: {why}")
