@@ -19,7 +19,7 @@ from .address import (
     write_host,
 )
 from .descriptors import Descriptors, Waker
-from .edge import MISALIGNED, Imports, absent, answers_errno
+from .edge import MISALIGNED, Imports, answers_errno
 from .network import Network
 from .socket import Socket
 
@@ -102,7 +102,7 @@ class SocketCalls:
             return Errno.INVAL
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         guest.bind(where)
         return Errno.SUCCESS
 
@@ -114,7 +114,7 @@ class SocketCalls:
         """
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         guest.listen(min(backlog, _LONGEST_BACKLOG))
         return Errno.SUCCESS
 
@@ -136,7 +136,7 @@ class SocketCalls:
             return Errno.INVAL
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         self._descriptors.check_room()
         while True:
             try:
@@ -167,7 +167,7 @@ class SocketCalls:
             return Errno.INVAL
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         waited = False
         while True:
             try:
@@ -201,7 +201,7 @@ class SocketCalls:
             return Errno.INVAL
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         guest.host.shutdown(end)
         return Errno.SUCCESS
 
@@ -244,7 +244,7 @@ class SocketCalls:
         memory.view(port, 4)
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         where = guest.local() if local else guest.peer()
         if not write_host(room, where):
             return Errno.NOMEM
@@ -262,7 +262,7 @@ class SocketCalls:
             return Errno.INVAL
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         where = guest.local() if local else guest.peer()
         room[:2] = where.family.to_bytes(2, "little")
         write_host(room[2:], where)

@@ -5,7 +5,9 @@ import heapq
 import os
 import select
 import threading
+from collections.abc import Callable
 
+from ..errno import Errno
 from ..errors import Interrupted
 from .socket import Socket
 
@@ -72,15 +74,28 @@ class Descriptors:
     """Numbers for open sockets, the lowest free one from FIRST on.
 
     A socket may be given a file's number. ``sockets`` is the table itself: host functions look a
-    descriptor up in it directly. ``version`` changes whenever it does.
+    descriptor up in it directly. ``version`` changes whenever it does. ``is_file`` says whether
+    a number below FIRST is an open file's.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, is_file: Callable[[int], bool]) -> None:
         self.sockets: dict[int, Socket] = {}
         self.version = 0
         self._limit = limit
+        self._is_file = is_file
         self._free: list[int] = []
         self._next = FIRST
+
+    def is_file(self, number: int) -> bool:
+        """Whether ``number`` is an open file's, standard streams and directories included."""
+        return number < FIRST and number not in self.sockets and self._is_file(number)
+
+    def absent(self, number: int) -> Errno:
+        """What a socket function answers for ``number``, which is no open socket's.
+
+        NOTSOCK: an open file's; BADF: nothing's.
+        """
+        return Errno.NOTSOCK if self.is_file(number) else Errno.BADF
 
     def check_room(self) -> None:
         """Raise OSError (EMFILE) at the limit."""

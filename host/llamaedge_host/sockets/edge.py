@@ -8,7 +8,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 from ..errno import Errno, from_os_error
 from ..imports import HostFunction
 from ..memory import Memory
-from .descriptors import FIRST
 
 Imports = dict[tuple[str, str], HostFunction]
 """Host functions by import name and parameter letters."""
@@ -53,11 +52,6 @@ def vectors(memory: Memory, pointer: int, count: int) -> list[memoryview]:
 def misaligned(alignment: int, *pointers: int) -> bool:
     """Whether one of ``pointers`` is not a multiple of ``alignment`` (a power of two)."""
     return any(pointer & (alignment - 1) for pointer in pointers)
-
-
-def absent(fd: int) -> Errno:
-    """What a socket function answers for a descriptor that is no open socket."""
-    return Errno.NOTSOCK if fd < FIRST else Errno.BADF
 
 
 MISALIGNED = Errno.ADDRNOTAVAIL

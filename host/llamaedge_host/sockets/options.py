@@ -11,7 +11,7 @@ from ..errno import Errno, from_os_error
 from ..memory import Memory
 from .address import Kind
 from .descriptors import Descriptors
-from .edge import MISALIGNED, Imports, absent, answers_errno
+from .edge import MISALIGNED, Imports, answers_errno
 from .socket import Socket
 
 _SOL_SOCKET = 0
@@ -56,6 +56,7 @@ class OptionCalls:
 
     def __init__(self, memory: Memory, descriptors: Descriptors) -> None:
         self._memory = memory
+        self._descriptors = descriptors
         self._sockets = descriptors.sockets
 
     def imports(self) -> Imports:
@@ -81,7 +82,7 @@ class OptionCalls:
         room = memory.view(value, memory.u32(size))
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         data = self._read(guest, name, min(len(room), _LONGEST_VALUE))
         room[: len(data)] = data
         memory.set_u32(size, len(data))
@@ -110,7 +111,7 @@ class OptionCalls:
         data = self._memory.view(value, size)
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         if size > _LONGEST_VALUE:
             return Errno.INVAL
         guest.host.setsockopt(socket.SOL_SOCKET, _HOST_NAMES.get(name, -1), bytes(data))

@@ -21,7 +21,7 @@ from .address import (
     write_host,
 )
 from .descriptors import Descriptors, Waker
-from .edge import MAX_VECTORS, MISALIGNED, U16, U32, Imports, absent, answers_errno, vectors
+from .edge import MAX_VECTORS, MISALIGNED, U16, U32, Imports, answers_errno, vectors
 from .socket import Socket
 
 _PEEK = 1
@@ -39,6 +39,7 @@ class TransferCalls:
 
     def __init__(self, memory: Memory, descriptors: Descriptors, waker: Waker) -> None:
         self._memory = memory
+        self._descriptors = descriptors
         self._sockets = descriptors.sockets
         self._waker = waker
 
@@ -71,7 +72,7 @@ class TransferCalls:
         whole = memory.whole(nread + 4 if nread >= roflags else roflags + 2)
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         try:
             if not flags and count == 1 and guest.stream:
                 received, truncated = self._receive_once(guest, rooms[0]), 0
@@ -143,7 +144,7 @@ class TransferCalls:
         memory.view(roflags, 2)
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         received, truncated, source = self._receive(guest, rooms, flags)
         memory.set_u32(nread, received)
         memory.set_u16(roflags, truncated)
@@ -176,7 +177,7 @@ class TransferCalls:
         whole = memory.whole(nsent + 4)
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         try:
             sent = self._send_once(guest, data[0]) if count == 1 else self._send(guest, data)
         except OSError as error:
@@ -202,7 +203,7 @@ class TransferCalls:
         memory.view(nsent, 4)
         guest = self._sockets.get(fd)
         if guest is None:
-            return absent(fd)
+            return self._descriptors.absent(fd)
         memory.set_u32(nsent, self._send(guest, data, where))
         return Errno.SUCCESS
 

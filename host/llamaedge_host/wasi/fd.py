@@ -240,7 +240,7 @@ class FdCalls:
         """
         if fd not in self._sockets:
             return self._renumber_file(fd, to)
-        if to not in self._sockets and not self._is_file(to):
+        if to not in self._sockets and not self._descriptors.is_file(to):
             return Errno.BADF
         if fd != to:
             self._streams.forget(to)
@@ -249,12 +249,9 @@ class FdCalls:
                 self.close(fd)
         return Errno.SUCCESS
 
-    def _is_file(self, fd: int) -> bool:
-        return self._file("fd_renumber", fd, fd) == 0
-
     def _renumber_file(self, fd: int, to: int) -> int:
         if to >= FIRST:
-            both = self._is_file(fd) and to in self._sockets
+            both = self._descriptors.is_file(fd) and to in self._sockets
             return Errno.NOTSUP if both else Errno.BADF
         answer = self._file("fd_renumber", fd, to)
         if answer == 0 and fd != to:

@@ -72,7 +72,9 @@ class Wasi(Provider):
         file = None if stdin is None else open_file(stdin)
         self._forward = forward
         self._network = network
-        self._descriptors = Descriptors(max_sockets)
+        self._descriptors = Descriptors(
+            max_sockets, is_file=lambda fd: forward("fd_renumber", (fd, fd)) == Errno.SUCCESS
+        )
         self._waker = Waker()
         self._streams = streams = Streams(file, stdout, stderr, self._waker)
         transfer = TransferCalls(memory, self._descriptors, self._waker)
