@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import HostError
+from .paths import expanded
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Preopen:
 
     @classmethod
     def parse(cls, text: str) -> "Preopen":
-        """Read ``host``, ``guest:host`` or ``guest:host:readonly``, as WasmEdge's --dir.
+        """Read ``host``, ``guest:host`` or ``guest:host:readonly``, as WasmEdge's --dir;
+        the host's path may begin with ``~``.
 
         Raises HostError for anything else.
         """
@@ -26,4 +28,4 @@ class Preopen:
             raise HostError(
                 f"--dir {text}: expected HOST, GUEST:HOST or GUEST:HOST:readonly, found {mode!r}"
             )
-        return cls(Path(host or guest), guest, mode == "readonly")
+        return cls(expanded(host or guest), guest, mode == "readonly")

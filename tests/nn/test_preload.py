@@ -23,6 +23,13 @@ def test_a_preload_is_read(text: str, expected: tuple[str, Encoding, Target, str
     assert Preload.parse(text) == Preload(*expected[:3], Path(expected[3]))
 
 
+def test_a_leading_tilde_is_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert Preload.parse("a:GGML:AUTO:~/m.gguf").path == Path("/home/ada/m.gguf")
+    assert Preload.parse("a:GGML:AUTO:~no one/m.gguf").path == Path("~no one/m.gguf")
+    assert Preload.parse("a:GGML:AUTO:m~").path == Path("m~")
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

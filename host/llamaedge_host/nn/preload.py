@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from ..errors import PreloadError
+from ..paths import expanded
 
 
 class Encoding(IntEnum):
@@ -47,7 +48,8 @@ class Preload:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``name:ENCODING:TARGET:path``; the path keeps its own colons.
+        """Read ``name:ENCODING:TARGET:path``; the path keeps its own colons,
+        and may begin with ``~``.
 
         Raises PreloadError for a part that is missing or unknown.
         """
@@ -62,7 +64,7 @@ class Preload:
             name,
             _member(Encoding, "encoding", encoding, text),
             _member(Target, "target", target, text),
-            Path(path),
+            expanded(path),
         )
 
 
