@@ -36,6 +36,25 @@ def test_a_header_is_read(smollm2: Path) -> None:
     assert header.tensors[0].shape == (576, 49152)
 
 
+def test_headers_are_read_without_llama_cpp(smollm2: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from llamaedge_host.ggml.llama import gguf;"
+        "gguf.read(Path(sys.argv[1])); sys.exit('llama_cpp' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(smollm2)]).returncode == 0
+
+
+def test_a_later_file_of_a_split_model_names_no_architecture(tmp_path: Path) -> None:
+    writer = reference.GGUFWriter(str(tmp_path / "part.gguf"), "llama")
+    del writer.kv_data[0]["general.architecture"]
+    writer.add_uint16("split.no", 1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert gguf.read(tmp_path / "part.gguf").architecture == ""
+
+
 def test_block_sizes_are_ggmls() -> None:
     libggml.ggml_type_size.restype = ctypes.c_size_t
     libggml.ggml_blck_size.restype = ctypes.c_int64

@@ -1,5 +1,19 @@
-"""The GGML backend of wasi-nn, on llama.cpp. Knows no wasm."""
+"""The GGML backend of wasi-nn, on llama.cpp. Knows no wasm.
 
-from .backend import GgmlBackend
+llama.cpp is loaded when the backend is first named; what reads files does without it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .backend import GgmlBackend
 
 __all__ = ["GgmlBackend"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import backend
+
+    return getattr(backend, name)

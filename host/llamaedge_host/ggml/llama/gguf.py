@@ -19,6 +19,8 @@ MAX_LAYERS = 512
 MAX_STRING = 1 << 30
 KEPT_ARRAY = 8
 TOKENS = "tokenizer.ggml.tokens"
+SPLIT_NUMBER = "split.no"
+"""Of a model in several files, which one it is; only number 0 has the metadata."""
 
 _SENTENCEPIECE = "llama"
 _STRING, _ARRAY, _BOOL = 8, 9, 7
@@ -244,7 +246,7 @@ class _Reader:
         alignment = gguf.metadata.get("general.alignment", DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise GgufError(f"its general.alignment is {alignment!r}, not a power of two")
-        if not gguf.architecture:
+        if not gguf.architecture and not gguf.metadata.get(SPLIT_NUMBER):
             raise GgufError("its metadata lacks general.architecture")
         _check_values(gguf)
         self._check_tokens(gguf)
