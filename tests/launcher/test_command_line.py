@@ -18,15 +18,28 @@ from llamaedge_launcher.cli.plan import Plan, make_plan
 from llamaedge_launcher.cli.run import run
 from llamaedge_launcher.errors import LauncherError
 
+from ..models import tiny
+
 LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
 WASM = b"\0asm\1\0\0\0"
 
 
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model and a projector."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny.llama(folder / "model.gguf")
+    tiny.projector(folder / "eye.gguf")
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, with a model, a page, a guest and an empty file in it."""
+def folder(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with models, a page, a guest and an empty file in it."""
+    for name in ("model.gguf", "part-00001-of-00002.gguf"):
+        tmp_path.joinpath(name).hardlink_to(models / "model.gguf")
+    tmp_path.joinpath("eye.gguf").hardlink_to(models / "eye.gguf")
     for name, content in {
-        "model.gguf": b"GGUF" + bytes(60),
         "page.gguf": b"<!doctype html>",
         "empty.gguf": b"",
         "guest.wasm": WASM,
@@ -55,7 +68,9 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("rum", "2 error: .*'rum'"),
+        ("rum", "2 error: no such command 'rum'; is it llamaedge run?"),
+        ("serve", "2 error: no such command 'serve'; is it llamaedge run?"),
+        ("some/model.gguf", "2 error: .*; is it llamaedge run some/model.gguf?"),
         ("--versio", "2 error: no such option --versio; is it --version?"),
         ("run --ctx-sise 1", "2 error: no such option --ctx-sise; is it --ctx-size?"),
         ("run --nonsense", r"2 error: no such option --nonsense \(llamaedge run --help"),
@@ -91,10 +106,33 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         (f"run {GOOD} --guest guest.wasm --parallel 2", "2 error: --parallel.*--instances"),
         ("run -p chatml --nn-preload a:GGML:AUTO:none.gguf", "1 error: .*none.gguf: No such file"),
         ("run -p chatml --nn-preload a:GGML:AUTO:.", "1 error: .*Is a directory"),
-        ("run -p chatml --nn-preload a:GGML:AUTO:page.gguf", "1 error: .*page.gguf is not a GGUF"),
+        ("run -p chatml --nn-preload a:GGML:AUTO:page.gguf", "1 error: .*page.gguf.*HTML"),
         (
             "run -p chatml --nn-preload a:GGML:AUTO:empty.gguf",
-            "1 error: .*empty.gguf is not a GGUF",
+            "1 error: .*empty.gguf cannot be used: it is not a GGUF file.*download it again",
+        ),
+        (
+            "run -p chatml --nn-preload a:GGML:AUTO:part-00001-of-00002.gguf",
+            "1 error: .*cannot read part-00002-of-00002.gguf: No such file",
+        ),
+        (
+            "run -p chatml --nn-preload a:GGML:AUTO:part-00002-of-00002.gguf",
+            "1 error: .*is not its first file; name part-00001-of-00002.gguf",
+        ),
+        ("run --nn-preload a:GGML:AUTO:none.gguf", "1 error: .*none.gguf: No such file"),
+        (
+            "run -p chatml --nn-preload a:GGML:AUTO:~/none.gguf",
+            "1 error: .*cannot read /.*/none.gguf: No such file",
+        ),
+        (f"run {GOOD} --llava-mmproj none.gguf", "1 error: --llava-mmproj: .*none.gguf: No such"),
+        (f"run {GOOD} --llava-mmproj page.gguf", "1 error: --llava-mmproj: page.gguf.*HTML"),
+        (
+            f"run {GOOD} --llava-mmproj model.gguf",
+            "1 error: --llava-mmproj: model.gguf is a model of the architecture 'llama'",
+        ),
+        (
+            "run --nn-preload a:GGML:AUTO:eye.gguf",
+            "1 error: .*eye.gguf is a projector; name it in --llava-mmproj",
         ),
         (f"run {GOOD} --guest none.wasm", "1 error: --guest: cannot read none.wasm: No such file"),
         (f"run {GOOD} --guest model.gguf", "1 error: --guest: model.gguf is not a WebAssembly"),
@@ -209,6 +247,7 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         "--split-mode": "row",
         "--top-p": "0.5",
         "--model-alias": "default",
+        "--llava-mmproj": "eye.gguf",
     }
     arguments = []
     expected = []

@@ -2,6 +2,7 @@
 
 import sys
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -10,21 +11,42 @@ import click
 from .. import descriptors
 from ..errors import LauncherError
 
+_COMMANDS = {"run": ".run"}
+"""The modules of the subcommands, which have a command of the same name."""
+
+_MEANT = {"serve": "run", "start": "run", "server": "run"}
+"""What other programs call a subcommand."""
+
 
 class _Commands(click.Group):
     """Imports a subcommand when it is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """click's call."""
-        return ["run"]
+        return list(_COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """click's call."""
-        if name != "run":
+        if name not in _COMMANDS:
             return None
-        from .run import run
+        found: click.Command = getattr(import_module(_COMMANDS[name], __package__), name)
+        return found
 
-        return run
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """click's call: an unknown command is told which one is meant."""
+        name = args[0]
+        if self.get_command(context, name) is None and not name.startswith("-"):
+            context.fail(f"no such command {name!r}{_hint(name)}")
+        return super().resolve_command(context, args)
+
+
+def _hint(name: str) -> str:
+    if name.endswith(".gguf") or "/" in name:
+        return f"; is it llamaedge run {name}?"
+    near = _MEANT.get(name) or next(iter(get_close_matches(name, _COMMANDS, n=1)), None)
+    return f"; is it llamaedge {near}?" if near else ""
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

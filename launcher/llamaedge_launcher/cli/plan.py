@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 from llamaedge_host import HostError, Preload, Preopen
+from llamaedge_host.paths import expanded
 
-from .. import demo, log, models
+from .. import demo, log
 from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
+from ..models.check import check, check_projector
 from .options import ServerOption
 
 BUNDLED = "bundled"
@@ -81,22 +83,23 @@ def make_plan(
         raise click.UsageError(f"{message}, so give them more --instances", context)
     options = {option.name: value for option, value in server.items()}
     try:
-        models_ = tuple(map(Preload.parse, preloads)) or _demo(options)
+        models = tuple(map(Preload.parse, preloads)) or _demo(options)
         for each in dirs:
             Preopen.parse(each)
     except HostError as error:
         raise click.UsageError(str(error), context) from error
-    _complete(context, options, models_, bundled)
-    models.check(models_)
+    _check_files(models, options)
+    path = _guest(guest)
+    _complete(context, options, models, bundled)
     arguments = tuple(
         name if value is True else f"{name}={value}" for name, value in options.items()
     )
     return Plan(
         address=address or Address(),
         address_given=address is not None,
-        guest=_guest(guest),
+        guest=path,
         bundled=bundled,
-        preloads=models_,
+        preloads=models,
         arguments=arguments,
         environment=_levels(log_level) | dict(environment),
         dirs=dirs,
@@ -106,6 +109,15 @@ def make_plan(
         limit=TURNS * (parallel or PARALLEL) if bundled else 1,
         model_name=str(options.get("--model-name", "default")).split(",")[0],
     )
+
+
+def _check_files(preloads: tuple[Preload, ...], options: dict[str, str | bool]) -> None:
+    check(preloads)
+    projector = options.get("--llava-mmproj")
+    if projector is not None:
+        path = expanded(str(projector))
+        check_projector(path)
+        options["--llava-mmproj"] = str(path)
 
 
 def _levels(log_level: str | None) -> dict[str, str]:

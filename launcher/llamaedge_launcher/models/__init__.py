@@ -1,0 +1,1 @@
+"""Models: their files, and how they come here."""
