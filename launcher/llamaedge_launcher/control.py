@@ -51,9 +51,12 @@ class Listening:
 
 @dataclass(frozen=True)
 class Ended:
-    """The guest that listened on ``path`` has ended; another one is being started."""
+    """A guest has ended, and another one is being started.
 
-    path: str
+    ``path`` is where it listened, None if it ended before it did.
+    """
+
+    path: str | None
     message: str
 
 

@@ -58,10 +58,12 @@ class Pool:
         self._serve_waiting()
 
     def remove(self, path: str, reason: Unavailable) -> None:
-        """Give the instance on ``path`` no more requests; after the last, answer ``reason``."""
+        """Give the instance on ``path`` no more requests.
+
+        After the last one, requests that come get ``reason``; those that wait go on waiting.
+        """
         self._instances = [each for each in self._instances if each.path != path]
-        if not self._instances:
-            self.close(reason)
+        self._closed = reason
 
     def close(self, reason: Unavailable) -> None:
         """Forget all instances; raise ``reason`` for requests that wait and that come."""

@@ -11,6 +11,7 @@ import uvicorn
 
 from .pool import Pool
 from .proxy.app import create_app
+from .proxy.transport import PoolTransport
 from .supervisor import Supervisor, WorkerProcess
 
 _GRACE = 1  # seconds for answers that are under way when the server is told to stop
@@ -53,7 +54,7 @@ def serve(
     pool = Pool(limit=limit)
     supervisor = Supervisor(worker, start, pool, on_ready)
     config = uvicorn.Config(
-        create_app(pool, supervisor.state, known_only=known_only),
+        create_app(PoolTransport(pool), supervisor.health, known_only=known_only),
         http="httptools",
         ws="none",
         loop="auto",

@@ -10,12 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from .control import Ended, Event, Failed, Listening, WorkerConfig, decode_event
 from .errors import LauncherError
+from .health import Health
 from .pool import Pool, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -28,13 +29,25 @@ _END = 0.5  # seconds a worker has to end by itself
 
 
 class WorkerProcess:
-    """A worker and our end of the socket to it, in a private folder that ends with it."""
+    """A worker and our end of the socket to it, in a private folder that ends with it.
+
+    Raises LauncherError, and leaves nothing behind, where the system lacks what it takes.
+    """
 
     def __init__(self, config: WorkerConfig, command: Sequence[str] = COMMAND) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="llamaedge-"))
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(command, stdin=theirs.fileno(), start_new_session=True)
+        with ExitStack() as undo:
+            try:
+                self._folder = Path(tempfile.mkdtemp(prefix="llamaedge-"))
+                undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
+                self._socket, theirs = socket.socketpair()
+                undo.enter_context(self._socket)
+                with theirs:
+                    self._process = subprocess.Popen(
+                        command, stdin=theirs.fileno(), start_new_session=True
+                    )
+            except OSError as error:
+                raise LauncherError(f"the worker cannot be started: {error}") from error
+            undo.pop_all()
         with suppress(OSError):
             self._socket.sendall(replace(config, folder=str(self._folder)).encode())
         self._socket.setblocking(False)
@@ -87,41 +100,52 @@ class Supervisor:
         self._on_ready: Callable[[], None] | None = on_ready
         self._ready_at: float | None = None
         self._delay = _FIRST_DELAY
-        self._loading = True
+        self._problem: str | None = None
 
-    def state(self) -> str:
-        """ready, loading or unavailable, as /health says it."""
-        if self._pool.ready:
-            return "ready"
-        return "loading" if self._loading else "unavailable"
+    def health(self) -> Health:
+        """What /health says."""
+        ready = self._pool.ready
+        status = "ready" if ready else "unavailable" if self._problem else "loading"
+        return Health(status, ready, None if ready else self._problem)
 
     async def run(self) -> None:
         """Follow workers until cancelled.
 
         Raises LauncherError if the first one fails before a guest listens; later ones are
-        started again, each after twice the delay of the one before.
+        started again, each after twice the delay of the one before, for as long as it takes.
         """
         try:
             while True:
                 failed = await self._follow()
-                delay = self._next_delay()
-                self._loading = False
                 how = failed.message if failed else "the worker process ended"
-                retry = int(delay) + 1
-                self._pool.close(Unavailable(f"{how}; it is started again", retry_after=retry))
+                self._refuse(how, self._delay)
                 ended = await self._worker.end()
                 if not failed:
                     how = f"{how} {ended}"
                 if self._on_ready is not None:
                     raise LauncherError(how, exit_code=failed.exit_code if failed else 1)
-                _log.error("%s; starting the worker again in %.1f s", how, delay)
-                await asyncio.sleep(delay)
-                self._loading = True
-                self._pool.close(Unavailable("the models are being loaded"))
-                self._worker = self._start()
+                self._worker = await self._start_again(how)
         finally:
             self._pool.close(Unavailable("the server is stopping"))
             await self._worker.end()
+
+    async def _start_again(self, how: str) -> WorkerProcess:
+        """A new worker after a pause, and after a longer one when it cannot be started."""
+        while True:
+            delay = self._next_delay()
+            self._refuse(how, delay)
+            _log.error("%s; starting the worker again in %.1f s", how, delay)
+            await asyncio.sleep(delay)
+            self._pool.close(Unavailable("the models are being loaded"))
+            try:
+                return self._start()
+            except LauncherError as error:
+                how = str(error)
+
+    def _refuse(self, how: str, delay: float) -> None:
+        """Answer requests with what happened, until a guest listens again."""
+        self._problem = f"{how}; it is started again"
+        self._pool.close(Unavailable(self._problem, retry_after=int(delay) + 1))
 
     async def _follow(self) -> Failed | None:
         """Until the worker ends or fails; tells which."""
@@ -131,15 +155,22 @@ class Supervisor:
                     case Listening(path):
                         self._listening(path)
                     case Ended(path, message):
-                        _log.warning("%s; starting another", message)
-                        reason = Unavailable(f"{message}; another one is being started")
-                        self._pool.remove(path, reason)
+                        self._ended(path, message)
                     case Failed():
                         return event
         return None
 
+    def _ended(self, path: str | None, message: str) -> None:
+        _log.warning("%s; starting another", message)
+        self._problem = f"{message}; another one is being started"
+        if path is not None:
+            self._pool.remove(path, Unavailable(self._problem))
+        elif not self._pool.ready:
+            self._pool.close(Unavailable(self._problem))
+
     def _listening(self, path: str) -> None:
         self._pool.add(path)
+        self._problem = None
         if self._ready_at is None:
             self._ready_at = time.monotonic()
         if self._on_ready is not None:

@@ -93,17 +93,16 @@ class Worker:
             started = time.monotonic()
             run += 1
             path = Path(self._config.folder, f"{number}.{run}")
-            path.mkdir(mode=0o700)
             listening: list[str] = []
             message, code = self._run_guest(path, listening)
-            shutil.rmtree(path, ignore_errors=True)
             if not listening and run == 1:
                 self._tell(Failed(_line(message), code))
                 return
             if not listening:
-                _log.warning("%s before it listened; starting another", message)
+                self._tell(Ended(None, _line(f"{message} before it listened")))
             for each in listening:
                 self._tell(Ended(each, _line(message)))
+            shutil.rmtree(path, ignore_errors=True)
             if time.monotonic() - started > _STEADY:
                 delay = _FIRST_DELAY
             time.sleep(delay)
@@ -120,6 +119,7 @@ class Worker:
         config = self._config
         name = Path(config.guest).name
         try:
+            folder.mkdir(mode=0o700)
             with Guest(
                 config.guest,
                 args=config.args,
@@ -133,6 +133,8 @@ class Worker:
             return f"the guest {name} trapped: {error}", 1
         except HostError as error:
             return str(error), 1
+        except OSError as error:
+            return f"the guest {name} cannot run: {error}", 1
         except Exception:
             _log.exception("a fault in the host ended the guest %s", name)
             return f"a fault in the host ended the guest {name}", 1

@@ -98,13 +98,30 @@ async def trap(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, An
     await Guest(guest.tell, guest.path + "+").start()
 
 
+async def crash(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    """As trap, but those that follow end before they listen."""
+    guest.server.close()
+    guest.tell(Ended(guest.path, "the guest fake.wasm trapped: unreachable"))
+    guest.tell(Ended(None, "the guest fake.wasm ended with exit code 1 before it listened"))
+
+
+async def vanish(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    """As trap, but the guest's socket is gone before its end is told."""
+    guest.server.close()
+    Path(guest.path).unlink(missing_ok=True)
+    writer.close()
+    await asyncio.sleep(request.get("untold", 0.3))
+    await trap(guest, writer, request)
+
+
 async def wait(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
     await asyncio.sleep(request.get("seconds", 0.2))
     await echo(guest, writer, request)
 
 
 async def plain_error(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
-    writer.write(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 9\r\n\r\nno luck\r\n")
+    head = f"HTTP/1.1 {request.get('status', 500)} Some Reason\r\n{request.get('head', '')}"
+    writer.write(head.encode() + b"content-length: 9\r\n\r\nno luck\r\n")
 
 
 async def json_error(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
@@ -123,7 +140,19 @@ async def cut(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any
 
 ANSWERS: dict[str, Callable[[Guest, asyncio.StreamWriter, dict[str, Any]], Awaitable[None]]] = {
     each.__name__: each
-    for each in (echo, stream, die, trap, wait, plain_error, json_error, garbage, cut)
+    for each in (
+        echo,
+        stream,
+        die,
+        trap,
+        crash,
+        vanish,
+        wait,
+        plain_error,
+        json_error,
+        garbage,
+        cut,
+    )
 }
 
 

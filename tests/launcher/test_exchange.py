@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamaedge_launcher.proxy.exchange import Exchange, GuestGone
+from llamaedge_launcher.proxy.exchange import Exchange, GuestAbsent, GuestGone
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 CHUNKED = (
@@ -25,13 +26,15 @@ async def guest(*parts: bytes, hold: bool = False) -> AsyncIterator[str]:
     """A server that answers with these writes, and then closes or holds the connection."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        for part in parts:
-            writer.write(part)
-            await asyncio.sleep(0)
-        if hold:
-            await reader.read()
-        writer.close()
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(0)
+            if hold:
+                await reader.read()
+        finally:
+            writer.close()
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "guest"))
@@ -93,8 +96,15 @@ def test_what_is_not_http_is_an_error(response: bytes, message: str) -> None:
 
 
 def test_no_one_listens() -> None:
-    with pytest.raises(GuestGone, match="does not take connections"):
+    with pytest.raises(GuestAbsent, match="the guest has ended"):
         asyncio.run(body("/nowhere/guest"))
+
+
+def test_what_listens_there_is_no_guest(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(tmp_path / "guest"))
+        with pytest.raises(GuestGone, match="does not take connections"):
+            asyncio.run(body(str(tmp_path / "guest")))
 
 
 def test_status_and_headers_come_before_the_body() -> None:

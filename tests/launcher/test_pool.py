@@ -76,7 +76,7 @@ def test_a_guest_of_one_request_counts_every_request() -> None:
     run(test())
 
 
-def test_waiting_requests_learn_that_the_last_instance_has_gone() -> None:
+def test_waiting_requests_outlast_the_last_instance() -> None:
     async def test() -> None:
         pool = Pool(limit=1)
         pool.add("a")
@@ -85,11 +85,25 @@ def test_waiting_requests_learn_that_the_last_instance_has_gone() -> None:
             await asyncio.sleep(0)
             pool.remove("a", Unavailable("it trapped", retry_after=3))
             with pytest.raises(Unavailable, match="it trapped") as raised:
-                await waiting
+                await pool.lease().__aenter__()
             assert raised.value.retry_after == 3
+        assert not waiting.done()
         pool.add("b")
-        async with pool.lease() as path:
-            assert path == "b"
+        assert await waiting == "b"
+
+    run(test())
+
+
+def test_waiting_requests_learn_that_no_instance_will_come() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1)
+        pool.add("a")
+        async with pool.lease():
+            waiting = asyncio.create_task(pool.lease().__aenter__())
+            await asyncio.sleep(0)
+            pool.close(Unavailable("it ended"))
+            with pytest.raises(Unavailable, match="it ended"):
+                await waiting
 
     run(test())
 

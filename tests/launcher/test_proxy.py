@@ -95,6 +95,27 @@ def test_a_guests_error_object_is_passed_on(client: httpx.Client) -> None:
     assert response.json() == {"error": {"message": "mine"}}
 
 
+@pytest.mark.parametrize(
+    ("status", "head", "name"),
+    [
+        (429, "Retry-After: 7", "retry-after"),
+        (401, 'WWW-Authenticate: Basic realm="x"', "www-authenticate"),
+        (405, "Allow: PATCH", "allow"),
+        (500, "X-Own: 1", "x-own"),
+    ],
+)
+def test_a_guests_plain_error_keeps_its_headers(
+    client: httpx.Client, status: int, head: str, name: str
+) -> None:
+    lines = f"{head}\r\nContent-Type: text/plain\r\nContent-Language: tlh\r\n"
+    response = chat(client, answer="plain_error", status=status, head=lines)
+    assert response.status_code == status
+    assert error(response)["message"] == "no luck"
+    assert response.headers[name] == head.partition(": ")[2]
+    assert response.headers["content-length"] == str(len(response.content))
+    assert "content-language" not in response.headers
+
+
 def test_the_request_reaches_the_guest_whole_but_for_its_hops(client: httpx.Client) -> None:
     response = client.post(
         CHAT + "?a=%2F&b=ä",

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+
+from llamaedge_launcher.control import WorkerConfig
+from llamaedge_launcher.errors import LauncherError
+from llamaedge_launcher.supervisor import WorkerProcess
 
 from .conftest import Front, StartFront
 
@@ -128,6 +133,72 @@ def test_a_guest_that_traps_is_replaced_in_its_worker(start_front: StartFront) -
         assert after["pid"] == before["pid"]
         assert after["path"] != before["path"]
     assert "the guest fake.wasm trapped: unreachable; starting another" in front.log.read_text()
+
+
+def test_a_guest_that_has_gone_before_its_end_is_told_is_a_503(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client:
+        client.post(CHAT, json={"messages": [], "answer": "vanish"})
+        response = client.get("/v1/models")
+        assert response.status_code == 503, response.text
+        assert "the guest has ended" in response.json()["error"]["message"]
+        assert "Errno" not in response.text
+        until(client, 200)
+
+
+def test_a_request_goes_to_another_guest_when_its_own_has_gone(start_front: StartFront) -> None:
+    front = start_front(limit=1, instances=2)
+    with front.client() as client:
+        client.post(CHAT, json={"messages": [], "answer": "vanish", "untold": 5})
+        assert [client.get("/v1/models").status_code for _ in range(4)] == [200] * 4
+
+
+def test_health_says_that_a_guest_ends_again_and_again(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client:
+        client.post(CHAT, json={"messages": [], "answer": "crash"})
+        until(client, 503)
+        deadline = time.monotonic() + 5
+        while "before it listened" not in (response := client.get("/health")).text:
+            assert time.monotonic() < deadline, response.text
+            time.sleep(0.02)
+        assert response.status_code == 503
+        assert response.json()["status"] == "unavailable"
+        assert response.json()["guests"] == 0
+        refusal = client.get("/v1/models").json()["error"]["message"]
+        assert "ended with exit code 1 before it listened" in refusal
+
+
+def test_a_worker_that_cannot_be_started_again_is_tried_again(start_front: StartFront) -> None:
+    front = start_front()
+    temporary = front.log.with_name("tmp0")
+    with front.client() as client:
+        client.post(CHAT, json={"messages": [], "answer": "die"})
+        until(client, 503)
+        shutil.rmtree(temporary)
+        temporary.touch()
+        time.sleep(1.0)
+        assert client.get("/health").json()["status"] == "unavailable"
+        temporary.unlink()
+        temporary.mkdir()
+        until(client, 200, seconds=10)
+    log = front.log.read_text()
+    assert "the worker cannot be started: " in log
+    assert "Traceback" not in log
+    assert front.end() == 130
+
+
+def test_a_worker_that_cannot_be_started_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    config = WorkerConfig("", "serve", (), {}, (), (), 1, None, "info")
+    descriptors = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(LauncherError, match=r"cannot be started: .*/nowhere/python"):
+            WorkerProcess(config, ("/nowhere/python",))
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

@@ -1,7 +1,7 @@
 """The routes of the public server."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..pool import Pool
+from ..health import Health
 from .errors import (
     CORS,
     ApiError,
@@ -20,6 +20,7 @@ from .errors import (
     answer_http_exception,
 )
 from .forward import Forward
+from .transport import Transport
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,32 @@ ENDPOINTS = (
 )
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
-State = Callable[[], str]
 
-
-def create_app(pool: Pool, state: State, *, known_only: bool) -> Starlette:
+def create_app(
+    transport: Transport, health: Callable[[], Health], *, known_only: bool
+) -> Starlette:
     """The public server's application.
 
-    ``state`` tells the worker's state for /health. With ``known_only`` a path outside the
-    table is a 404; else it goes to the guest, which may serve more.
+    With ``known_only`` a path outside the table is a 404; else it goes to the guest, which
+    may serve more.
     """
 
-    async def health(request: Request) -> Response:
-        status = 200 if pool.ready else 503
-        return JSONResponse({"status": state(), "guests": pool.ready}, status)
+    async def answer_health(request: Request) -> Response:
+        found = health()
+        body = {name: value for name, value in asdict(found).items() if value is not None}
+        return JSONResponse(body, 200 if found.status == "ready" else 503)
 
-    routes = [Route("/health", health)]
+    routes = [Route("/health", answer_health)]
     routes += [
         _route(
             each.path,
-            Forward(pool, requires=each.requires, computes=each.computes),
+            Forward(transport, requires=each.requires, computes=each.computes),
             each.methods,
         )
         for each in ENDPOINTS
     ]
     if not known_only:
-        rest = Forward(pool, requires=None, computes=True)
+        rest = Forward(transport, requires=None, computes=True)
         routes.append(_route("/{path:path}", _Contained(rest), _ANY))
     handlers: dict[Any, Any] = {
         ApiError: answer_api_error,

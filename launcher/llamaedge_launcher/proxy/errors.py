@@ -1,7 +1,7 @@
 """OpenAI's error object: ``{"error": {"message", "type", "param", "code"}}``."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -19,7 +19,8 @@ CORS = {
 class ApiError(Exception):
     """An answer with ``status`` and an error object.
 
-    ``code`` names the error for programs, ``param`` the field of the request that is wrong.
+    ``code`` names the error for programs, ``param`` the field of the request that is wrong;
+    ``headers`` are sent beside the answer's own.
     """
 
     def __init__(
@@ -29,14 +30,14 @@ class ApiError(Exception):
         *,
         code: str | None = None,
         param: str | None = None,
-        retry_after: int | None = None,
+        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.param = param
-        self.retry_after = retry_after
+        self.headers = tuple(headers)
 
     def body(self) -> bytes:
         """The error object as JSON."""
@@ -52,9 +53,14 @@ class ApiError(Exception):
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
         """The whole answer."""
         merged = {**CORS, **(headers or {})}
-        if self.retry_after is not None:
-            merged["Retry-After"] = str(self.retry_after)
-        return Response(self.body(), self.status, merged, media_type="application/json")
+        response = Response(self.body(), self.status, merged, media_type="application/json")
+        response.raw_headers += self.headers
+        return response
+
+
+def retry_after(seconds: int) -> list[tuple[bytes, bytes]]:
+    """The header that tells a client when to try again."""
+    return [(b"retry-after", b"%d" % seconds)]
 
 
 async def answer_api_error(request: Request, error: Exception) -> Response:

@@ -13,6 +13,10 @@ class GuestGone(Exception):
     """The guest refused the connection, closed it early, or sent something not HTTP."""
 
 
+class GuestAbsent(GuestGone):
+    """Nothing listens where the guest did, so it has seen nothing of the request."""
+
+
 class Exchange(asyncio.Protocol):
     """A connection of its own for one request.
 
@@ -37,11 +41,13 @@ class Exchange(asyncio.Protocol):
     async def open(cls, path: str, request: bytes) -> Self:
         """Send ``request`` to the guest that listens on ``path``, wait for the response's head.
 
-        Raises GuestGone.
+        Raises GuestAbsent and GuestGone.
         """
         loop = asyncio.get_running_loop()
         try:
             _, exchange = await loop.create_unix_connection(cls, path)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise GuestAbsent("the guest has ended") from error
         except OSError as error:
             raise GuestGone(f"the guest does not take connections: {error}") from error
         try:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ..pool import Overloaded, Pool, Unavailable
+from ..pool import Overloaded, Unavailable
 from .body import check_json, read_body
-from .errors import ApiError
-from .exchange import Exchange, GuestGone
+from .errors import ApiError, retry_after
+from .exchange import GuestGone
+from .transport import Answer, Transport
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -19,6 +20,7 @@ _HOP_BY_HOP = frozenset(
 )  # RFC 9110, 7.6.1
 _NOT_TO_GUEST = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
 _NOT_TO_CLIENT = _HOP_BY_HOP | {b"date"}
+_REFUSALS = {Unavailable: (503, "unavailable"), Overloaded: (429, "overloaded")}
 _MAX_ERROR = 65536  # bytes of a guest's error text
 
 
@@ -26,11 +28,11 @@ class Forward:
     """An ASGI application that lets a guest answer.
 
     With ``requires``, a request must be a JSON object with that field before a guest sees it;
-    ``computes`` tells the pool whether requests count.
+    ``computes`` is the transport's.
     """
 
-    def __init__(self, pool: Pool, *, requires: str | None, computes: bool) -> None:
-        self._pool = pool
+    def __init__(self, transport: Transport, *, requires: str | None, computes: bool) -> None:
+        self._transport = transport
         self._requires = requires
         self._computes = computes
 
@@ -56,20 +58,12 @@ class Forward:
 
     async def _answer(self, request: bytes, send: Send) -> None:
         try:
-            async with self._pool.lease(computes=self._computes) as path:
-                exchange = await Exchange.open(path, request)
-                try:
-                    await _pass_on(exchange, send)
-                finally:
-                    exchange.close()
-        except Unavailable as error:
-            raise ApiError(
-                503, str(error), code="unavailable", retry_after=error.retry_after
-            ) from error
-        except Overloaded as error:
-            raise ApiError(
-                429, str(error), code="overloaded", retry_after=error.retry_after
-            ) from error
+            async with self._transport.send(request, computes=self._computes) as answer:
+                await _pass_on(answer, send)
+        except (Unavailable, Overloaded) as error:
+            status, code = _REFUSALS[type(error)]
+            again = retry_after(error.retry_after)
+            raise ApiError(status, str(error), code=code, headers=again) from error
         except GuestGone as error:
             raise ApiError(502, str(error), code="guest_ended") from error
 
@@ -94,21 +88,22 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _pass_on(exchange: Exchange, send: Send) -> None:
+async def _pass_on(answer: Answer, send: Send) -> None:
     """Send the guest's response to the client as it comes.
 
     An error that is not JSON becomes an error object. A guest that ends in the middle of an
     event stream ends it with an error frame; any other answer is cut off, which the client
     sees from its framing. Raises ApiError and GuestGone before anything is sent.
     """
-    kind = _value(exchange.headers, b"content-type")
-    if exchange.status >= 400 and not kind.startswith(b"application/json"):
-        raise ApiError(exchange.status, await _error_text(exchange))
-    headers = [pair for pair in exchange.headers if pair[0] not in _NOT_TO_CLIENT]
-    await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
+    kind = _value(answer.headers, b"content-type")
+    headers = [pair for pair in answer.headers if pair[0] not in _NOT_TO_CLIENT]
+    if answer.status >= 400 and not kind.startswith(b"application/json"):
+        kept = [pair for pair in headers if not pair[0].startswith(b"content-")]
+        raise ApiError(answer.status, await _error_text(answer), headers=kept)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     last = b"\n\n"
     try:
-        while data := await exchange.read():
+        while data := await answer.read():
             await send({"type": "http.response.body", "body": data, "more_body": True})
             last = data
     except GuestGone as error:
@@ -120,12 +115,12 @@ async def _pass_on(exchange: Exchange, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _error_text(exchange: Exchange) -> str:
+async def _error_text(answer: Answer) -> str:
     parts: list[bytes] = []
-    while sum(map(len, parts)) < _MAX_ERROR and (data := await exchange.read()):
+    while sum(map(len, parts)) < _MAX_ERROR and (data := await answer.read()):
         parts.append(data)
     text = b"".join(parts).decode(errors="replace").strip()
-    return text[:_MAX_ERROR] or f"the guest answered {exchange.status} and nothing else"
+    return text[:_MAX_ERROR] or f"the guest answered {answer.status} and nothing else"
 
 
 def _value(headers: Headers, wanted: bytes) -> bytes:
