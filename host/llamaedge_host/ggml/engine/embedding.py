@@ -3,9 +3,11 @@
 Source: llama.cpp's common_embd_normalize, WasmEdge's getEmbedding.
 """
 
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from queue import SimpleQueue
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy.typing as npt
 
 from ...nn.errno import ErrNo
 from ..errors import GgmlError
-from ..llama.compute import ComputeThread
+from ..llama.compute import UNLOADED, ComputeThread
 from ..llama.context import ContextParameters, LlamaContext
 from ..llama.library import first_error, forget_errors, llama
 from ..llama.model import Model
@@ -47,6 +49,8 @@ class Embedder:
         self.scores = self._context.pooling == llama.LLAMA_POOLING_TYPE_RANK
         self._waiting: deque[_Input] = deque()
         self._thread = thread
+        self._lock = threading.Lock()
+        self._closed = False
         thread.add(self)
 
     def embed(self, tokens: list[int]) -> Vector:
@@ -56,7 +60,10 @@ class Embedder:
         it cannot be computed.
         """
         answer: SimpleQueue[Vector | GgmlError] = SimpleQueue()
-        self._thread.post(self._waiting.append, _Input(tokens, answer))
+        with self._lock:
+            if self._closed:
+                raise _refusal(UNLOADED)
+            self._thread.post(self._waiting.append, _Input(tokens, answer), self)
         vector = answer.get()
         if isinstance(vector, GgmlError):
             raise vector
@@ -71,18 +78,18 @@ class Embedder:
         """No input waits without having been posted."""
 
     def step(self) -> None:
-        """Compute the inputs that have waited longest, as many as a batch takes."""
+        """Compute the inputs that have waited longest, as many as a batch takes.
+
+        An input waits until it has its answer.
+        """
         context = self._context
         rows = 0
         inputs: list[_Input] = []
-        while (
-            self._waiting
-            and len(inputs) < context.sequences
-            and rows + len(self._waiting[0].tokens) <= self.room
-        ):
-            tokens = self._waiting[0].tokens
-            rows = context.put(rows, tokens, 0, len(inputs), True)
-            inputs.append(self._waiting.popleft())
+        for each in islice(self._waiting, context.sequences):
+            if rows + len(each.tokens) > self.room:
+                break
+            rows = context.put(rows, each.tokens, 0, len(inputs), True)
+            inputs.append(each)
         context.want_all(rows)
         forget_errors()
         started = time.perf_counter()
@@ -93,6 +100,7 @@ class Embedder:
         for sequence, each in enumerate(inputs):
             last += len(each.tokens)
             each.answer.put(self._answer(result, sequence, last))
+            self._waiting.popleft()
             context.keep(sequence, 0)
 
     def _account(self, inputs: int, rows: int, seconds: float) -> None:
@@ -106,7 +114,7 @@ class Embedder:
     def _answer(self, result: int, sequence: int, last: int) -> Vector | GgmlError:
         if result:
             reason = first_error(f"llama_decode answered {result}")
-            return GgmlError(ErrNo.RUNTIME_ERROR, reason)
+            return _refusal(reason)
         pointer = self._context.pointer
         size = llama.llama_model_n_embd_out(self.model.pointer)
         if self._context.pooling == llama.LLAMA_POOLING_TYPE_NONE:
@@ -116,23 +124,28 @@ class Embedder:
             if self.scores:
                 size = llama.llama_model_n_cls_out(self.model.pointer)
         if not values:
-            return GgmlError(ErrNo.RUNTIME_ERROR, "the model gives no embedding")
+            return _refusal("the model gives no embedding")
         return np.array(np.ctypeslib.as_array(values, (size,)), dtype=np.float32)
 
     def abandon(self, reason: str) -> None:
         """Refuse what waits."""
         while self._waiting:
-            answer = self._waiting.popleft().answer
-            answer.put(GgmlError(ErrNo.RUNTIME_ERROR, reason))
+            self._waiting.popleft().answer.put(_refusal(reason))
 
     def finish(self) -> None:
         """Refuse what waits and free the context."""
-        self.abandon("the model is being unloaded")
+        self.abandon(UNLOADED)
         self._context.close()
 
     def close(self) -> None:
-        """Free the context, after the present step."""
+        """Refuse what waits, after the present step, and free the context."""
+        with self._lock:
+            self._closed = True
         self._thread.remove(self)
+
+
+def _refusal(reason: str) -> GgmlError:
+    return GgmlError(ErrNo.RUNTIME_ERROR, reason)
 
 
 def normalized(vector: Vector, how: int) -> Vector:

@@ -8,7 +8,7 @@ import numpy as np
 from ...nn.errno import ErrNo
 from ..errors import GgmlError
 from ..llama.capacity import cache_bytes
-from ..llama.compute import ComputeThread
+from ..llama.compute import UNLOADED, ComputeThread
 from ..llama.context import ContextParameters, LlamaContext
 from ..llama.library import first_error, forget_errors
 from ..llama.model import Model
@@ -27,7 +27,6 @@ LEAST_PROMPT = 16
 """Tokens of prompts in a step at least, and what their number is a multiple of."""
 SWAP_FROM = 16
 """Tokens that a slot must lose for their state to be swapped out."""
-UNLOADED = "the model is being unloaded"
 _FIRST_RATE = 200.0  # tokens per second, until measured
 
 
@@ -71,17 +70,17 @@ class Engine:
         """Compute ``sequence``. BUSY, as its end, if too many wait already."""
         with self._lock:
             if not self._closed:
-                self._thread.post(self._submit, sequence)
+                self._thread.post(self._submit, sequence, self)
                 return
         sequence.end(End(ErrNo.RUNTIME_ERROR, reason=UNLOADED))
 
     def resume(self, sequence: Sequence) -> None:
         """The guest has caught up with ``sequence``."""
-        self._thread.post(self._scheduler.resume, sequence)
+        self._thread.post(self._scheduler.resume, sequence, self)
 
     def cancel(self, sequence: Sequence) -> None:
         """Forget ``sequence`` at the next step, if it has not ended."""
-        self._thread.post(self._cancel, sequence)
+        self._thread.post(self._cancel, sequence, self)
 
     def close(self) -> None:
         """End what is unfinished, after the present step, and free the context."""

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 _log = logging.getLogger("llamaedge_host.nn")
 
+UNLOADED = "the model is being unloaded"
+"""Why a worker that finishes abandons what it has not computed."""
+
 
 class Worker(Protocol):
     """What the thread computes for: an engine. All its methods are called by the thread."""
@@ -36,14 +39,19 @@ class ComputeThread:
     """Steps its workers in turn; sleeps when none has anything to compute."""
 
     def __init__(self) -> None:
-        self._mail: SimpleQueue[tuple[Callable[[Any], None], Any]] = SimpleQueue()
+        self._mail: SimpleQueue[tuple[Callable[[Any], None], Any, Worker | None]] = SimpleQueue()
         self._workers: list[Worker] = []
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def post(self, call: Callable[[Any], None], argument: Any) -> None:
-        """Call ``call(argument)`` in the thread, before its next step. Any thread."""
-        self._mail.put((call, argument))
+    def post(
+        self, call: Callable[[Any], None], argument: Any, worker: Worker | None = None
+    ) -> None:
+        """Call ``call(argument)`` in the thread, before its next step. Any thread.
+
+        If it fails, what ``worker`` computes fails with it, and nothing else.
+        """
+        self._mail.put((call, argument, worker))
 
     def add(self, worker: Worker) -> None:
         """Step ``worker`` from now on. Any thread."""
@@ -56,44 +64,70 @@ class ComputeThread:
     def remove(self, worker: Worker) -> None:
         """Finish ``worker`` and wait for that; with the last one the thread ends. Any thread."""
         with self._lock:
+            if self._thread is None:
+                return
             done = threading.Event()
             self.post(self._remove, (worker, done))
             done.wait()
-            if self._thread is not None and not self._workers:
+            if not self._workers:
                 self._thread.join()
                 self._thread = None
 
     def _remove(self, what: tuple[Worker, threading.Event]) -> None:
         worker, done = what
-        self._workers.remove(worker)
-        worker.finish()
-        done.set()
+        try:
+            self._workers.remove(worker)
+            worker.finish()
+        finally:
+            done.set()
 
     def _run(self) -> None:
         while not self._workers:
             self._read(None)  # what was posted to engines that are gone comes first
         while self._workers:
-            if not sum(map(_step, self._workers)):
-                waits = (worker.patience() for worker in self._workers)
+            if not sum([_step(worker) for worker in self._workers]):
+                waits = [_patience(worker) for worker in self._workers]
                 self._read(min((wait for wait in waits if wait is not None), default=None))
             while not self._mail.empty():
                 self._read(None)
 
     def _read(self, timeout: float | None) -> None:
         try:
-            call, argument = self._mail.get(timeout=timeout)
+            call, argument, worker = self._mail.get(timeout=timeout)
         except Empty:
             return
-        call(argument)
+        try:
+            call(argument)
+        except Exception as error:
+            _abandon(worker, "a call", error)
 
 
 def _step(worker: Worker) -> bool:
-    """Step ``worker``; whether it had anything to compute. A bug in it fails its work alone."""
+    """Step ``worker``; whether it had anything to compute."""
     try:
         if not worker.begin_step():
             return False
         worker.step()
     except Exception as error:
-        _log.exception("[WASI-NN] GGML backend: a step failed")
-        worker.abandon(f"a step failed: {error}")
+        return _abandon(worker, "a step", error)
+    return True
+
+
+def _patience(worker: Worker) -> float | None:
+    try:
+        return worker.patience()
+    except Exception as error:
+        _abandon(worker, "a look at the time", error)
+        return None
+
+
+def _abandon(worker: Worker | None, what: str, error: Exception) -> bool:
+    """Let ``error``, a bug, fail the work of ``worker`` alone; whether that could be ended."""
+    _log.error("[WASI-NN] GGML backend: %s failed", what, exc_info=error)
+    try:
+        if worker is not None:
+            worker.abandon(f"{what} failed: {error}")
+    except Exception:
+        _log.exception("[WASI-NN] GGML backend: what failed could not be ended")
+        return False
     return True
