@@ -11,11 +11,13 @@ import pytest
 
 from llamaedge_host.errors import Interrupted
 from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.engine import scheduler
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import LOOKAHEAD, End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
 from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn.backend import BackendError
 
 from .conftest import Load, counts, run, stream
 
@@ -240,19 +242,93 @@ def test_unloading_ends_what_runs(backend: GgmlBackend, tiny_llama: Path) -> Non
     assert not any("tiny" in name for name in backend.counters())
 
 
+class Watched(Sampler):
+    """A sampler that tells whether it was closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        super().close()
+        self.closed = True
+
+
+def made(graph: GgmlGraph, **limits: float) -> tuple[Sequence, Watched]:
+    """A sequence of two tokens to submit, and its sampler."""
+    vocabulary = graph.model.vocabulary
+    sampler = Watched(vocabulary, Sampling.of(graph.settings, 256))
+    asked = Limits(ignore_end=True, **limits)  # type: ignore[arg-type]
+    return Sequence([1, 2], sampler, vocabulary, asked, room=256, whole=True), sampler
+
+
+def ended(sequence: Sequence, owner: Engine) -> End:
+    end = sequence.take(owner, 10)
+    assert isinstance(end, End)
+    return end
+
+
 def test_an_engine_that_is_gone_computes_nothing(backend: GgmlBackend, tiny_llama: Path) -> None:
     graph = backend.load(tiny_llama, Target.AUTO, '{"threads": 1, "ctx-size": 256}')
     gone = engine(graph)
-    vocabulary = graph.model.vocabulary
-    sampler = Sampler(vocabulary, Sampling.of(graph.settings, 256))
-    sequence = Sequence([1, 2], sampler, vocabulary, Limits(), room=256, whole=True)
+    sequence, sampler = made(graph)
     graph.close()
     gone.submit(sequence)
-    end = sequence.take(gone, 10)
-    assert isinstance(end, End)
+    end = ended(sequence, gone)
     assert end.errno is ErrNo.RUNTIME_ERROR
     assert "unloaded" in end.reason
-    sampler.close()
+    assert sampler.closed
+
+
+def test_a_full_queue_is_an_error_that_lasts(
+    load: Load, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "MAX_WAITING", 0)
+    graph = load(tiny_llama, single_wait=50)
+    context = graph.context()
+    context.set_input(0, 3, SEA)
+    with pytest.raises(BackendError, match="computations wait already") as raised:
+        while context.compute_single() is ErrNo.BUSY:
+            pass
+    assert raised.value.errno is ErrNo.RUNTIME_ERROR
+    assert context.compute_single() is ErrNo.RUNTIME_ERROR
+    sequence, sampler = made(graph)
+    engine(graph).submit(sequence)
+    assert ended(sequence, engine(graph)).errno is ErrNo.RUNTIME_ERROR
+    assert sampler.closed
+
+
+@pytest.mark.parametrize("how", ["ends", "is over its time", "is cancelled", "is unloaded"])
+def test_a_sampler_is_freed_however_its_sequence_ends(
+    backend: GgmlBackend, tiny_llama: Path, how: str
+) -> None:
+    graph = backend.load(tiny_llama, Target.AUTO, '{"threads": 1, "ctx-size": 256}')
+    owner = engine(graph)
+    limits = {"ends": {"tokens": 5}, "is over its time": {"seconds": 0.0}}
+    sequence, sampler = made(graph, **limits.get(how, {}))
+    owner.submit(sequence)
+    if how == "is cancelled":
+        owner.cancel(sequence)
+    if how != "is unloaded":
+        deadline = time.monotonic() + 10
+        while not sampler.closed and time.monotonic() < deadline:
+            time.sleep(0.005)
+    graph.close()
+    assert sampler.closed
+
+
+@pytest.mark.parametrize("part", ["_place", "_sample", "_account"])
+def test_a_fault_in_the_engine_ends_what_it_computes(
+    load: Load, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    graph = load(tiny_llama, n_predict=5, ignore_eos=True)
+    owner = engine(graph)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, part, broken)
+        with pytest.raises(BackendError, match="out of order"):
+            run(graph.context(), SEA)
+    assert run(graph.context(), SEA)
 
 
 def test_statistics_add_up(backend: GgmlBackend, load: Load, tiny_llama: Path) -> None:

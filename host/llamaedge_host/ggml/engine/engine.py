@@ -15,7 +15,7 @@ from ..llama.model import Model
 from ..sampling.sampler import logits
 from .cache import Cache, Choice, Slot
 from .counters import Counters
-from .scheduler import Part, Scheduler
+from .scheduler import MAX_WAITING, Part, Scheduler
 from .sequence import End, Sequence
 from .swap import Swap, Swapped
 
@@ -67,7 +67,7 @@ class Engine:
         thread.add(self)
 
     def submit(self, sequence: Sequence) -> None:
-        """Compute ``sequence``. BUSY, as its end, if too many wait already."""
+        """Compute ``sequence``. RUNTIME_ERROR, as its end, if too many wait already."""
         with self._lock:
             if not self._closed:
                 self._thread.post(self._submit, sequence, self)
@@ -89,17 +89,16 @@ class Engine:
         self._thread.remove(self)
 
     def _submit(self, sequence: Sequence) -> None:
-        if self._scheduler.full:
-            sequence.end(End(ErrNo.BUSY, reason="too many computations wait"))
-        else:
-            self._scheduler.waiting.append(sequence)
+        self._scheduler.waiting.append(sequence)
+        if self._scheduler.overfull:
+            reason = f"{MAX_WAITING} computations wait already; ask again when some have ended"
+            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
 
     def _cancel(self, sequence: Sequence) -> None:
         if not sequence.ended:
             self.counters.cancellations += 1
-            sequence.ended = True
             self._scheduler.remove(sequence)
-            sequence.sampler.close()
+            sequence.cancel()
 
     def begin_step(self) -> bool:
         """Give waiting sequences their places; whether any is running."""
@@ -273,7 +272,6 @@ class Engine:
     def _end(self, sequence: Sequence, end: End | None) -> None:
         self.counters.sequences_ended += 1
         self._scheduler.remove(sequence)
-        sequence.sampler.close()
         if end is not None:
             sequence.end(end)
 

@@ -39,9 +39,9 @@ class Scheduler:
         self._most_preempted = most_preempted
 
     @property
-    def full(self) -> bool:
-        """Whether no further sequence can wait."""
-        return len(self.waiting) >= MAX_WAITING
+    def overfull(self) -> bool:
+        """Whether more wait than may."""
+        return len(self.waiting) > MAX_WAITING
 
     def all(self) -> list[Sequence]:
         """Every sequence that has not ended."""

@@ -146,8 +146,13 @@ class Sequence:
 
     def end(self, end: End) -> None:
         """Hand over ``end`` and be over."""
-        self.ended = True
+        self.cancel()
         self.handed.put(end)
+
+    def cancel(self) -> None:
+        """Be over, for who reads no more; its sampler is freed."""
+        self.ended = True
+        self.sampler.close()
 
     def take(self, owner: Owner, timeout: float | None) -> int | End | None:
         """The next token, or the end; blocks. None if ``wake`` woke it.
