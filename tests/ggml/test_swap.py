@@ -42,6 +42,9 @@ def test_a_conversation_goes_on_after_others_took_its_slot(
     context = graph.context()
     longer = run(context, TALKS[0] + first[0] + b" and the")
     assert seen.swapped_in == 1
+    engine = graph.engine()
+    assert isinstance(engine, Engine)
+    assert seen.swap_bytes == engine._swap.used
     assert seen.prompt_tokens_reused - reused > counts(context)[0] * 0.8
     fresh = load(tiny_llama, n_predict=4, ignore_eos=True, batch_size=64, **keys)
     assert run(fresh.context(), TALKS[0] + first[0] + b" and the") == longer

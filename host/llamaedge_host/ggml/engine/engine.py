@@ -117,6 +117,7 @@ class Engine:
             self._move(mover, hole)
         counters.sequences_waiting = len(scheduler.waiting) + len(scheduler.preempted)
         counters.sequences_running = len(scheduler.running)
+        counters.swap_bytes = self._swap.used
         return bool(scheduler.running)
 
     def patience(self) -> float | None:
@@ -184,7 +185,6 @@ class Engine:
         if state is not None:
             self._swap.add(Swapped(held, context.first_saved(slot.index, len(held)), state))
             self.counters.swapped_out += 1
-            self.counters.swap_bytes = self._swap.used
 
     def _see(self, sequence: Sequence) -> None:
         """Compute the picture that ``sequence`` is at."""
