@@ -139,6 +139,40 @@ def test_a_required_call(client: OpenAI) -> None:
 
 
 @pytest.mark.timeout(START + 120)
+def test_a_call_is_streamed_as_it_is_made(client: OpenAI) -> None:
+    stream: Any = client.chat.completions.create(
+        model="default",
+        messages=user("How is the weather in Paris?"),
+        tools=[WEATHER],
+        tool_choice="required",
+        stream=True,
+    )
+    choices = [chunk.choices[0] for chunk in stream]
+    pieces = [choice.delta.tool_calls[0] for choice in choices if choice.delta.tool_calls]
+    assert pieces[0].id and pieces[0].function.name == "get_weather"
+    assert [piece.id for piece in pieces[1:]] == [None] * (len(pieces) - 1)
+    assert len(pieces) > 4
+    arguments = "".join(piece.function.arguments for piece in pieces)
+    assert isinstance(json.loads(arguments)["city"], str)
+    assert not any(choice.delta.content for choice in choices)
+    assert choices[-1].finish_reason == "tool_calls"
+
+
+@pytest.mark.timeout(START + 120)
+@pytest.mark.parametrize("tokens", [1, 4, 16])
+def test_a_call_that_is_cut_off_is_no_content(client: OpenAI, tokens: int) -> None:
+    answer: Any = client.chat.completions.create(
+        model="default",
+        messages=user("How is the weather in Paris?"),
+        tools=[WEATHER],
+        tool_choice="required",
+        max_tokens=tokens,
+    )
+    assert not answer.choices[0].message.content
+    assert answer.choices[0].finish_reason == "length"
+
+
+@pytest.mark.timeout(START + 120)
 def test_a_json_schema_is_followed(client: OpenAI) -> None:
     answer: Any = client.chat.completions.create(
         model="default",

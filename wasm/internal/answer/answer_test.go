@@ -9,15 +9,26 @@ import (
 // show writes parts as text: reasoning in braces, calls in brackets.
 func show(parts []Part) string {
 	var text strings.Builder
+	open := false
 	for _, part := range parts {
+		if open && part.Arguments == "" {
+			text.WriteString("]")
+			open = false
+		}
 		switch {
 		case part.Call != nil:
-			fmt.Fprintf(&text, "[%s %s]", part.Call.Name, part.Call.Arguments)
+			fmt.Fprintf(&text, "[%s %s", part.Call.Name, part.Call.Arguments)
+			open = true
+		case part.Arguments != "":
+			text.WriteString(part.Arguments)
 		case part.Reasoning != "":
 			text.WriteString("{" + part.Reasoning + "}")
 		default:
 			text.WriteString(part.Content)
 		}
+	}
+	if open {
+		text.WriteString("]")
 	}
 	return strings.ReplaceAll(text.String(), "}{", "")
 }
@@ -37,7 +48,7 @@ var (
 	hermes  = Format{Open: "<tool_call>", Close: "</tool_call>"}
 	llama   = Format{Open: "<|python_tag|>", Whole: []string{"{"}}
 	mistral = Format{Open: "[TOOL_CALLS]", Whole: []string{"[{"}}
-	tagged  = Format{Open: "<function=", Close: "</function>", Parse: ParseFunctionTag}
+	tagged  = Format{Open: "<function=", Close: "</function>", Head: FunctionTagHead}
 )
 
 func TestReaders(t *testing.T) {
@@ -63,7 +74,25 @@ func TestReaders(t *testing.T) {
 		{"text and calls", hermes, true, false, "Well.\n<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>\n<tool_call>{\"name\": \"g\", \"arguments\": {}}</tool_call>", `Well.[f {}][g {}]`},
 		{"reasoning and a call", hermes, true, false, "<think>x</think>\n<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>", `{x}[f {}]`},
 		{"a call cut off after its JSON", hermes, true, false, `<tool_call>{"name": "f", "arguments": {}}`, `[f {}]`},
-		{"a call cut off", hermes, true, false, `<tool_call>{"name": "f", "argu`, `<tool_call>{"name": "f", "argu`},
+		{"a call cut off in its name", hermes, true, false, `Hm. <tool_call>{"name": "f`, `Hm.`},
+		{"a call cut off before its arguments", hermes, true, false, `<tool_call>{"name": "f", "argu`, ``},
+		{"a call cut off in its arguments", hermes, true, false, `<tool_call>{"name": "f", "arguments": {"a": "b c`, `[f {"a":"b c]`},
+		{"a second call cut off", hermes, true, false, `<tool_call>{"name": "f", "arguments": {}}</tool_call><tool_call>{"name": "g`, `[f {}]`},
+		{"an object that is a call cut off", llama, true, false, `{"name": "f", "param`, ``},
+		{"an object that is none cut off", llama, true, false, `{"answer": 4`, `{"answer": 4`},
+		{"arguments before the name cut off", llama, true, false, `{"arguments": {"a": 1}, "name": "f`, ``},
+		{"a list cut off", mistral, true, false, `[TOOL_CALLS] [{"name": "f", "arguments": {"a": [1, 2`, `[f {"a":[1,2]`},
+		{"a tagged function cut off in its name", tagged, true, false, `Sure <function=get_w`, `Sure`},
+		{"a tagged function cut off", tagged, true, false, `<function=f>{"a": `, `[f {"a":]`},
+		{"functionary cut off", Format{Reader: Functionary}, true, false, "f\n{\"a\": [\"b", `[f {"a":["b]`},
+		{"harmony cut off", Format{Reader: Harmony}, true, false, "<|channel|>commentary to=functions.f<|message|>{\"a\": 1", `[f {"a":1]`},
+		{"a call that is closed too early", hermes, true, false, `<tool_call>{"name": "f"</tool_call>x`, `<tool_call>{"name": "f"</tool_call>x`},
+		{"arguments first", hermes, true, false, `<tool_call>{"arguments": {"a": 1}, "name": "f"}</tool_call>`, `[f {"a":1}]`},
+		{"a call in a function", hermes, true, false, `<tool_call>{"type": "function", "function": {"name": "f", "parameters": {"a": 1}}}</tool_call>`, `[f {"a":1}]`},
+		{"a call without arguments", hermes, true, false, `<tool_call>{"name": "f"}</tool_call>`, `[f {}]`},
+		{"two calls in one tag", hermes, true, false, `<tool_call>{"name": "f", "arguments": {"a": "{\"}"}, "id": "]}"}` + "\n" + `{"name": "g", "arguments": {}}</tool_call> ok`, `[f {"a":"{\"}"}][g {}] ok`},
+		{"a long object that is none", llama, true, false, `{"answer": "` + strings.Repeat("long ", 100) + `"}`, `{"answer": "` + strings.Repeat("long ", 100) + `"}`},
+		{"a name that is no text", llama, true, false, `{"name": {"first": "a"}}`, `{"name": {"first": "a"}}`},
 		{"no JSON", hermes, true, false, `<tool_call>f()</tool_call>`, `<tool_call>f()</tool_call>`},
 		{"no tools", hermes, false, false, `<tool_call>{"name": "f", "arguments": {}}</tool_call>`, `<tool_call>{"name": "f", "arguments": {}}</tool_call>`},
 		{"parameters", llama, true, false, `{"name": "f", "parameters": {"x": "y"}}`, `[f {"x":"y"}]`},
@@ -86,6 +115,37 @@ func TestReaders(t *testing.T) {
 					t.Errorf("got %q, want %q", got, row.want)
 				}
 			})
+		}
+	}
+}
+
+// A call is there with its name, and its arguments as they are written.
+func TestCallsComeInPieces(t *testing.T) {
+	object := `{"name": "f", "arguments": {"a": "b c", "d": [1, 2]}}`
+	for name, row := range map[string]struct {
+		format Format
+		text   string
+	}{
+		"tags":        {hermes, "<tool_call>" + object + "</tool_call>"},
+		"an object":   {llama, object},
+		"a list":      {mistral, "[TOOL_CALLS][" + object + "]"},
+		"a function":  {tagged, `<function=f>{"a": "b c", "d": [1, 2]}</function>`},
+		"functionary": {Format{Reader: Functionary}, "f\n" + `{"a": "b c", "d": [1, 2]}`},
+		"harmony":     {Format{Reader: Harmony}, `to=functions.f<|message|>{"a": "b c", "d": [1, 2]}`},
+	} {
+		reader := row.format.NewReader(true, false)
+		var parts []Part
+		for at := range row.text {
+			parts = append(parts, reader.Push(row.text[at:at+1])...)
+		}
+		if parts[0].Call == nil || parts[0].Call.Arguments != "" {
+			t.Errorf("%s: the first part is %v", name, parts[0])
+		}
+		if pieces := len(parts) - 1; pieces != len(`{"a":"b c","d":[1,2]}`) {
+			t.Errorf("%s: %d pieces of arguments", name, pieces)
+		}
+		if _, _, calls := Join(parts); calls[0] != (Call{"f", `{"a":"b c","d":[1,2]}`}) {
+			t.Errorf("%s: %v", name, calls)
 		}
 	}
 }

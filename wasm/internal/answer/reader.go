@@ -2,17 +2,33 @@ package answer
 
 import "strings"
 
-// Part is a piece of an answer: one of its fields is set.
+// Part is a piece of an answer: one of its fields is set. A call begins with Call; what its
+// arguments go on with comes in the Arguments of the parts after it.
 type Part struct {
 	Content   string
 	Reasoning string
 	Call      *Call
+	Arguments string
 }
 
 // Call is a function the model wants to be called.
 type Call struct {
 	Name      string
 	Arguments string // JSON
+}
+
+// Join puts the parts of an answer together.
+func Join(parts []Part) (content, reasoning string, calls []Call) {
+	for _, part := range parts {
+		content += part.Content
+		reasoning += part.Reasoning
+		if part.Call != nil {
+			calls = append(calls, *part.Call)
+		} else if part.Arguments != "" {
+			calls[len(calls)-1].Arguments += part.Arguments
+		}
+	}
+	return content, reasoning, calls
 }
 
 // Reader makes parts of an answer's text as it grows.
@@ -32,8 +48,8 @@ type Format struct {
 	Think [2]string
 	// Keep are the control tokens that are part of the format.
 	Keep []string
-	// Parse makes calls of what stands between Open and Close; JSON where it is nil.
-	Parse func(text string) ([]Call, bool)
+	// Head reads the beginning of a call after Open; JSON where it is nil.
+	Head func(text string) Head
 	// Reader is for a format that is written in its own way altogether.
 	Reader func() Reader
 }
@@ -46,6 +62,9 @@ func (f Format) NewReader(tools, thinking bool) Reader {
 	}
 	var next Reader = text{}
 	if tools && (f.Open != "" || len(f.Whole) > 0) {
+		if f.Head == nil {
+			f.Head = jsonHead
+		}
 		next = &calls{format: f}
 	}
 	tags := f.Think

@@ -1,9 +1,6 @@
 package answer
 
-import (
-	"encoding/json"
-	"strings"
-)
+import "strings"
 
 // sections reads an answer that is written in sections, each a header that says whom it is for
 // and a body: functionary 3.2 and gpt-oss.
@@ -11,8 +8,9 @@ type sections struct {
 	headEnd string   // ends a header
 	bodyEnd []string // ends a body
 	kind    func(header string) (reader, name string)
-	header  string // of the section
-	body    bool   // the header is read
+	reads   bool   // the header is read
+	reader  string // of the body
+	call    *body  // of a function's section
 	held    string
 }
 
@@ -26,48 +24,57 @@ const (
 func (s *sections) Push(text string) []Part {
 	text = s.held + text
 	s.held = ""
-	if !s.body {
+	if !s.reads {
 		header, rest, found := strings.Cut(text, s.headEnd)
 		if !found {
 			s.held = text
 			return nil
 		}
-		s.header, s.body = header, true
+		s.begin(header)
 		return s.Push(rest)
 	}
 	at, end := firstOf(text, s.bodyEnd)
 	if at >= 0 {
-		parts := s.parts(text[:at], true)
-		s.body = false
+		parts := s.parts(text[:at])
+		if s.call != nil {
+			parts = append(parts, s.call.close("")...)
+		}
+		s.reads = false
 		return append(parts, s.Push(text[at+len(end):])...)
-	}
-	if kind, _ := s.kind(s.header); kind == forFunction {
-		s.held = text
-		return nil
 	}
 	keep := len(text) - overlap(text, s.bodyEnd)
 	s.held = text[keep:]
-	return s.parts(text[:keep], false)
+	return s.parts(text[:keep])
+}
+
+func (s *sections) begin(header string) {
+	name := ""
+	s.reader, name = s.kind(header)
+	s.reads, s.call = true, nil
+	if s.reader == forFunction {
+		s.call = &body{head: func(text string) Head { return argumentsHead(name, text, text) }}
+	}
 }
 
 func (s *sections) Flush() []Part {
 	held := s.held
 	s.held = ""
-	if !s.body {
+	if !s.reads {
 		return nil
 	}
-	return s.parts(held, true)
+	parts := s.parts(held)
+	if s.call != nil {
+		parts = append(parts, s.call.cut()...)
+	}
+	return parts
 }
 
-func (s *sections) parts(text string, ended bool) []Part {
-	switch kind, name := s.kind(s.header); kind {
+func (s *sections) parts(text string) []Part {
+	switch s.reader {
 	case forThinking:
 		return reasoning(text)
 	case forFunction:
-		arguments := strings.TrimSpace(text)
-		if ended && json.Valid([]byte(arguments)) {
-			return []Part{{Call: &Call{name, compact(json.RawMessage(arguments))}}}
-		}
+		return s.call.push(text)
 	}
 	return content(text)
 }

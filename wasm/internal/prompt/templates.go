@@ -231,7 +231,7 @@ var templates = []*Template{
 	{Name: "nemotron-tool", Stops: []string{"<extra_id_1>"}, Tools: true, Answer: answer.Format{Open: "<toolcall>", Close: "</toolcall>"}, render: renderNemotron},
 	{Name: "functionary-32", Stops: []string{"<|eot_id|>", "<|end_of_text|>"}, Tools: true, Answer: answer.Format{Reader: answer.Functionary}, render: renderFunctionary32},
 	{Name: "functionary-31", Stops: []string{"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"}, Tools: true, Answer: answer.Format{
-		Open: "<function=", Close: "</function>", Parse: answer.ParseFunctionTag,
+		Open: "<function=", Close: "</function>", Head: answer.FunctionTagHead,
 	}, render: renderFunctionary31},
 
 	{Name: "llama-4-chat", Stops: []string{"<|eot|>", "<|eom|>"}, render: turns{

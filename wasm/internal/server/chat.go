@@ -68,10 +68,10 @@ type chatAnswer struct {
 }
 
 type chatDelta struct {
-	Role      string     `json:"role,omitempty"`
-	Content   *string    `json:"content,omitempty"`
-	Reasoning string     `json:"reasoning_content,omitempty"`
-	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+	Role      string      `json:"role,omitempty"`
+	Content   *string     `json:"content,omitempty"`
+	Reasoning string      `json:"reasoning_content,omitempty"`
+	ToolCalls []callDelta `json:"tool_calls,omitempty"`
 }
 
 // chatWork is a chat request made ready.
@@ -199,13 +199,9 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 
 // wholeAnswer joins the parts of an answer; its content is null if it is calls alone.
 func wholeAnswer(parts []answer.Part) *chatAnswer {
-	message := &chatAnswer{Role: prompt.Assistant, ToolCalls: toolCalls(parts, 0, false)}
-	content := ""
-	for _, part := range parts {
-		content += part.Content
-		message.Reasoning += part.Reasoning
-	}
-	if content != "" || len(message.ToolCalls) == 0 {
+	content, reasoning, calls := answer.Join(parts)
+	message := &chatAnswer{Role: prompt.Assistant, Reasoning: reasoning, ToolCalls: toolCalls(calls)}
+	if content != "" || len(calls) == 0 {
 		message.Content = &content
 	}
 	return message
@@ -253,19 +249,28 @@ type chunks struct {
 
 func (c *chunks) send(parts []answer.Part) error {
 	for _, part := range parts {
-		if part.Content != "" {
-			if err := c.text(part.Content); err != nil {
-				return err
-			}
-			continue
-		}
-		delta := chatDelta{Reasoning: part.Reasoning, ToolCalls: toolCalls([]answer.Part{part}, c.calls, true)}
-		c.calls += len(delta.ToolCalls)
-		if err := c.delta(delta, nil); err != nil {
+		if err := c.part(part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *chunks) part(part answer.Part) error {
+	switch {
+	case part.Content != "":
+		return c.text(part.Content)
+	case part.Call != nil:
+		c.calls++
+		return c.call(beginCall(c.calls-1, part.Call))
+	case part.Arguments != "":
+		return c.call(goOnWithCall(c.calls-1, part.Arguments))
+	}
+	return c.delta(chatDelta{Reasoning: part.Reasoning}, nil)
+}
+
+func (c *chunks) call(call callDelta) error {
+	return c.delta(chatDelta{ToolCalls: []callDelta{call}}, nil)
 }
 
 // text sends content, which most frames are.

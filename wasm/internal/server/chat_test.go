@@ -42,7 +42,10 @@ func TestTools(t *testing.T) {
 		{"none", `"tools":[` + weather + `],"tool_choice":"none"`, []string{"Fine."}, "Fine.", "", "stop", false},
 		{"required", `"tools":[` + weather + `],"tool_choice":"required"`, []string{`{"name": "get_weather", `, `"arguments": {"city": "Rome"}}`}, nil, `get_weather{"city":"Rome"}`, "tool_calls", true},
 		{"named", `"tools":[` + weather + `],"tool_choice":{"type":"function","function":{"name":"get_weather"}}`, []string{`{"name":"get_weather","arguments":{}}`}, nil, `get_weather{}`, "tool_calls", true},
-		{"cut off", `"tools":[` + weather + `],"max_tokens":2`, call, "Let me see.\n<tool", "", "length", true},
+		{"cut off in its mark", `"tools":[` + weather + `],"max_tokens":2`, call, "Let me see.\n<tool", "", "length", true},
+		{"cut off before its arguments", `"tools":[` + weather + `],"max_tokens":3`, call, "Let me see.", "", "length", true},
+		{"cut off in its arguments", `"tools":[` + weather + `],"max_tokens":3`, []string{"<tool_call>", `{"name": "get_weather", "arguments": {"ci`, `ty": "Par`, "is"}, nil, `get_weather{"city":"Par`, "length", true},
+		{"required, cut off before its arguments", `"tools":[` + weather + `],"tool_choice":"required","max_tokens":1`, []string{`{"name": "get`, `_weather"`}, "", "", "length", true},
 	}
 	for _, row := range table {
 		t.Run(row.name, func(t *testing.T) {
@@ -88,6 +91,21 @@ func firstCall(t *testing.T, message map[string]any) string {
 	return fmt.Sprint(at(t, call, "function", "name"), at(t, call, "function", "arguments"))
 }
 
+// pieceOfCall is what a delta adds to a call: its name, once and with an id, then arguments.
+func pieceOfCall(t *testing.T, delta map[string]any, begun bool) string {
+	if delta["tool_calls"] == nil {
+		return ""
+	}
+	if !begun {
+		return firstCall(t, delta)
+	}
+	call := at(t, delta, "tool_calls", 0).(map[string]any)
+	if _, again := call["id"]; again || call["index"] != 0.0 || at(t, call, "function", "name") != nil {
+		t.Errorf("a later piece of a call is %v", call)
+	}
+	return at(t, call, "function", "arguments").(string)
+}
+
 // joined is what a chat stream says altogether.
 func joined(t *testing.T, body string) (text, call, finish string) {
 	for _, frame := range frames(t, body) {
@@ -99,12 +117,38 @@ func joined(t *testing.T, body string) (text, call, finish string) {
 		if more, ok := delta["content"].(string); ok {
 			text += more
 		}
-		call += firstCall(t, delta)
+		call += pieceOfCall(t, delta, call != "")
 		if reason, ok := at(t, chunk, "choices", 0, "finish_reason").(string); ok {
 			finish = reason
 		}
 	}
 	return text, call, finish
+}
+
+// A streamed call is there before it is complete.
+func TestACallIsStreamed(t *testing.T) {
+	step := make(chan struct{})
+	graph := &nntest.Graph{Pieces: []string{`<tool_call>{"name": "get_weather", "arguments": {`, `"city"`, `: "Rome"}}`}}
+	graph.Computed = func() { <-step }
+	address := serve(t, graph, "-p", "chatml-tool")
+	lines := make(chan string, 100)
+	go func() {
+		response, err := http.Post(address+"/v1/chat/completions", "application/json", strings.NewReader(chatBody(`"stream":true,"tools":[`+weather+`]`)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer response.Body.Close()
+		for scanner := bufio.NewScanner(response.Body); scanner.Scan(); {
+			lines <- scanner.Text()
+		}
+	}()
+	for _, want := range []string{`"name":"get_weather"`, `"arguments":"\"city\""`, `"arguments":":\"Rome\"}"`} {
+		step <- struct{}{}
+		for !strings.Contains(<-lines, want) {
+		}
+	}
+	close(step)
 }
 
 func TestToolErrors(t *testing.T) {

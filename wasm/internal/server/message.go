@@ -18,7 +18,6 @@ type chatMessage struct {
 }
 
 type toolCall struct {
-	Index    *int         `json:"index,omitempty"`
 	ID       string       `json:"id"`
 	Type     string       `json:"type"`
 	Function functionCall `json:"function"`

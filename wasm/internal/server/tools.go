@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 
 	"llama-api-server/internal/answer"
 	"llama-api-server/internal/prompt"
@@ -77,30 +79,27 @@ func (r *chatRequest) tools(template *prompt.Template) ([]prompt.Tool, string, e
 // requiredFormat is how an answer is written that has to be a call: as one JSON object.
 var requiredFormat = answer.Format{Whole: []string{"{"}}
 
-// callSchema is the JSON schema of a call of one of tools.
+// callSchema is the JSON schema of a call of one of tools: the name before the arguments, which
+// is the order they are written in.
 func callSchema(tools []prompt.Tool) (string, error) {
-	var options []map[string]any
+	var options []string
 	for _, tool := range tools {
 		parameters := tool.Parameters
-		if len(parameters) == 0 || !bytes.HasPrefix(parameters, []byte("{")) {
+		if !bytes.HasPrefix(parameters, []byte("{")) {
 			parameters = json.RawMessage(`{"type":"object"}`)
 		}
-		options = append(options, map[string]any{
-			"type": "object",
-			"properties": map[string]any{
-				"name":      map[string]any{"const": tool.Name},
-				"arguments": parameters,
-			},
-			"required":             []string{"name", "arguments"},
-			"additionalProperties": false,
-		})
+		name, err := json.Marshal(tool.Name)
+		if err != nil {
+			return "", err
+		}
+		options = append(options, fmt.Sprintf(
+			`{"type":"object","properties":{"name":{"const":%s},"arguments":%s},"required":["name","arguments"],"additionalProperties":false}`,
+			name, parameters))
 	}
-	schema := any(map[string]any{"anyOf": options})
 	if len(options) == 1 {
-		schema = options[0]
+		return options[0], nil
 	}
-	text, err := json.Marshal(schema)
-	return string(text), err
+	return `{"anyOf":[` + strings.Join(options, ",") + `]}`, nil
 }
 
 // responseFormat is what a request wants its answer to be.
@@ -130,19 +129,34 @@ func (f *responseFormat) schema() (string, error) {
 	return "", invalid("response_format.type", "'response_format.type' is '%s'; text, json_object and json_schema are allowed.", f.Type)
 }
 
-// toolCalls are the calls of an answer as the API has them, numbered from first.
-func toolCalls(parts []answer.Part, first int, numbered bool) []toolCall {
-	var calls []toolCall
-	for _, part := range parts {
-		if part.Call == nil {
-			continue
-		}
-		call := toolCall{ID: "call_" + uuid()[24:], Type: "function", Function: functionCall{part.Call.Name, part.Call.Arguments}}
-		if numbered {
-			index := first + len(calls)
-			call.Index = &index
-		}
-		calls = append(calls, call)
+// toolCalls are the calls of an answer as the API has them.
+func toolCalls(calls []answer.Call) []toolCall {
+	var written []toolCall
+	for _, call := range calls {
+		written = append(written, toolCall{ID: callID(), Type: "function", Function: functionCall{call.Name, call.Arguments}})
 	}
-	return calls
+	return written
+}
+
+func callID() string { return "call_" + uuid()[24:] }
+
+// callDelta is a piece of a call: the first has the id and the name, the others more arguments.
+type callDelta struct {
+	Index    int           `json:"index"`
+	ID       string        `json:"id,omitempty"`
+	Type     string        `json:"type,omitempty"`
+	Function functionDelta `json:"function"`
+}
+
+type functionDelta struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
+}
+
+func beginCall(index int, call *answer.Call) callDelta {
+	return callDelta{index, callID(), "function", functionDelta{call.Name, call.Arguments}}
+}
+
+func goOnWithCall(index int, arguments string) callDelta {
+	return callDelta{Index: index, Function: functionDelta{Arguments: arguments}}
 }
