@@ -151,6 +151,35 @@ func TestACallIsStreamed(t *testing.T) {
 	close(step)
 }
 
+// Clients send a call without arguments in many ways.
+func TestArgumentsOfTheHistory(t *testing.T) {
+	table := []struct{ arguments, inPrompt string }{
+		{`,"arguments":"{\"city\": \"Rome\"}"`, `"arguments": {"city": "Rome"}}`},
+		{`,"arguments":{"city":"Rome"}`, `"arguments": {"city": "Rome"}}`},
+		{`,"arguments":"{}"`, `"arguments": {}}`},
+		{`,"arguments":""`, `"arguments": {}}`},
+		{`,"arguments":" \n"`, `"arguments": {}}`},
+		{`,"arguments":null`, `"arguments": {}}`},
+		{``, `"arguments": {}}`},
+		{`,"arguments":"{\"city\": \"Ro"`, ""},
+		{`,"arguments":"[1]"`, ""},
+		{`,"arguments":7`, ""},
+	}
+	for _, row := range table {
+		graph := &nntest.Graph{Pieces: []string{"ok"}}
+		got := do(t, "POST", serve(t, graph, "-p", "chatml-tool")+"/v1/chat/completions", `{"messages":[{"role":"user","content":"x"},`+
+			`{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f"`+row.arguments+`}}]},`+
+			`{"role":"tool","tool_call_id":"1","content":"y"}]}`)
+		if row.inPrompt == "" {
+			if got.status != 400 || at(t, got.json, "error", "param") != "messages[1].tool_calls[0].function.arguments" {
+				t.Errorf("%s: %d %s", row.arguments, got.status, got.body)
+			}
+		} else if got.status != 200 || !strings.Contains(graph.Prompts[0], row.inPrompt) {
+			t.Errorf("%s: %d %s, prompt %q", row.arguments, got.status, got.body, graph.Prompts)
+		}
+	}
+}
+
 func TestToolErrors(t *testing.T) {
 	table := []struct{ template, fields, param string }{
 		{"chatml", `"tools":[` + weather + `]`, "tools"},

@@ -24,8 +24,37 @@ type toolCall struct {
 }
 
 type functionCall struct {
-	Name      string `json:"name"`
-	Arguments string `json:"arguments"`
+	Name      string    `json:"name"`
+	Arguments arguments `json:"arguments"`
+}
+
+// arguments are a call's, as JSON text. A client may send them as an object, and may send none:
+// "", null and a missing member are the call of a function without parameters.
+type arguments string
+
+func (a *arguments) UnmarshalJSON(text []byte) error {
+	var written *string
+	switch {
+	case text[0] == '{':
+		*a = arguments(text)
+	case json.Unmarshal(text, &written) != nil:
+		*a = arguments(text)
+	case written != nil:
+		*a = arguments(strings.TrimSpace(*written))
+	}
+	return nil
+}
+
+// call is the call for a template. Its error is the client's.
+func (t *toolCall) call(param string) (prompt.ToolCall, error) {
+	arguments := string(t.Function.Arguments)
+	if arguments == "" {
+		arguments = "{}"
+	}
+	if !json.Valid([]byte(arguments)) || arguments[0] != '{' {
+		return prompt.ToolCall{}, invalid(param, "The arguments of the call of '%s' are not a JSON object.", t.Function.Name)
+	}
+	return prompt.ToolCall{ID: t.ID, Name: t.Function.Name, Arguments: arguments}, nil
 }
 
 // content is a text, null, or parts; wrong tells that it is something else.
@@ -76,11 +105,12 @@ func (m *chatMessage) turn(index int, vision bool) (prompt.Message, error) {
 	if (m.Content.null || m.Content.parts == nil) && len(m.ToolCalls) == 0 && turn.Role != prompt.Assistant {
 		return turn, invalid(param+".content", "A %s message needs a content.", m.Role)
 	}
-	for _, call := range m.ToolCalls {
-		if !json.Valid([]byte(call.Function.Arguments)) {
-			return turn, invalid(param+".tool_calls", "The arguments of the call of '%s' are not JSON.", call.Function.Name)
+	for number := range m.ToolCalls {
+		call, err := m.ToolCalls[number].call(fmt.Sprintf("%s.tool_calls[%d].function.arguments", param, number))
+		if err != nil {
+			return turn, err
 		}
-		turn.ToolCalls = append(turn.ToolCalls, prompt.ToolCall{ID: call.ID, Name: call.Function.Name, Arguments: call.Function.Arguments})
+		turn.ToolCalls = append(turn.ToolCalls, call)
 	}
 	var texts []string
 	for _, part := range m.Content.parts {

@@ -133,7 +133,7 @@ func (f *responseFormat) schema() (string, error) {
 func toolCalls(calls []answer.Call) []toolCall {
 	var written []toolCall
 	for _, call := range calls {
-		written = append(written, toolCall{ID: callID(), Type: "function", Function: functionCall{call.Name, call.Arguments}})
+		written = append(written, toolCall{ID: callID(), Type: "function", Function: functionCall{call.Name, arguments(call.Arguments)}})
 	}
 	return written
 }
