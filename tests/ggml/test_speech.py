@@ -176,7 +176,7 @@ def test_without_tts_the_text_comes(context: GgmlContext) -> None:
 
 def test_graphs_share_a_vocoder(load: Load, speaking: Path, vocoder: Path) -> None:
     graphs = [load(speaking, tts=True, model_vocoder=str(vocoder)) for _ in range(2)]
-    assert len({id(graph.vocoder()) for graph in graphs}) == 1
+    assert len({id(graph.vocoder(str(vocoder))) for graph in graphs}) == 1
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from .engine.engine import Engine
 from .engine.sequence import End, Limits, Sequence
 from .errors import GgmlError
 from .llama.library import BUILD_NUMBER, COMMIT
-from .metadata.parse import GUEST_KEYS, Value, parse
+from .metadata.parse import OWN_KEYS, Settings, Value, parse
 from .prompt import Prompt, Source, make
-from .sampling.sampler import Sampler, Sampling
+from .sampling.sampler import Sampler, Sampling, check
 
 _log = logging.getLogger("llamaedge_host.nn")
 
@@ -34,6 +34,8 @@ METADATA_INDEX = 1
 class Graph(Source, Protocol):
     """What a context needs of its graph."""
 
+    settings: Settings
+
     @property
     def parallel(self) -> int:
         """Contexts that compute at once, or by turns."""
@@ -44,7 +46,7 @@ class Graph(Source, Protocol):
     def engine(self) -> Engine | Embedder:
         """What computes. Raises GgmlError if it cannot be set up."""
 
-    def speech(self, tokens: list[int]) -> bytes:
+    def speech(self, tokens: list[int], vocoder: str) -> bytes:
         """The codes among ``tokens`` as a WAV file. Blocks. Raises GgmlError."""
 
     def debug(self, text: str) -> None:
@@ -61,7 +63,7 @@ class GgmlContext:
         self._graph = graph
         self._files = files
         self._print = stdout
-        self._own = {name: graph.settings[name] for name in GUEST_KEYS}
+        self._settings = graph.settings.of_a_context()
         self._prompt = Prompt()
         self._output = bytearray()
         self._made = 0
@@ -80,9 +82,7 @@ class GgmlContext:
             return
         self._forget()
         self._prompt = Prompt()
-        self._prompt = make(
-            *(self._graph, tensor_type, data), picture=self._own["image"], files=self._files
-        )
+        self._prompt = make(self._graph, self._settings, self._files, tensor_type, data)
         self._graph.debug(f"setInput: {len(self._prompt.tokens)} tokens")
 
     def _configure(self, data: bytes) -> None:
@@ -90,9 +90,12 @@ class GgmlContext:
             changes = parse(data.decode())
         except UnicodeDecodeError as error:
             raise GgmlError(ErrNo.INVALID_ENCODING, f"the metadata is not UTF-8: {error}") from None
-        own = {name: changes.pop(name) for name in GUEST_KEYS if name in changes}
+        own = {name: changes.pop(name) for name in OWN_KEYS if name in changes}
+        settings = self._settings.with_changes(own)
+        if self._settings.differences(settings):
+            check(settings, self._graph.model.vocabulary)
         self._graph.change(changes)
-        self._own |= own
+        self._settings = settings
 
     def compute(self) -> ErrNo:
         """Run to the end. SUCCESS or CONTEXT_FULL; raises GgmlError for everything else."""
@@ -101,22 +104,22 @@ class GgmlContext:
         if isinstance(engine, Embedder):
             return self._embed(engine)
         self._check(engine.cells)
-        most = self._own["n-predict"]
+        most = self._settings["n-predict"]
         if most == 0:
             return ErrNo.SUCCESS
         limits = Limits(
             tokens=most if most > 0 else None,
             seconds=self._seconds,
-            reverse_prompt=self._own["reverse-prompt"].encode(),
-            ignore_end=self._graph.settings["ignore-eos"],
+            reverse_prompt=self._settings["reverse-prompt"].encode(),
+            ignore_end=self._settings["ignore-eos"],
         )
-        streams = self._own["stream-stdout"]
+        streams = self._settings["stream-stdout"]
         sequence = self._start(engine, limits, whole=not streams)
         end = self._streamed(sequence, engine) if streams else self._take(sequence, engine)
         assert isinstance(end, End)
         self._sequence = None
         self._result(sequence)
-        if self._graph.settings["tts"] and not end.reason:
+        if self._settings["tts"] and not end.reason:
             self._speak(sequence.tokens[sequence.prompt_length :])
         errno = self._settle(end)
         return ErrNo.SUCCESS if errno is ErrNo.END_OF_SEQUENCE else errno
@@ -124,8 +127,8 @@ class GgmlContext:
     def _speak(self, tokens: list[int]) -> None:
         """Make the codes among ``tokens`` a WAV file: the output, and a file if one is named."""
         self._output = bytearray()
-        self._output += self._graph.speech(tokens)
-        if path := self._graph.settings["tts-output-file"]:
+        self._output += self._graph.speech(tokens, self._settings["model-vocoder"])
+        if path := self._settings["tts-output-file"]:
             try:
                 self._files.write(path, self._output)
             except OSError as error:
@@ -136,7 +139,7 @@ class GgmlContext:
 
     @property
     def _seconds(self) -> float:
-        milliseconds: int = self._own["time-limit"]
+        milliseconds: int = self._settings["time-limit"]
         return milliseconds / 1000 if milliseconds >= 0 else math.inf
 
     def _streamed(self, sequence: Sequence, engine: Engine) -> End:
@@ -167,7 +170,7 @@ class GgmlContext:
         sequence, engine = self._sequence, self._engine
         if sequence is None or engine is None:
             sequence, engine = self._begin_single()
-        wait = self._own["single-wait"]
+        wait = self._settings["single-wait"]
         try:
             item = self._take(sequence, engine, wait / 1000 if wait >= 0 else None)
         except Empty:
@@ -191,7 +194,7 @@ class GgmlContext:
         if isinstance(engine, Embedder):
             raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "the graph computes embeddings")
         self._check(engine.cells)
-        limits = Limits(seconds=self._seconds, ignore_end=self._graph.settings["ignore-eos"])
+        limits = Limits(seconds=self._seconds, ignore_end=self._settings["ignore-eos"])
         return self._start(engine, limits, whole=False), engine
 
     def _embed(self, engine: Embedder) -> ErrNo:
@@ -207,7 +210,7 @@ class GgmlContext:
             )
         vector = engine.embed(tokens)
         if not engine.scores:
-            vector = normalized(vector, self._graph.settings["embd-normalize"])
+            vector = normalized(vector, self._settings["embd-normalize"])
         self._output += as_json(vector)
         return ErrNo.SUCCESS
 
@@ -235,7 +238,7 @@ class GgmlContext:
             )
         sequence = Sequence(
             prompt.tokens,
-            Sampler(vocabulary, Sampling.of(self._graph.settings, engine.cells)),
+            Sampler(vocabulary, Sampling.of(self._settings, engine.cells)),
             vocabulary,
             limits,
             room=engine.cells - (prompt.cells - len(prompt.tokens)),

@@ -88,9 +88,8 @@ class GgmlGraph:
         """Tokens that a sequence can hold, as the settings ask."""
         return int(self.settings["ctx-size"] or self.model.context_length)
 
-    def projector(self) -> Projector:
-        """The projector that ``mmproj`` names, loaded when first asked for. Raises GgmlError."""
-        path = self.settings["mmproj"]
+    def projector(self, path: str) -> Projector:
+        """The projector at ``path``, which metadata names by ``mmproj``. Raises GgmlError."""
         if not path:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
@@ -106,16 +105,15 @@ class GgmlGraph:
     def _on_gpu(self) -> bool:
         return self._target != Target.CPU
 
-    def speech(self, tokens: list[int]) -> bytes:
+    def speech(self, tokens: list[int], vocoder: str) -> bytes:
         """The codes among ``tokens`` as a WAV file. Blocks. Raises GgmlError."""
         spoken = codes(map(self.model.vocabulary.piece, tokens))
-        sound = samples(self.vocoder().spectra(spoken))
+        sound = samples(self.vocoder(vocoder).spectra(spoken))
         sound[:SILENCED] = 0
         return wav(sound)
 
-    def vocoder(self) -> Vocoder:
-        """The vocoder that ``model-vocoder`` names, loaded when first asked for."""
-        path = self.settings["model-vocoder"]
+    def vocoder(self, path: str) -> Vocoder:
+        """The vocoder at ``path``, which metadata names by ``model-vocoder``. Raises GgmlError."""
         if not path:
             raise GgmlError(
                 ErrNo.INVALID_ARGUMENT,
@@ -134,8 +132,6 @@ class GgmlGraph:
         asked = self.settings.differences(settings)
         ModelParameters.of(settings, self._target, self.model.layers)
         ContextParameters.of(settings, self.model, 1)
-        if Change.PROMPT in asked:
-            check(settings, self.model.vocabulary)
         if Change.RELOAD in asked:
             model = self._models.acquire(self._path, settings, self._target)
             try:

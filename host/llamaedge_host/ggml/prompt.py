@@ -23,18 +23,17 @@ TENSOR_I32 = 4
 class Source(Protocol):
     """What prompts are made with: a graph's model, its projector and its vocoder."""
 
-    settings: Settings
     model: Model
 
     @property
     def cells(self) -> int:
         """Tokens that a sequence can hold."""
 
-    def projector(self) -> Projector:
-        """The projector for pictures. Raises GgmlError if there is none."""
+    def projector(self, path: str) -> Projector:
+        """The projector at ``path`` of the host. Raises GgmlError."""
 
-    def vocoder(self) -> Vocoder:
-        """The vocoder for speech. Raises GgmlError if there is none."""
+    def vocoder(self, path: str) -> Vocoder:
+        """The vocoder at ``path`` of the host. Raises GgmlError."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +50,23 @@ class Prompt:
     largest: int = 0
 
 
-def make(source: Source, tensor_type: int, data: bytes, *, picture: str, files: Files) -> Prompt:
-    """The prompt that ``data`` of ``tensor_type`` is.
+def make(source: Source, settings: Settings, files: Files, tensor_type: int, data: bytes) -> Prompt:
+    """The prompt that ``data`` of ``tensor_type`` is, by the ``settings`` of a context.
 
-    ``picture`` is the guest's file of one that the text has a place for, "" for none.
+    These name ``files`` of the guest: a picture that the text has a place for, a speaker.
     Raises GgmlError: PROMPT_TOO_LONG for a text longer than a context could hold,
     INVALID_ARGUMENT for token numbers, pictures and speakers that cannot be used.
     """
     vocabulary = source.model.vocabulary
     if tensor_type == TENSOR_I32:
         return _of(vocabulary.tokens(data))
-    if prompt := _with_pictures(source, data, _named(picture, files)):
+    picture = _picture(settings["image"], files)
+    if prompt := _with_pictures(source, settings["mmproj"], data, picture):
         return prompt
-    if not source.settings["tts"]:
+    if not settings["tts"]:
         return _of(vocabulary.tokenize(data))
-    source.vocoder()
-    speaker = _speaker(source.settings["tts-speaker-file"], files)
+    source.vocoder(settings["model-vocoder"])
+    speaker = _speaker(settings["tts-speaker-file"], files)
     return _of(speech.prompt(data, speaker, vocabulary))
 
 
@@ -74,7 +74,9 @@ def _of(tokens: list[int]) -> Prompt:
     return Prompt(tokens, len(tokens))
 
 
-def _with_pictures(source: Source, data: bytes, named: bytes | None) -> Prompt | None:
+def _with_pictures(
+    source: Source, projector: str, data: bytes, named: bytes | None
+) -> Prompt | None:
     most = MOST_BYTES * max(source.cells, MIN_CONTEXT)
     texts, pictures = split(data, named)
     length = sum(map(len, texts))
@@ -86,11 +88,11 @@ def _with_pictures(source: Source, data: bytes, named: bytes | None) -> Prompt |
         )
     if not pictures:
         return None
-    made = source.projector().prompt(texts, pictures)
+    made = source.projector(projector).prompt(texts, pictures)
     return Prompt(made.tokens, made.cells, made.pictures, made.largest)
 
 
-def _named(path: str, files: Files) -> bytes | None:
+def _picture(path: str, files: Files) -> bytes | None:
     return _read(files, path, image.MAX_BYTES + 1, "image") if path else None
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from ...nn.errno import ErrNo
 from ..errors import GgmlError
-from .keys import ALIASES, BY_NAME, KEYS, Change, Key, Scope
+from .keys import ALIASES, BY_NAME, KEYS, Change, Key
 
 Value = bool | int | float | str
 
@@ -29,16 +29,22 @@ class Settings:
         """These settings with some changed."""
         return Settings({**self._values, **changes})
 
+    def of_a_context(self) -> "Settings":
+        """Those that each execution context has for itself; it has no others."""
+        return Settings({name: self._values[name] for name in OWN_KEYS})
+
     def differences(self, other: "Settings") -> set[Change]:
         """What the change from these settings to ``other`` asks for."""
-        return {key.change for key in KEYS if self._values[key.name] != other._values[key.name]}
+        return {
+            BY_NAME[name].change for name, value in self._values.items() if other[name] != value
+        }
 
 
 DEFAULTS: dict[str, Value] = {key.name: key.default for key in KEYS}
 
 
-GUEST_KEYS = tuple(key.name for key in KEYS if key.scope is Scope.GUEST)
-"""The keys of an execution context; all others are its graph's."""
+OWN_KEYS = tuple(key.name for key in KEYS if key.change is Change.PROMPT)
+"""The keys that an execution context has for itself; all others are its graph's."""
 
 
 def parse(text: str) -> dict[str, Value]:

@@ -13,7 +13,9 @@ HEAD = """\
 The configuration of `load_by_name_with_config` and the input at index 1 of `set_input` are a
 JSON object of these keys. A missing key keeps its value, an unknown one is ignored. A value of
 a wrong type or out of its range answers 1 (InvalidArgument), text that is not JSON
-2 (InvalidEncoding), and then nothing changes. Made by
+2 (InvalidEncoding), and then nothing changes. A key that takes effect at the next prompt
+belongs to the execution context that it is given to: it begins with the value that the graph was
+loaded with, and no other context sees a change. All others change the graph. Made by
 `python -m llamaedge_host.ggml.metadata.reference`.
 """
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
