@@ -15,6 +15,34 @@ from llamaedge_host.nn.backend import BackendError
 
 from .conftest import Load, counts, run
 
+RECORDED = {
+    8: 0.1102,
+    14: -0.11017,
+    17: -0.28648,
+    25: 0.25918,
+    31: 0.10832,
+    59: -0.17095,
+    61: -0.08103,
+    140: 0.0808,
+    141: -0.0895,
+    173: 0.28536,
+    184: 0.0891,
+    199: 0.26712,
+    248: 0.10741,
+    299: -0.12372,
+    322: 0.15579,
+    345: 0.08747,
+    350: 0.14361,
+    353: 0.08529,
+    412: 0.08692,
+    471: -0.0919,
+    503: 0.08437,
+    506: -0.09312,
+    521: -0.10846,
+    531: 0.12685,
+}
+"""The largest values of WasmEdge's vector, by their index. Kernels and versions of llama.cpp
+differ in the third digit, so only the direction is compared."""
 QUESTION = b"what is the capital of france?"
 
 
@@ -32,11 +60,13 @@ def cosine(one: list[float], other: list[float]) -> float:
 def test_smollm2_gives_the_vector_that_wasmedge_gives(load: Load) -> None:
     context = load(embedding=True).context()
     values = vector(context, b"What is the capital of France?")
-    expected = [-0.04359516129, -0.01799852587, 0.006638586521, 0.01442135964, 0.02622313797]
     assert len(values) == 576
-    assert values[:5] == pytest.approx(expected, abs=2e-3)  # another version of llama.cpp
     assert math.hypot(*values) == pytest.approx(1)
     assert counts(context) == (7, 0)
+    other = vector(context, b"Bananas are yellow.")
+    recorded = list(RECORDED.values())
+    assert cosine([values[index] for index in RECORDED], recorded) > 0.998
+    assert cosine([other[index] for index in RECORDED], recorded) < 0.95
 
 
 def test_an_encoder_tells_texts_apart(load: Load, tiny_bert: Path) -> None:
