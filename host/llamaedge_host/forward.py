@@ -13,7 +13,7 @@ from wasmtime._instance import InstanceExports
 
 from . import modules
 from .errno import Errno
-from .hostcall import RawCall
+from .exports import ErrnoCall
 from .imports import HostFunction
 
 WASI = "wasi_snapshot_preview1"
@@ -79,7 +79,7 @@ class Forward:
         self._wasi = wasi
         self._memory = memory
         self._exports: InstanceExports | None = None
-        self._calls: dict[str, RawCall] = {}
+        self._calls: dict[str, ErrnoCall] = {}
 
     def __call__(self, name: str, arguments: tuple[int, ...]) -> int:
         """The errno of wasmtime's function ``name``.
@@ -95,7 +95,7 @@ class Forward:
                 return Errno.FAULT
             if self._exports is None:
                 self._exports = self._link(memory)
-            call = self._calls[name] = RawCall(self._store, self._exports[name])
+            call = self._calls[name] = ErrnoCall(self._store, self._exports[name])
         try:
             return call(*arguments)
         except WasmtimeError as error:

@@ -31,14 +31,16 @@ from wasmtime._exportable import AsExtern
 from . import modules
 from .errno import Errno
 from .errors import GuestExit, GuestStopped, GuestTrap, HostError, Interrupted, LinkError
+from .exports import call_export
 from .files import Files
 from .forward import CLOCK, WASI, Forward
-from .hostcall import HostCalls, letters
+from .hostcall import HostCalls
 from .imports import HostFunction, Provider
 from .memory import Memory
 from .nn import NeuralNetwork
 from .preopen import Preopen
 from .sockets import HostNetwork, Network
+from .values import Value, letters
 from .wasi import Wasi
 
 _log = logging.getLogger(__name__)
@@ -157,10 +159,12 @@ class Guest:
             return exit_.code
         return 0
 
-    def call(self, name: str, *arguments: int | float) -> object:
+    def call(self, name: str, *arguments: Value) -> Value | list[Value]:
         """Call the exported function ``name`` and answer its result, None or a list for many.
 
-        Raises what run() raises, and GuestExit if the guest ends itself.
+        v128 is an unsigned number, a null reference None; no other reference can be given.
+        Raises what run() raises, GuestExit if the guest ends itself, and HostError for
+        arguments that are not of the function's types.
         """
         if self._instance is None:
             raise HostError("the guest has no instance")
@@ -169,14 +173,16 @@ class Guest:
             raise LinkError(f"{self.name} exports no function {name!r}")
         timer = None
         if self._limits.time is not None:
-            timer = threading.Timer(self._limits.time, self.stop, ("time limit",))
+            seconds = min(self._limits.time, threading.TIMEOUT_MAX)
+            timer = threading.Timer(seconds, self.stop, ("time limit",))
             timer.daemon = True
             timer.start()
         try:
-            return self._guarded(lambda: function(self._store, *arguments))
+            results = self._guarded(lambda: call_export(self._store, function, arguments))
         finally:
             if timer is not None:
                 timer.cancel()
+        return results if len(results) > 1 else next(iter(results), None)
 
     def export_type(self, name: str) -> FuncType | None:
         """The type of the exported function ``name``, or None if there is none."""

@@ -3,24 +3,23 @@
 wasmtime calls a ctypes callback with an array of 16-byte raw values that holds the arguments
 and takes the results. The callback reads it by address, as the import's own type says, so an
 empty call costs under a microsecond where wasmtime-py's checked wrapper costs fourteen.
-Nothing outside this module touches raw values.
+Calls the other way are in exports.
 
 Source: wasmtime's C API, wasmtime_func_new_unchecked and wasmtime_val_raw_t.
 """
 
 import ctypes
 import struct
-from collections.abc import Sequence
 from typing import Any
 
-from wasmtime import Func, FuncType, Memory, Store, Trap, WasmtimeError
+from wasmtime import Func, FuncType, Memory, Store
 from wasmtime import _ffi as ffi
 
 from .errors import BadPointer, Interrupted
 from .imports import HostFunction
+from .values import letters
 
 _WORDS = 4  # of 32 bits in a raw value of 16 bytes
-_LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "F"}
 _LAYOUTS = {"i": "I12x", "I": "Q8x", "f": "f12x", "F": "d8x"}
 _RESULTS: dict[str, Any] = {"i": ctypes.c_uint32, "I": ctypes.c_uint64, "f": ctypes.c_float,
                             "F": ctypes.c_double}  # fmt: skip
@@ -29,11 +28,6 @@ _Callback = ctypes.CFUNCTYPE(
     ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
 )
 _NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(0)
-
-
-def letters(types: Sequence[object]) -> str:
-    """One letter a wasm value type, as imports.Provider.resolve takes them; ? for another."""
-    return "".join(_LETTERS.get(str(each), "?") for each in types)
 
 
 class HostCalls:
@@ -107,16 +101,17 @@ class HostCalls:
         unpack = struct.Struct("<" + _LAYOUTS["i"] * arity).unpack_from
 
         def call(_env: int, caller: int, values: int, _count: int) -> int:
-            self._caller = caller
-            words = locate(values)
             try:
-                result = function(*unpack(words))
-            except BadPointer:
-                result = fault
+                self._caller = caller
+                words = locate(values)
+                try:
+                    result = function(*unpack(words))
+                except BadPointer:
+                    result = fault
+                if has_result:
+                    words[0] = result or 0
             except BaseException as error:
                 return self._trap(error)
-            if has_result:
-                words[0] = result or 0
             return 0
 
         return _Callback(call)
@@ -126,15 +121,16 @@ class HostCalls:
         result_type = _RESULTS[results] if results else None
 
         def call(_env: int, caller: int, values: int, _count: int) -> int:
-            self._caller = caller
             try:
-                result = function(*layout.unpack(ctypes.string_at(values, layout.size)))
-            except BadPointer:
-                result = fault
+                self._caller = caller
+                try:
+                    result = function(*layout.unpack(ctypes.string_at(values, layout.size)))
+                except BadPointer:
+                    result = fault
+                if result_type is not None:
+                    result_type.from_address(values).value = result
             except BaseException as error:
                 return self._trap(error)
-            if result_type is not None:
-                result_type.from_address(values).value = result
             return 0
 
         return _Callback(call)
@@ -143,36 +139,6 @@ class HostCalls:
         self.failure = error
         reason = str(error) or type(error).__name__
         message = reason if isinstance(error, Interrupted) else f"host function failed: {reason}"
-        data = message.encode()
+        data = message.encode(errors="replace")
         trap = ffi.wasmtime_trap_new(ctypes.create_string_buffer(data), len(data))
         return ctypes.cast(trap, ctypes.c_void_p).value or 0
-
-
-class RawCall:
-    """Calls one wasm function of integer parameters and one i32 result, from a host call."""
-
-    def __init__(self, store: Store, function: Func) -> None:
-        self._context = store._context()
-        self._function = function._func
-        self._count = max(len(function.type(store).params), 1)
-        self._values = (ffi.wasmtime_val_raw_t * self._count)()
-        self._words = (ctypes.c_uint64 * (self._count * 2)).from_buffer(self._values)
-
-    def __call__(self, *arguments: int) -> int:
-        """The function's result; raises WasmtimeError if it trapped."""
-        words = self._words
-        for index, argument in enumerate(arguments):
-            words[index * 2] = argument
-        trap = ctypes.POINTER(ffi.wasm_trap_t)()
-        error = ffi.wasmtime_func_call_unchecked(
-            self._context,
-            ctypes.byref(self._function),
-            self._values,
-            self._count,
-            ctypes.byref(trap),
-        )
-        if error:
-            raise WasmtimeError._from_ptr(error)
-        if trap:
-            raise Trap._from_ptr(trap)
-        return int(words[0]) & 0xFFFFFFFF
