@@ -322,6 +322,8 @@ class Guest:
             error, failure = failure, None
         if isinstance(failure, (GuestExit, LinkError)):
             return failure
+        if failure is not None and not isinstance(failure, Exception):
+            return failure  # KeyboardInterrupt and its like end more than the guest
         if isinstance(error, ExitTrap):
             return GuestExit(error.code)
         code = error.trap_code if isinstance(error, Trap) else None

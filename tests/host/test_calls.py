@@ -1,6 +1,7 @@
 """What the functions that a guest exports take and answer, and what a host call that fails ends."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Sequence
 
 import pytest
 from wasmtime import wat2wasm
@@ -8,6 +9,13 @@ from wasmtime import wat2wasm
 from llamaedge_host import Guest, GuestTrap, HostError
 from llamaedge_host.imports import HostFunction, Provider
 from llamaedge_host.values import Reference
+
+ENDS: dict[str, Callable[[], object]] = {
+    "KeyboardInterrupt": lambda: signal.raise_signal(signal.SIGINT),
+    "SystemExit": lambda: exec("raise SystemExit(3)"),
+    "GeneratorExit": lambda: exec("raise GeneratorExit"),
+}
+
 
 class Calls(Provider):
     """Provides ``env.call`` of any type."""
@@ -36,6 +44,15 @@ def calling(type_: str, providers: Sequence[Provider]) -> Guest:
         ),
         providers=providers,
     )
+
+
+@pytest.mark.parametrize("type_", ["i32", "i64"])
+@pytest.mark.parametrize("end", ENDS)
+def test_what_ends_python_comes_through_a_guest_as_itself(end: str, type_: str) -> None:
+    with calling(type_, [Calls(lambda _: ENDS[end]())]) as guest:  # type: ignore[arg-type, return-value]
+        with pytest.raises(BaseException) as caught:
+            guest.run()
+        assert type(caught.value).__name__ == end
 
 
 @pytest.mark.parametrize("type_", ["i32", "i64"])
