@@ -11,8 +11,6 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from wasmtime import (
-    ExitTrap,
-    Frame,
     Func,
     FuncType,
     ImportType,
@@ -21,7 +19,6 @@ from wasmtime import (
     Module,
     Store,
     Trap,
-    TrapCode,
     WasiConfig,
     WasmtimeError,
 )
@@ -30,7 +27,7 @@ from wasmtime._exportable import AsExtern
 
 from . import modules
 from .errno import Errno
-from .errors import GuestExit, GuestStopped, GuestTrap, HostError, Interrupted, LinkError
+from .errors import GuestExit, HostError, LinkError
 from .exports import call_export
 from .files import Files
 from .forward import CLOCK, WASI, Forward
@@ -38,6 +35,7 @@ from .hostcall import HostCalls
 from .imports import HostFunction, Provider
 from .memory import Memory
 from .nn import NeuralNetwork
+from .outcome import outcome
 from .preopen import Preopen
 from .sockets import HostNetwork, Network
 from .values import Value, letters
@@ -69,8 +67,10 @@ class Guest:
     """One instance of a guest module with its own memory, descriptors and wasi-nn handles.
 
     ``module`` is a path or the bytes of a module; ``args`` come after argv[0], the file's
-    name. The environment is ``env`` alone. ``stdout`` and ``stderr`` are the process's own,
-    or a function that is given each write; ``stdin`` is the process's own, a file, or closed.
+    name. The environment is ``env`` alone, a mapping or entries like NAME=VALUE as they are.
+    Both may hold any bytes, as os.fsdecode makes them. ``stdout`` and ``stderr`` are the
+    process's own, or a function that is given each write; ``stdin`` is the process's own, a
+    file, or closed.
 
     Raises HostError for a ``stdin`` or directory that cannot be opened, ModuleError for a file
     that is no valid module and LinkError for imports that cannot be linked (with
@@ -84,7 +84,7 @@ class Guest:
         module: str | os.PathLike[str] | bytes,
         *,
         args: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | Sequence[str] = (),
         dirs: Iterable[Preopen] = (),
         stdin: Path | None = None,
         stdout: Output | None = None,
@@ -99,6 +99,10 @@ class Guest:
     ) -> None:
         self.name, wasm = _source(module)
         dirs = tuple(dirs)
+        arguments = _strings([self.name, *args])
+        environment = _strings(
+            [f"{name}={value}" for name, value in env.items()] if isinstance(env, Mapping) else env
+        )
         self._limits = limits
         self._stop_lock = threading.Lock()
         self._stop_reason: str | None = None
@@ -113,9 +117,7 @@ class Guest:
                 self._store.set_fuel(limits.fuel)
             if limits.memory_pages is not None:
                 self._store.set_limits(memory_size=limits.memory_pages * _PAGE)
-            self._store.set_wasi(
-                _wasi_config([self.name, *args], env or {}, dirs, stdin, stdout, stderr)
-            )
+            self._store.set_wasi(_wasi_config(arguments, environment, dirs, stdin, stdout, stderr))
             self._calls = HostCalls()
             self._own_wasi = Linker(self._engine)
             self._own_wasi.define_wasi()
@@ -129,6 +131,8 @@ class Guest:
                 memory,
                 self._forward,
                 network or HostNetwork(),
+                arguments=arguments,
+                environment=environment,
                 max_sockets=limits.sockets,
                 stdin=stdin,
                 stdout=stdout,
@@ -313,32 +317,9 @@ class Guest:
             return call()
         except (Trap, WasmtimeError) as error:
             failure, self._calls.failure = self._calls.failure, None
-            outcome = self._outcome(error, failure)
+            ended = outcome(error, failure, self._stop_reason)
             error.__traceback__ = None  # whose frames hold the error, which holds the module
-        raise outcome
-
-    def _outcome(self, error: Trap | WasmtimeError, failure: BaseException | None) -> BaseException:
-        if isinstance(failure, Trap):  # in wasmtime's own function, called by the forwarder
-            error, failure = failure, None
-        if isinstance(failure, (GuestExit, LinkError)):
-            return failure
-        if failure is not None and not isinstance(failure, Exception):
-            return failure  # KeyboardInterrupt and its like end more than the guest
-        if isinstance(error, ExitTrap):
-            return GuestExit(error.code)
-        code = error.trap_code if isinstance(error, Trap) else None
-        if code is TrapCode.OUT_OF_FUEL:
-            return GuestStopped("gas limit")
-        if self._stop_reason and (isinstance(failure, Interrupted) or code is TrapCode.INTERRUPT):
-            return GuestStopped(self._stop_reason)
-        frames = (
-            tuple(_frame_line(each) for each in error.frames) if isinstance(error, Trap) else ()
-        )
-        if failure is not None:
-            _log.debug("a host function failed", exc_info=failure)
-            return GuestTrap(f"a host function failed: {failure!r}", code="host", frames=frames)
-        name = code.name.lower().replace("_", " ") if code else "error"
-        return GuestTrap(_reason(str(error)), code=name, frames=frames)
+        raise ended
 
 
 def _proc_exit(code: int) -> None:
@@ -347,6 +328,13 @@ def _proc_exit(code: int) -> None:
 
 def _signature(type_: FuncType) -> tuple[str, str]:
     return letters(type_.params), letters(type_.results)
+
+
+def _strings(texts: Sequence[str]) -> list[bytes]:
+    for each in texts:
+        if "\0" in each:
+            raise HostError(f"an argument or environment entry has a NUL in it: {each!r}")
+    return [os.fsencode(each) for each in texts]
 
 
 def _source(module: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
@@ -358,16 +346,18 @@ def _source(module: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
 
 
 def _wasi_config(
-    argv: Sequence[str],
-    env: Mapping[str, str],
+    arguments: Sequence[bytes],
+    environment: Sequence[bytes],
     dirs: Iterable[Preopen],
     stdin: Path | None,
     stdout: Output | None,
     stderr: Output | None,
 ) -> WasiConfig:
+    """wasmtime's own, which ``linked`` modules see too: as much of it as wasmtime takes."""
     config = WasiConfig()
-    config.argv = list(argv)
-    config.env = list(env.items())
+    config.argv = [each.decode(errors="replace") for each in arguments]
+    pairs = [each.decode(errors="replace").partition("=") for each in environment]
+    config.env = [(name, value) for name, equals, value in pairs if name and equals]
     for each in dirs:
         try:
             config.preopen_dir(str(each.host), each.guest, not each.readonly)
@@ -384,14 +374,3 @@ def _wasi_config(
     else:
         config.stderr_custom = stderr
     return config
-
-
-def _frame_line(frame: Frame) -> str:
-    name = frame.func_name or f"function {frame.func_index}"
-    return f"{name} at {frame.module_offset:#x}"
-
-
-def _reason(message: str) -> str:
-    """The innermost cause, which wasmtime puts last."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[-1].removeprefix("wasm trap: ") if lines else "unknown trap"

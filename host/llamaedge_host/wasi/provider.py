@@ -1,5 +1,6 @@
 """The WASI imports that are answered here rather than by wasmtime."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errno import Errno
@@ -13,6 +14,7 @@ from ..sockets.network import Network
 from ..sockets.options import OptionCalls
 from ..sockets.transfer import TransferCalls
 from . import log
+from .arguments import ArgumentCalls
 from .fd import FdCalls, Forward
 from .poll import PollCalls
 from .streams import Output, Streams, open_file
@@ -21,12 +23,8 @@ MODULE = "wasi_snapshot_preview1"
 UNSTABLE = "wasi_unstable"
 
 _SAME_IN_UNSTABLE = {
-    "args_get": "ii",
-    "args_sizes_get": "ii",
     "clock_res_get": "ii",
     "clock_time_get": "iIi",
-    "environ_get": "ii",
-    "environ_sizes_get": "ii",
     "path_create_directory": "iii",
     "path_link": "iiiiiii",
     "path_readlink": "iiiiii",
@@ -47,9 +45,10 @@ _WHENCE = {0: 1, 1: 2, 2: 0}
 
 
 class Wasi(Provider):
-    """Sockets, polling, and the fd functions that sockets share with files, for one guest.
+    """Arguments, sockets, polling, and the fd functions that sockets share with files.
 
-    ``forward`` calls wasmtime's own function in the guest's memory. At most ``max_sockets``
+    ``forward`` calls wasmtime's own function in the guest's memory. ``arguments`` begin with
+    argv[0], ``environment`` has entries like NAME=VALUE. At most ``max_sockets``
     are open at once, and as many files. ``stdin`` is the file behind the guest's standard input,
     ``stdout`` and ``stderr`` take what it writes; None is this process's own.
 
@@ -64,6 +63,8 @@ class Wasi(Provider):
         forward: Forward,
         network: Network,
         *,
+        arguments: Sequence[bytes] = (),
+        environment: Sequence[bytes] = (),
         max_sockets: int = 1024,
         stdin: Path | None = None,
         stdout: Output | None = None,
@@ -85,6 +86,7 @@ class Wasi(Provider):
             transfer,
             OptionCalls(memory, self._descriptors),
             AddrinfoCalls(memory, network, self._waker),
+            ArgumentCalls(memory, arguments, environment),
             FdCalls(memory, forward, self._descriptors, transfer, streams, max_sockets),
             poll,
         ):
