@@ -21,6 +21,9 @@ var others = []struct {
 	{"SVG", 0, "<svg"}, {"XML", 0, "<?xml"}, {"PDF", 0, "%PDF"},
 }
 
+// pictureStart begins a picture in a prompt.
+const pictureStart = `<img src="data:image/`
+
 // beginning is as much base64 as tells a file's format.
 const beginning = 32
 
@@ -46,7 +49,7 @@ func inlinePicture(param, url string) (string, error) {
 	file, _ := base64.StdEncoding.DecodeString(text[:min(len(text), beginning)])
 	for _, known := range pictures {
 		if bytes.HasPrefix(file, []byte(known.start)) {
-			return `<img src="data:image/` + known.format + `;base64,` + text + `">`, nil
+			return pictureStart + known.format + `;base64,` + text + `">`, nil
 		}
 	}
 	return "", invalid(param, "An image is %s; PNG, JPEG, GIF and BMP can be read.", described(file))

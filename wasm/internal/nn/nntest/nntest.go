@@ -20,8 +20,9 @@ type Graph struct {
 	// Answer, if set, makes the pieces from the prompt.
 	Answer func(prompt string) []string
 	Busy   int // times each token is asked for in vain
-	// Computed is called with each token, before it is made.
+	// Computed is called with each token, before it is made, Given with each prompt.
 	Computed func()
+	Given    func(prompt string)
 
 	mutex    sync.Mutex
 	Settings []map[string]any // every metadata input
@@ -61,6 +62,9 @@ type context struct {
 }
 
 func (c *context) SetInput(index uint32, data []byte) error {
+	if index != nn.Metadata && c.graph.Given != nil {
+		c.graph.Given(string(data))
+	}
 	c.graph.mutex.Lock()
 	defer c.graph.mutex.Unlock()
 	if index != nn.Metadata {
