@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 
 	"llama-api-server/internal/nn"
 	"llama-api-server/internal/options"
@@ -15,6 +16,14 @@ import (
 // and short beside a prompt, so that other answers go on while one is read. WasmEdge, which
 // does not know it, takes as long as it takes.
 const turnMilliseconds = 50
+
+// What requests can set and the command line cannot, where a request does not set it. They are
+// llama.cpp's own defaults, and sent all the same: a host keeps what it was last told.
+const (
+	defaultTopK = 40
+	defaultMinP = 0.05
+	randomSeed  = math.MaxUint32 // another one for each answer
+)
 
 // Model is a loaded model with the settings its requests begin from.
 type Model struct {
@@ -90,8 +99,8 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 	return model, nil
 }
 
-// metadata is what the host is told of a model: the keys the official server sends. What the
-// command line does not say, the host chooses.
+// metadata is what the host is told of a model: the keys the official server sends, and every
+// key that a request can set. What else the command line does not say, the host chooses.
 func metadata(settings *options.Options, model *Model, debug bool) map[string]any {
 	values := map[string]any{
 		"enable-log":        debug,
@@ -105,7 +114,10 @@ func metadata(settings *options.Options, model *Model, debug bool) map[string]an
 		"split-mode":        settings.SplitMode,
 		"single-wait":       turnMilliseconds,
 		"temp":              settings.Temp,
+		"top-k":             defaultTopK,
 		"top-p":             settings.TopP,
+		"min-p":             defaultMinP,
+		"seed":              randomSeed,
 		"repeat-penalty":    settings.RepeatPenalty,
 		"presence-penalty":  settings.PresencePenalty,
 		"frequency-penalty": settings.FrequencyPenalty,

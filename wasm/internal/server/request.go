@@ -146,7 +146,8 @@ func (s *sampling) limit(otherwise int) int {
 	return otherwise
 }
 
-// changes is the request's part of the metadata, for its index'th choice.
+// changes is the request's part of the metadata, for its index'th choice. A seed of -1 is as
+// good as none: random.
 func (s *sampling) changes(choice int) map[string]any {
 	changes := map[string]any{"n-predict": -1}
 	for _, row := range s.ranges() {
@@ -157,7 +158,7 @@ func (s *sampling) changes(choice int) map[string]any {
 	if s.TopK != nil {
 		changes["top-k"] = *s.TopK
 	}
-	if s.Seed != nil {
+	if s.Seed != nil && *s.Seed != -1 {
 		changes["seed"] = (*s.Seed + int64(choice)) & 0x7fffffff
 	}
 	return changes
