@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from .address import Address
 from .pool import Pool
 from .proxy.app import create_app
 from .proxy.transport import PoolTransport
+from .settings import Settings
 from .supervisor import Supervisor, WorkerProcess
 
 _GRACE = 1  # seconds for answers that are under way when the server is told to stop
@@ -39,6 +41,7 @@ def serve(
     listener: socket.socket,
     worker: WorkerProcess,
     start: Callable[[], WorkerProcess],
+    settings: Settings,
     *,
     limit: int,
     known_only: bool,
@@ -54,7 +57,13 @@ def serve(
     pool = Pool(limit=limit)
     supervisor = Supervisor(worker, start, pool, on_ready)
     config = uvicorn.Config(
-        create_app(PoolTransport(pool), supervisor.health, known_only=known_only),
+        create_app(
+            PoolTransport(pool),
+            supervisor.health,
+            settings,
+            known_only=known_only,
+            local=Address(*listener.getsockname()[:2]).is_loopback,
+        ),
         http="httptools",
         ws="none",
         loop="auto",

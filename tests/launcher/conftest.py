@@ -1,4 +1,5 @@
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -6,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -56,10 +57,12 @@ def starting(folder: Path) -> Iterator[StartFront]:
         instances: int = 1,
         known_only: bool = True,
         ready: bool = True,
+        **settings: Any,
     ) -> Front:
         script = Path(__file__).with_name("front.py")
         known = "known" if known_only else "all"
-        command = [sys.executable, str(script), str(limit), str(instances), known, guest, *args]
+        command = [sys.executable, str(script), json.dumps(settings)]
+        command += [str(limit), str(instances), known, guest, *args]
         log = folder / f"front{len(started)}.log"
         temporary = folder / f"tmp{len(started)}"
         temporary.mkdir()

@@ -1,8 +1,10 @@
-"""The front process with fake workers: ``front.py LIMIT INSTANCES KNOWN_ONLY GUEST [ARG ...]``.
+"""The front process with fake workers.
 
-Prints its port, then "ready".
+``front.py SETTINGS LIMIT INSTANCES KNOWN_ONLY GUEST [ARG ...]``: SETTINGS is a
+JSON object of Settings' fields. Prints its port, then "ready".
 """
 
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ from llamaedge_launcher.address import Address
 from llamaedge_launcher.control import WorkerConfig
 from llamaedge_launcher.errors import LauncherError
 from llamaedge_launcher.serve import serve
+from llamaedge_launcher.settings import Settings
 from llamaedge_launcher.supervisor import WorkerProcess
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
@@ -23,7 +26,7 @@ def say(word: object) -> None:
 
 
 def main() -> int:
-    limit, instances, known_only, guest, *args = sys.argv[1:]
+    given, limit, instances, known_only, guest, *args = sys.argv[1:]
     log.configure("info")
     config = WorkerConfig("", guest, tuple(args), {}, (), (), int(instances), None, "info")
     listener = Address(port=0).listen()
@@ -34,6 +37,7 @@ def main() -> int:
             listener,
             start(),
             start,
+            Settings(**json.loads(given)),
             limit=int(limit),
             known_only=known_only == "known",
             on_ready=lambda: say("ready"),

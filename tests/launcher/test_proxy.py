@@ -34,7 +34,6 @@ def chat(client: httpx.Client, **body: Any) -> httpx.Response:
 def error(response: httpx.Response) -> dict[str, Any]:
     """The error object, whose shape is always whole."""
     assert response.headers["content-type"] == "application/json"
-    assert response.headers["access-control-allow-origin"] == "*"
     body = response.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"message", "type", "param", "code"}
@@ -82,11 +81,19 @@ def test_a_wrong_method_is_told_the_right_ones(client: httpx.Client) -> None:
     assert client.put("/v1/models").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
-def test_a_browser_may_ask_from_any_page(client: httpx.Client) -> None:
-    response = client.options(CHAT)
-    assert response.status_code == 204
-    assert response.headers["access-control-allow-origin"] == "*"
-    assert response.headers["allow"] == "OPTIONS, POST"
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "a/json"])
+def test_a_body_of_another_type_is_refused(client: httpx.Client, kind: str) -> None:
+    response = client.post(CHAT, content=b'{"messages": []}', headers={"Content-Type": kind})
+    assert response.status_code == 415
+    assert "application/json" in error(response)["message"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.x+json"]
+)
+def test_a_body_of_any_json_type_is_taken(client: httpx.Client, kind: str) -> None:
+    response = client.post(CHAT, content=b'{"messages": []}', headers={"Content-Type": kind})
+    assert response.status_code == 200
 
 
 def test_a_guests_error_object_is_passed_on(client: httpx.Client) -> None:
@@ -148,7 +155,7 @@ def test_head_is_get_without_the_body(client: httpx.Client) -> None:
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(front: Front) -> None:
     with socket.create_connection(("127.0.0.1", front.port)) as connection:
-        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
@@ -263,9 +270,9 @@ def test_other_guests_may_serve_paths_of_their_own(start_front: StartFront) -> N
         b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
         b"GET \0 HTTP/1.1\r\n\r\n",
-        b"GET //%ff%00?%zz=\xff HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /v1/models HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+        b"GET //%ff%00?%zz=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /v1/models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
@@ -317,7 +324,7 @@ def test_more_requests_than_may_wait_are_refused(start_front: StartFront) -> Non
 
     def request(**fields: Any) -> socket.socket:
         body = json.dumps(asking(**fields)).encode()
-        head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection = socket.create_connection(("127.0.0.1", front.port))
         connection.sendall(head.encode() + body)
         return connection

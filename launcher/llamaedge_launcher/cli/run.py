@@ -9,8 +9,10 @@ import click
 
 from .. import log
 from ..address import Address
+from ..settings import Settings
 from .options import SERVER_OPTIONS, ServerClickOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
+from .public import public_options, take_settings
 from .values import Assignment, SocketAddress, Whole
 
 
@@ -95,6 +97,7 @@ def _server_options(command: click.Command) -> click.Command:
     type=click.Choice(tuple(log.LEVELS)),
     help="How much to tell  [default: info]",
 )
+@public_options
 @click.pass_context
 def run(
     context: click.Context,
@@ -108,7 +111,7 @@ def run(
     dirs: tuple[str, ...],
     environment: tuple[tuple[str, str], ...],
     log_level: str | None,
-    **server: Any,
+    **rest: Any,
 ) -> int:
     """Serve models at http://127.0.0.1:8080/v1, or where --socket-addr says.
 
@@ -118,10 +121,12 @@ def run(
     if socket_addr is not None and port is not None:
         raise click.UsageError("--socket-addr and --port exclude each other", context)
     log.configure(log_level or "info")
+    variables = dict(environment)
+    settings = take_settings(rest, variables)
     given = {
-        param.server_option: server[param.name]
+        param.server_option: rest[param.name]
         for param in context.command.params
-        if isinstance(param, ServerClickOption) and param.name and server[param.name]
+        if isinstance(param, ServerClickOption) and param.name and rest[param.name]
     }
     plan = make_plan(
         context,
@@ -131,15 +136,15 @@ def run(
         instances=instances,
         parallel=parallel,
         dirs=dirs,
-        environment=dict(environment),
+        environment=variables,
         log_level=log_level,
         server=given,
     )
     with closing(plan.address.listen()) as listener:
-        return _serve(plan, listener)
+        return _serve(plan, settings, listener)
 
 
-def _serve(plan: Plan, listener: socket.socket) -> int:
+def _serve(plan: Plan, settings: Settings, listener: socket.socket) -> int:
     """Start the worker first: the server's modules are imported while it loads."""
     from ..supervisor import WorkerProcess
 
@@ -150,12 +155,13 @@ def _serve(plan: Plan, listener: socket.socket) -> int:
         from ..serve import serve
         from .screen import Screen
 
-        screen = Screen(plan, bound)
+        screen = Screen(plan, settings, bound)
         screen.show_plan()
         return serve(
             listener,
             worker,
             start,
+            settings,
             limit=plan.limit,
             known_only=plan.bundled,
             on_ready=screen.show_ready,

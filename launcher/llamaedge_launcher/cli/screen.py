@@ -8,15 +8,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from .. import keys
 from ..address import Address
+from ..settings import Settings
 from .plan import Plan
 
 
 class Screen:
     """Writes to stderr, where the log goes."""
 
-    def __init__(self, plan: Plan, bound: Address) -> None:
+    def __init__(self, plan: Plan, settings: Settings, bound: Address) -> None:
         self._plan = plan
+        self._settings = settings
         self._bound = bound
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._started = time.monotonic()
@@ -31,9 +34,10 @@ class Screen:
             )
         self._row("server", "bundled" if self._plan.bundled else str(self._plan.guest))
         self._row("address", f"{self._bound}, loading")
-        if not self._bound.is_loopback:
+        if not self._bound.is_loopback and not self._settings.keys:
             self._console.print(
-                f"warning: {self._bound} is open to other machines, and no key is asked for",
+                f"warning: {self._bound} is open to other machines, and no key is asked for;"
+                f" to ask for one, add: --api-key {keys.suggestion()}",
                 style="yellow",
             )
 
@@ -46,8 +50,9 @@ class Screen:
         url = f"http://{self._reachable()}/v1"
         seconds = time.monotonic() - self._started
         self._console.print(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
+        key = " -H 'Authorization: Bearer KEY'" if self._settings.keys else ""
         self._console.print(
-            f"  curl {url}/chat/completions -H 'Content-Type: application/json' -d '{body}'",
+            f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'",
             markup=False,
         )
 

@@ -6,20 +6,22 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..health import Health
+from ..settings import Settings
 from .errors import (
-    CORS,
     ApiError,
     answer_api_error,
     answer_exception,
     answer_http_exception,
 )
 from .forward import Forward
+from .keys import Keys
+from .origins import Cors, Origins
 from .transport import Transport
 
 
@@ -45,20 +47,26 @@ _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def create_app(
-    transport: Transport, health: Callable[[], Health], *, known_only: bool
+    transport: Transport,
+    health: Callable[[], Health],
+    settings: Settings,
+    *,
+    known_only: bool,
+    local: bool,
 ) -> Starlette:
     """The public server's application.
 
     With ``known_only`` a path outside the table is a 404; else it goes to the guest, which
-    may serve more.
+    may serve more. ``local`` says that only this machine reaches the server.
     """
 
-    async def answer_health(request: Request) -> Response:
+    async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
         found = health()
         body = {name: value for name, value in asdict(found).items() if value is not None}
-        return JSONResponse(body, 200 if found.status == "ready" else 503)
+        status = 200 if found.status == "ready" else 503
+        await JSONResponse(body, status)(scope, receive, send)
 
-    routes = [Route("/health", answer_health)]
+    routes = [_route("/health", answer_health, ("GET",))]
     routes += [
         _route(
             each.path,
@@ -75,7 +83,22 @@ def create_app(
         HTTPException: answer_http_exception,
         Exception: answer_exception,
     }
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return Starlette(
+        routes=routes,
+        exception_handlers=handlers,
+        middleware=_middleware(settings, page=not known_only, local=local),
+    )
+
+
+def _middleware(settings: Settings, *, page: bool, local: bool) -> list[Middleware]:
+    """What a request passes, from the outside in."""
+    keys, origins = settings.keys, settings.origins
+    found = [Middleware(Origins, origins=origins, local=local, foreign=bool(keys))]
+    if origins:
+        found.append(Middleware(Cors, origins=origins))
+    if keys:
+        found.append(Middleware(Keys, keys=keys, page=page))
+    return found
 
 
 def _route(path: str, app: ASGIApp, methods: tuple[str, ...]) -> Route:
@@ -93,7 +116,7 @@ class _Methods:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
         if method == "OPTIONS":
-            await Response(None, 204, {**CORS, **self._allow})(scope, receive, send)
+            await Response(None, 204, self._allow)(scope, receive, send)
         elif method not in self._methods:
             raise HTTPException(405, headers=self._allow)
         else:

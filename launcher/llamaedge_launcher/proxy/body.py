@@ -1,12 +1,13 @@
 """The body of a client's request: whole, bounded, and JSON where the endpoint takes JSON."""
 
 import json
+import re
 from typing import NoReturn
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from .errors import ApiError
+from .errors import ApiError, unread
 
 MAX_BODY = 64 * 1024 * 1024  # bytes; pictures come in base64
 
@@ -15,7 +16,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
     """The whole body. Raises ApiError 413 past MAX_BODY, ClientDisconnect."""
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > MAX_BODY:
-            raise _too_large()
+            raise _too_large(scope)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -25,10 +26,19 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY:
-            raise _too_large()
+            raise _too_large(scope)
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def check_type(scope: Scope) -> None:
+    """Raise ApiError 415 if the body is said to be something else than JSON."""
+    kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
+    name = kind.partition(";")[0].strip().lower()
+    if name and not re.fullmatch(r"application/([^/]+\+)?json", name):
+        message = f"the body is {name!r}; send JSON, with Content-Type: application/json"
+        raise ApiError(415, message, code="unsupported_media_type", headers=unread(scope))
 
 
 def check_json(body: bytes, field: str) -> None:
@@ -57,6 +67,7 @@ def _invalid(reason: str) -> ApiError:
     return ApiError(400, f"the body is not a JSON object: {reason}", code="invalid_json")
 
 
-def _too_large() -> ApiError:
+def _too_large(scope: Scope) -> ApiError:
     limit = MAX_BODY // (1024 * 1024)
-    return ApiError(413, f"the body is larger than {limit} MiB", code="body_too_large")
+    message = f"the body is larger than {limit} MiB"
+    return ApiError(413, message, code="body_too_large", headers=unread(scope))

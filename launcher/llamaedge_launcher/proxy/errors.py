@@ -7,13 +7,10 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 _TYPES = {429: "rate_limit_error"}
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "*",
-    "Access-Control-Allow-Headers": "*",
-}
+_WORTH_READING = 1024 * 1024  # bytes; a client that sends more is cut off
 
 
 class ApiError(Exception):
@@ -52,8 +49,7 @@ class ApiError(Exception):
 
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
         """The whole answer."""
-        merged = {**CORS, **(headers or {})}
-        response = Response(self.body(), self.status, merged, media_type="application/json")
+        response = Response(self.body(), self.status, headers, media_type="application/json")
         response.raw_headers += self.headers
         return response
 
@@ -61,6 +57,15 @@ class ApiError(Exception):
 def retry_after(seconds: int) -> list[tuple[bytes, bytes]]:
     """The header that tells a client when to try again."""
     return [(b"retry-after", b"%d" % seconds)]
+
+
+def unread(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The header that ends the connection, if much of the request's body is still to come."""
+    headers = dict(scope["headers"])
+    length = int(headers.get(b"content-length", 0))
+    if b"transfer-encoding" in headers or length > _WORTH_READING:
+        return [(b"connection", b"close")]
+    return []
 
 
 async def answer_api_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ..pool import Overloaded, Unavailable
-from .body import check_json, read_body
+from .body import check_json, check_type, read_body
 from .errors import ApiError, retry_after
 from .exchange import GuestGone
 from .transport import Answer, Transport
@@ -19,6 +19,7 @@ _HOP_BY_HOP = frozenset(
     b" te trailer transfer-encoding upgrade".split()
 )  # RFC 9110, 7.6.1
 _NOT_TO_GUEST = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_CORS = b"access-control-"
 _NOT_TO_CLIENT = _HOP_BY_HOP | {b"date"}
 _REFUSALS = {Unavailable: (503, "unavailable"), Overloaded: (429, "overloaded")}
 _MAX_ERROR = 65536  # bytes of a guest's error text
@@ -38,6 +39,8 @@ class Forward:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or stop the guest's work on it when the client has gone."""
+        if self._requires is not None:
+            check_type(scope)
         try:
             body = await read_body(scope, receive)
         except ClientDisconnect:
@@ -96,7 +99,11 @@ async def _pass_on(answer: Answer, send: Send) -> None:
     sees from its framing. Raises ApiError and GuestGone before anything is sent.
     """
     kind = _value(answer.headers, b"content-type")
-    headers = [pair for pair in answer.headers if pair[0] not in _NOT_TO_CLIENT]
+    headers = [
+        pair
+        for pair in answer.headers
+        if pair[0] not in _NOT_TO_CLIENT and not pair[0].startswith(_CORS)
+    ]
     if answer.status >= 400 and not kind.startswith(b"application/json"):
         kept = [pair for pair in headers if not pair[0].startswith(b"content-")]
         raise ApiError(answer.status, await _error_text(answer), headers=kept)

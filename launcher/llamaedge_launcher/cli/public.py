@@ -1,0 +1,115 @@
+"""The options of ``llamaedge run`` for the public server: who gets in."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import keys
+from ..settings import Settings
+
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
+
+
+class Key(click.ParamType[str]):
+    """An API key, which no message repeats."""
+
+    name = "key"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """click's call."""
+        try:
+            return keys.check(value)
+        except ValueError as error:
+            self.fail(str(error), param, context)
+
+
+class KeyFile(click.ParamType[list[str]]):
+    """A file of API keys, which become the value."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> list[str]:
+        """click's call."""
+        try:
+            return keys.read(Path(value).expanduser())
+        except OSError as error:
+            self.fail(f"cannot read {value}: {error.strerror}", param, context)
+        except ValueError as error:
+            self.fail(f"{value}: {error}", param, context)
+
+
+class Origin(click.ParamType[str]):
+    """A web page's origin as browsers send it, null, or * for any."""
+
+    name = "origin"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """click's call."""
+        if not _ORIGIN.fullmatch(value):
+            self.fail(f"{value!r} is not of the form https://example.com, nor *", param, context)
+        return str(value).lower()
+
+
+_OPTIONS = (
+    click.option(
+        "--api-key",
+        "api_keys",
+        type=Key(),
+        multiple=True,
+        metavar="KEY",
+        help="A key that clients must show; may be repeated  [default: API_KEY of the environment]",
+    ),
+    click.option(
+        "--api-key-file",
+        type=KeyFile(),
+        metavar="PATH",
+        help="A file of such keys, one a line",
+    ),
+    click.option(
+        "--cors-origin",
+        "origins",
+        type=Origin(),
+        multiple=True,
+        metavar="ORIGIN",
+        help="A web page that may ask from a browser, such as https://example.com, or * for any;"
+        " may be repeated",
+    ),
+)
+
+
+def public_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options, in their order."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Settings:
+    """The settings that were given, and this process shown without its keys.
+
+    A key for the guest, ``--env API_KEY=...``, is taken out of ``environment``: the public
+    server asks for it instead. Without any, API_KEY of this process's environment is it.
+    """
+    known = [*given["api_keys"], *(given["api_key_file"] or ())]
+    inherited = os.environ.get(keys.VARIABLE, "")
+    try:
+        if keys.VARIABLE in environment:
+            known.append(keys.check(environment.pop(keys.VARIABLE)))
+        if not known and inherited:
+            known.append(keys.check(inherited))
+    except ValueError as error:
+        raise click.UsageError(f"{keys.VARIABLE}: {error}") from error
+    if known:
+        keys.hide()
+        os.environ.pop(keys.VARIABLE, None)
+    return Settings(keys=tuple(known), origins=given["origins"])
