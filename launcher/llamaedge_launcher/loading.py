@@ -1,35 +1,43 @@
-"""Models that load while the guests that will use them start."""
+"""Models that are checked while the guests that will use them start."""
 
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from llamaedge_host.nn import Encoding, NeuralNetwork, Preload, Target
-from llamaedge_host.nn.backend import Graph
+from llamaedge_host.nn.backend import BackendError, Graph
 
 
 class LoadingNetwork(NeuralNetwork):
-    """Its guests wait until preload_all() has loaded every model.
+    """Its guests wait until preload_all() has checked every model.
 
     So a guest judges its command line at once, and what is wrong with a model is said once.
-    If a model does not load they wait for ever, and the process must be ended.
+    If a model is no model they wait for ever, and the process must be ended.
+    ``problem`` is why the last model that was asked for by name could not be loaded, None if
+    it could.
     """
 
     def __init__(self, preloads: Sequence[Preload], *, parallel: int | None) -> None:
         super().__init__(preloads, parallel=parallel)
-        self._loaded = threading.Event()
+        self._checked = threading.Event()
+        self.problem: str | None = None
 
     def preload_all(self) -> None:
-        """Load every model. Raises PreloadError for the first that cannot be loaded."""
+        """Check every model. Raises PreloadError for the first that cannot be one."""
         super().preload_all()
-        self._loaded.set()
+        self._checked.set()
 
     def load_by_name(self, name: str, config: str | None) -> Graph:
         """A new graph on the preload ``name``. Raises BackendError."""
-        self._loaded.wait()
-        return super().load_by_name(name, config)
+        self._checked.wait()
+        self.problem = None
+        try:
+            return super().load_by_name(name, config)
+        except BackendError as error:
+            self.problem = f"model {name!r}: {error}"
+            raise
 
     def load(self, path: Path, encoding: Encoding, target: Target, config: str | None) -> Graph:
         """A new graph on the model file at ``path``. Raises BackendError."""
-        self._loaded.wait()
+        self._checked.wait()
         return super().load(path, encoding, target, config)

@@ -60,7 +60,7 @@ def _end_with_front(lines: BinaryIO, folder: str) -> None:
 
 
 class Worker:
-    """Loads the models and keeps ``config.instances`` guests running."""
+    """Checks the models and keeps ``config.instances`` guests running."""
 
     def __init__(self, config: WorkerConfig, front: socket.socket) -> None:
         self._config = config
@@ -68,7 +68,7 @@ class Worker:
         self._sending = threading.Lock()
 
     def run(self) -> None:
-        """Serve; never returns. Guests start while the models load, and wait for those."""
+        """Serve; never returns. Guests start while the models are checked, and wait for that."""
         from llamaedge_host import HostError, Preload, Preopen
 
         from .loading import LoadingNetwork
@@ -95,6 +95,8 @@ class Worker:
             path = Path(self._config.folder, f"{number}.{run}")
             listening: list[str] = []
             message, code = self._run_guest(path, listening)
+            if not listening:
+                message = self._nn.problem or message
             if not listening and run == 1:
                 self._tell(Failed(_line(message), code))
                 return

@@ -17,7 +17,7 @@ def measure(report: Report, rounds: int) -> None:
     for _ in range(rounds):
         with Server() as server:
             pass
-        loading = sum(float(each) for each in re.findall(r"loaded \S+ in ([\d.]+) s", server.log))
+        loading = sum(float(each) for each in re.findall(r"loaded in ([\d.]+) s", server.log))
         report.add("to the first answered /v1/models", server.first_answer, "s")
         report.add("of that, loading the model", loading, "s")
         report.add("model loading aside", server.first_answer - loading, "s")

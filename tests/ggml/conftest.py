@@ -28,7 +28,7 @@ def backend() -> Iterator[GgmlBackend]:
 
 @pytest.fixture(scope="session", autouse=True)
 def model_stays(backend: GgmlBackend, smollm2: Path) -> None:
-    backend.preload(smollm2, Target.AUTO)
+    backend.preload(smollm2)
 
 
 @pytest.fixture(scope="session")

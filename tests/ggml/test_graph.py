@@ -7,6 +7,7 @@ import resource
 import sys
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -14,6 +15,7 @@ from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama.capacity import available_memory, cache_bytes, parallel
 from llamaedge_host.ggml.llama.context import ContextParameters
+from llamaedge_host.ggml.llama.model import Model
 from llamaedge_host.ggml.metadata.parse import Settings
 from llamaedge_host.nn import NeuralNetwork, Preload, Target
 from llamaedge_host.nn.backend import BackendError
@@ -115,11 +117,48 @@ def test_one_line_says_what_computes(
     copy = tmp_path / "copy.gguf"
     copy.write_bytes(tiny_llama.read_bytes())
     network = NeuralNetwork([Preload.parse(f"m:GGML:GPU:{copy}")])
-    network.preload_all()
+    for _ in range(2):
+        network.load_by_name("m", None).close()
     network.close()
     assert "copy.gguf: llama.cpp " in caplog.text
     assert "0 of 2 layers on the GPU" in caplog.text
     assert caplog.text.count("GPU was asked for") == 1
+
+
+def test_a_preloaded_model_is_loaded_once_with_the_options_of_its_guest(
+    tmp_path: Path, tiny_llama: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    copy = tmp_path / "copy.gguf"
+    copy.write_bytes(tiny_llama.read_bytes())
+    backend = GgmlBackend()
+
+    def load(mmap: bool) -> tuple["ref[Model]", int]:
+        config = json.dumps({"use-mmap": mmap, "ctx-size": 256, "threads": 1})
+        graph = backend.load(copy, Target.AUTO, config)
+        model = ref(graph.model)
+        graph.close()
+        return model, caplog.text.count("copy.gguf: llama.cpp ")
+
+    backend.preload(copy)
+    assert "copy.gguf" not in caplog.text
+    first, _ = load(mmap=False)
+    assert load(mmap=False) == (first, 1), "a guest that starts again does not find it"
+    second, count = load(mmap=True)
+    assert (first(), count) == (None, 2), "two copies are in memory"
+    backend.close()
+    assert second() is None
+
+
+def test_a_model_that_is_no_preload_is_freed_with_its_last_graph(
+    backend: GgmlBackend, tiny_llama: Path
+) -> None:
+    graphs = [backend.load(tiny_llama, Target.AUTO, None) for _ in range(2)]
+    model = ref(graphs[0].model)
+    graphs.pop().close()
+    assert model() is graphs[0].model
+    graphs.pop().close()
+    assert model() is None
 
 
 def test_capacity_follows_memory(load: Load, tiny_llama: Path) -> None:

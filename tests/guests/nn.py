@@ -76,7 +76,7 @@ class EchoGraph:
 
 
 class EchoBackend:
-    def preload(self, path: Path, target: Target) -> None:
+    def preload(self, path: Path) -> None:
         pass
 
     def load(self, path: Path, target: Target, config: str | None) -> EchoGraph:

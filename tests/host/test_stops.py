@@ -44,7 +44,7 @@ class SlowGraph(EchoGraph):
 
 
 class SlowBackend:
-    def preload(self, path: Path, target: object) -> None:
+    def preload(self, path: Path) -> None:
         pass
 
     def load(self, path: Path, target: object, config: str | None) -> SlowGraph:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from gguf import GGUFWriter
 from openai import OpenAI, Stream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from wasmtime import wat2wasm
@@ -270,6 +271,22 @@ def test_a_server_that_cannot_start_says_why_once(
             assert re.search(f"^error: .*{message}", error)
         assert "Traceback" not in text
         assert list(server.temporary.iterdir()) == []
+
+
+def test_a_model_that_llama_cpp_refuses_is_named_with_its_reason(
+    tmp_path: Path, module_cache: Path
+) -> None:
+    path = tmp_path / "odd.gguf"
+    writer = GGUFWriter(str(path), "quantumnet")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with running(tmp_path, "-p", "chatml", "--nn-preload", f"odd:GGML:AUTO:{path}") as server:
+        assert server.process.wait(timeout=START) == 1
+        last = server.terminal.read_text().splitlines()[-1]
+        assert last.startswith("error: model 'odd': the model ")
+        assert "unknown model architecture: 'quantumnet'" in last
 
 
 def test_a_slow_client_does_not_hold_up_others(client: OpenAI) -> None:

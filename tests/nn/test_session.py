@@ -86,7 +86,7 @@ class FakeBackend:
         self.preloaded: list[Path] = []
         self.closed = False
 
-    def preload(self, path: Path, target: Target) -> None:
+    def preload(self, path: Path) -> None:
         if path.name == "missing":
             raise BackendError(ErrNo.MODEL_NOT_FOUND, f"model file not found: {path}")
         self.preloaded.append(path)
@@ -396,7 +396,7 @@ def test_interrupt_wakes_a_computation_and_stops_later_ones(ready: Guest) -> Non
         ready.call("compute", 0)
 
 
-def test_every_preload_is_loaded_at_once_on_request(guest: Guest) -> None:
+def test_every_preload_is_checked_at_once_on_request(guest: Guest) -> None:
     network = NeuralNetwork(PRELOADS[:2], backends={Encoding.GGML: lambda: guest.backend})
     network.preload_all()
     assert guest.backend.preloaded == [Path("one"), Path("two")]

@@ -6,7 +6,7 @@ from ..nn.preload import Target
 from .engine.counters import Counters
 from .engine.engines import Engines
 from .graph import GgmlGraph
-from .llama.model import Model, Models
+from .llama.model import Models
 from .media.pictures import Projectors
 from .metadata.parse import Settings, parse
 
@@ -22,11 +22,13 @@ class GgmlBackend:
         self._models = Models()
         self._engines = Engines(parallel)
         self._projectors = Projectors()
-        self._kept: list[Model] = []
 
-    def preload(self, path: Path, target: Target) -> None:
-        """Load the model at ``path`` and keep it until ``close``. Raises GgmlError."""
-        self._kept.append(self._models.acquire(path, Settings(), target))
+    def preload(self, path: Path) -> None:
+        """Check the model file at ``path``; once loaded it stays until ``close``.
+
+        Raises GgmlError for a file that cannot be a model.
+        """
+        self._models.keep(path)
 
     def load(self, path: Path, target: Target, config: str | None) -> GgmlGraph:
         """A graph on the model at ``path`` with metadata JSON. Raises GgmlError.
@@ -56,7 +58,5 @@ class GgmlBackend:
         return {name: counters.as_dict() for name, counters in self.counters().items()}
 
     def close(self) -> None:
-        """Give back the models that ``preload`` keeps."""
-        for model in self._kept:
-            self._models.release(model)
-        self._kept.clear()
+        """Free the models that stay by ``preload`` once no graph uses them."""
+        self._models.close()

@@ -71,8 +71,11 @@ class Graph(Protocol):
 class Backend(Protocol):
     """Loads graphs of one encoding."""
 
-    def preload(self, path: Path, target: Target) -> None:
-        """Load the model file at ``path`` and keep it until ``close``. Raises BackendError."""
+    def preload(self, path: Path) -> None:
+        """Check the model file at ``path``; once loaded it stays until ``close``.
+
+        Raises BackendError for a file that cannot be a model.
+        """
 
     def load(self, path: Path, target: Target, config: str | None) -> Graph:
         """Load the model file at ``path`` for ``target`` with metadata JSON, or raise."""
@@ -81,4 +84,4 @@ class Backend(Protocol):
         """What it has done, by engine and name; numbers and histograms, fit for JSON."""
 
     def close(self) -> None:
-        """Free what ``preload`` keeps. Graphs still open stay usable until they are closed."""
+        """Free what stays by ``preload``. Graphs still open are usable until they are closed."""

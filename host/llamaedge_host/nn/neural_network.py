@@ -1,8 +1,6 @@
 """The process's neural networks: preloads and backends, shared by every guest."""
 
-import logging
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +12,6 @@ from .backend import Backend, BackendError, Graph, Output
 from .errno import ErrNo
 from .preload import Encoding, Preload, Target
 from .session import Session
-
-_log = logging.getLogger("llamaedge_host.nn")
 
 
 class NeuralNetwork:
@@ -50,18 +46,16 @@ class NeuralNetwork:
         return Session(memory, self, files, stdout or _print)
 
     def preload_all(self) -> None:
-        """Load every preloaded model now rather than when a guest asks for it.
+        """Check the file of every preloaded model now, and keep each model once it is loaded.
 
-        Raises PreloadError for the first that cannot be loaded.
+        The first guest that asks for one loads it, with the settings that it has. Raises
+        PreloadError for the first file that cannot be a model.
         """
         for preload in self.preloads.values():
-            started = time.monotonic()
-            _log.info("loading %s from %s", preload.name, preload.path)
             try:
-                self.backend(preload.encoding).preload(preload.path, preload.target)
+                self.backend(preload.encoding).preload(preload.path)
             except BackendError as error:
                 raise PreloadError(f"model {preload.name!r}: {error}") from error
-            _log.info("loaded %s in %.1f s", preload.name, time.monotonic() - started)
 
     def load_by_name(self, name: str, config: str | None) -> Graph:
         """A new graph on the preload ``name``, with metadata JSON. Raises BackendError."""

@@ -4,6 +4,7 @@ import ctypes
 import logging
 import re
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .vocabulary import Vocabulary
 _log = logging.getLogger("llamaedge_host.nn")
 
 ALL_LAYERS = -1
+_Identity = tuple[int, ...]
 _SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
 _LOAD_MODES = {
     (False, False): llama.LLAMA_LOAD_MODE_NONE,
@@ -137,13 +139,33 @@ def _experts_on_cpu(layers: int) -> "ctypes.Array[_BufferOverride] | None":
 
 
 class Models:
-    """The loaded models of this process. Safe to use from any thread."""
+    """The loaded models of this process. Safe to use from any thread.
+
+    One that nothing uses is freed, but for those of files that ``keep`` named: each stays until
+    the file is loaded with other parameters, so that a guest that starts again finds it.
+    """
 
     def __init__(self) -> None:
-        self._loaded: dict[tuple[tuple[int, ...], ModelParameters], Model] = {}
+        self._loaded: dict[tuple[_Identity, ModelParameters], Model] = {}
+        self._kept: dict[_Identity, gguf.Gguf] = {}
         self._lock = threading.Lock()
         self._warned = False
         self._numa = False
+
+    def keep(self, path: Path) -> None:
+        """Check the model file at ``path``, and keep its model once it is loaded.
+
+        Raises GgmlError as ``acquire`` does for a file that cannot be a model.
+        """
+        with self._lock:
+            identity = _identity(path)
+            self._kept[identity] = self._header(path, identity)
+
+    def close(self) -> None:
+        """Keep no model any longer."""
+        with self._lock:
+            self._kept.clear()
+            self._free_unused()
 
     def acquire(self, path: Path, settings: Settings, target: Target) -> Model:
         """The model in the file ``path``, loaded if it is not yet.
@@ -162,24 +184,44 @@ class Models:
                 llama.llama_numa_init(settings["numa"])
             model = self._loaded.get(key := (identity, parameters))
             if model is None:
-                model = self._loaded[key] = Model(path, header, parameters)
-                on_gpu = layers if parameters.gpu_layers == ALL_LAYERS else parameters.gpu_layers
-                _log.info(
-                    "[WASI-NN] GGML backend: %s: %s, %s, %d of %d layers on the GPU",
-                    *(path.name, build(), "GPU" if on_gpu else "CPU", on_gpu, layers),
-                )
+                self._free_unused(path)
+                model = self._loaded[key] = self._load(path, header, parameters)
             model.users += 1
             return model
 
+    def _load(self, path: Path, header: gguf.Gguf, parameters: ModelParameters) -> Model:
+        started = time.monotonic()
+        _log.info("[WASI-NN] GGML backend: loading %s", path)
+        model = Model(path, header, parameters)
+        on_gpu = model.layers if parameters.gpu_layers == ALL_LAYERS else parameters.gpu_layers
+        _log.info(
+            "[WASI-NN] GGML backend: %s: %s, %s, %d of %d layers on the GPU, loaded in %.1f s",
+            *(path.name, build(), "GPU" if on_gpu else "CPU", on_gpu, model.layers),
+            time.monotonic() - started,
+        )
+        return model
+
     def release(self, model: Model) -> None:
-        """One user less; the last one frees the model."""
+        """One user less; the last one frees the model if it need not stay."""
         with self._lock:
             model.users -= 1
-            if model.users == 0:
-                self._loaded = {k: other for k, other in self._loaded.items() if other is not model}
+            self._free_unused()
+
+    def _free_unused(self, replaced: Path | None = None) -> None:
+        """Free the models that nothing uses and that need not stay.
+
+        None of the file ``replaced`` need, nor one beside another of the same file.
+        """
+        for key, model in list(self._loaded.items()):
+            same = [identity for identity, _ in self._loaded if identity == key[0]]
+            stays = key[0] in self._kept and len(same) == 1 and model.path != replaced
+            if not model.users and not stays:
+                del self._loaded[key]
                 llama.llama_model_free(model.pointer)
 
-    def _header(self, path: Path, identity: tuple[int, ...]) -> gguf.Gguf:
+    def _header(self, path: Path, identity: _Identity) -> gguf.Gguf:
+        if identity in self._kept:
+            return self._kept[identity]
         for (known, _), model in self._loaded.items():
             if known == identity:
                 return model.header
@@ -195,7 +237,7 @@ class Models:
             )
 
 
-def _identity(path: Path) -> tuple[int, ...]:
+def _identity(path: Path) -> _Identity:
     """What tells the file at ``path`` from any other, and from itself when it is changed."""
     try:
         status = path.stat()
