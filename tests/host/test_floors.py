@@ -13,7 +13,7 @@ Name = tuple[str, ...]
 
 HOST = Path(llamaedge_host.__file__).parent
 ROOT = Path(__file__).parents[2]
-ROOMS = ("errors", "metadata", "llama", "sampling", "media", "engine", "prompt", "context")
+ROOMS = ("errors", "metadata", "llama", "chat", "sampling", "media", "engine", "prompt", "context")
 GGML = (*ROOMS, "graph", "backend", "__init__")
 """The rooms of ggml, the ground first."""
 LONGEST = 400

@@ -3,6 +3,7 @@
 import ctypes
 import re
 import struct
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,10 +14,33 @@ from ..errors import GgmlError
 from .library import llama
 
 _PIECE = 64
+_CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
+
+_NAMED = {
+    "bos_token": llama.llama_vocab_bos,
+    "eos_token": llama.llama_vocab_eos,
+    "sep_token": llama.llama_vocab_sep,
+    "pad_token": llama.llama_vocab_pad,
+    "mask_token": llama.llama_vocab_mask,
+}
 
 Tokens = npt.NDArray[np.int32]
 Texts = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 _NUMBER = re.compile(r"<\[([0-9]{1,10})\]>")
+
+
+@dataclass(frozen=True)
+class Special:
+    """A token that is read whole where its ``name`` stands in a text.
+
+    One that ``strips_left`` or ``strips_right`` takes the white space there with it.
+    """
+
+    token: int
+    name: str
+    control: bool
+    strips_left: bool = False
+    strips_right: bool = False
 
 
 class Vocabulary:
@@ -29,15 +53,21 @@ class Vocabulary:
         self._pieces: list[bytes | None] = [None] * self.size
         self._ends: list[bool | None] = [None] * self.size
 
-    def tokenize(self, text: bytes, *, special: bool = True) -> list[int]:
-        """The tokens of ``text``, special ones read and, if ``special``, the model's own added."""
+    def tokenize(self, text: bytes, *, special: bool = True, control: bool = True) -> list[int]:
+        """The tokens of ``text``; with ``special`` those are added that the model expects.
+
+        With ``control`` the name of a control token is that token, without it is text.
+        """
         count = len(text) + 2
-        tokens = (llama.llama_token * count)()
-        made = llama.llama_tokenize(self.pointer, text, len(text), tokens, count, special, True)
-        if made < 0:
-            tokens = (llama.llama_token * -made)()
-            made = llama.llama_tokenize(self.pointer, text, len(text), tokens, -made, special, True)
-        if made < 0:
+        for _ in range(2):
+            tokens = (llama.llama_token * count)()
+            made: int = llama.llama_tokenize(
+                self.pointer, text, len(text), tokens, count, special, control
+            )
+            if made >= 0:
+                break
+            count = -made
+        else:
             raise GgmlError(ErrNo.RUNTIME_ERROR, "the prompt cannot be tokenised")
         return list(tokens[:made])
 
@@ -74,6 +104,42 @@ class Vocabulary:
             pieces[token] = b""
         sizes = np.fromiter(map(len, pieces), np.int64, self.size)
         return np.frombuffer(b"".join(pieces), np.uint8), np.cumsum(sizes) - sizes, sizes
+
+    @cached_property
+    def specials(self) -> tuple["Special", ...]:
+        """The tokens that llama.cpp reads whole, by name, before it tokenises the rest."""
+        found = []
+        for token in range(self.size):
+            kind = llama.llama_vocab_get_attr(self.pointer, token)
+            if kind & (_CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED):
+                name: bytes = llama.llama_vocab_get_text(self.pointer, token) or b""
+                found.append(
+                    Special(
+                        token,
+                        name.decode(errors="replace"),
+                        control=bool(kind & _CONTROL),
+                        strips_left=bool(kind & llama.LLAMA_TOKEN_ATTR_LSTRIP),
+                        strips_right=bool(kind & llama.LLAMA_TOKEN_ATTR_RSTRIP),
+                    )
+                )
+        return tuple(sorted(found, key=lambda each: -len(each.name.encode())))
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The special tokens that a chat template is told, where the model has them."""
+        tokens = {name: token(self.pointer) for name, token in _NAMED.items()}
+        return {
+            name: (llama.llama_vocab_get_text(self.pointer, token) or b"").decode(errors="replace")
+            for name, token in tokens.items()
+            if token != llama.LLAMA_TOKEN_NULL
+        }
+
+    @cached_property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """The tokens that the model expects before a text and after it."""
+        added = self.tokenize(b"")
+        begins = bool(llama.llama_vocab_get_add_bos(self.pointer))
+        return added[:begins], added[begins:]
 
     @cached_property
     def ends(self) -> list[int]:

@@ -1,0 +1,1 @@
+"""Chat templates: a conversation becomes the prompt that a model was trained on."""

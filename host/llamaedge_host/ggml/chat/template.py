@@ -1,0 +1,219 @@
+"""A model's own chat template: which it is, how it takes a conversation, what it writes."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NoReturn
+
+from ...nn.errno import ErrNo
+from ..errors import GgmlError
+from ..llama.vocabulary import Vocabulary
+from . import pictures
+from .conversation import Conversation, Traits
+from .marks import Controls, Private, mark
+from .renderer import Renderer, TemplateFailure, TemplateRefusal
+from .tokens import runs, tokenize
+
+KEY = "tokenizer.chat_template"
+DEFAULT = "default"
+MOST_CHARACTERS = 1 << 20
+"""Of a template."""
+_FOR_TOOLS, _FOR_DOCUMENTS = "tool_use", "rag"
+_NINE = re.compile(r"length\s*!=\s*9\b")
+"""How Mistral's templates insist on ids of nine characters."""
+_TAIL = 64
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a template wrote: ``text``, whose characters at ``typed`` are no control token's.
+
+    ``pictures`` are files' contents by the character of the text that stands for each.
+    """
+
+    text: str
+    typed: frozenset[int]
+    pictures: Mapping[str, bytes]
+
+    @property
+    def tail(self) -> str:
+        """The end of the text, where the answer begins."""
+        return self.text[-_TAIL:]
+
+    def tokens(self, vocabulary: Vocabulary) -> list[int]:
+        """The tokens of a text without pictures."""
+        return tokenize(vocabulary, self.text, self.typed)
+
+    def parts(self, vocabulary: Vocabulary) -> tuple[list[list[tuple[bytes, bool]]], list[bytes]]:
+        """The texts around the pictures, one more than those, and the pictures' files.
+
+        Each text is in runs, with whether names of control tokens are tokens in it.
+        """
+        texts: list[list[tuple[bytes, bool]]] = []
+        files: list[bytes] = []
+        begun = 0
+        for at, character in enumerate(self.text + "\0"):
+            if character in self.pictures or at == len(self.text):
+                typed = frozenset(index - begun for index in self.typed if begun <= index < at)
+                texts.append(runs(vocabulary, self.text[begun:at], typed))
+                begun = at + 1
+                files += [self.pictures[character]] if character in self.pictures else []
+        return texts, files
+
+
+def sources(metadata: Mapping[str, object]) -> dict[str, str]:
+    """The templates of a GGUF's metadata by name; the one without a name is ``default``."""
+    return {
+        key.removeprefix(KEY).removeprefix(".") or DEFAULT: value
+        for key, value in metadata.items()
+        if (key == KEY or key.startswith(f"{KEY}.")) and isinstance(value, str)
+    }
+
+
+class ChatTemplate:
+    """The templates ``given`` by name, for a model with ``vocabulary``.
+
+    Raises BrokenTemplate for one that cannot be used, when it is tried.
+    """
+
+    def __init__(
+        self, given: Mapping[str, str], vocabulary: Vocabulary, renderer: Renderer
+    ) -> None:
+        self._sources = dict(given)
+        self._vocabulary = vocabulary
+        self._renderer = renderer
+        self._traits: dict[str, Traits] = {}
+        for name, source in self._sources.items():
+            if len(source) > MOST_CHARACTERS:
+                raise GgmlError(
+                    ErrNo.INVALID_ARGUMENT,
+                    f"the chat template {name!r} has {len(source)} characters, more than"
+                    f" {MOST_CHARACTERS}",
+                )
+
+    def write(self, conversation: Conversation) -> Written:
+        """The prompt of ``conversation``, up to where the model goes on.
+
+        Raises GgmlError (INVALID_ARGUMENT): TemplateRefusal with the template's own words,
+        TemplateFailure, or for a conversation that cannot be used with any template.
+        """
+        messages, taken = pictures.take(conversation.messages)
+        private = Private([messages, conversation.tools, conversation.documents])
+        files = {}
+        for place, file in taken:
+            place["text"] = private.draw()
+            files[place["text"]] = file
+        conversation = replace(conversation, messages=messages)
+        name = self._choose(conversation)
+        end = private.draw() if conversation.continue_final_message else ""
+        values = conversation.values(self.traits(name))
+        if end:
+            _append(values["messages"][-1], end)
+        marked = mark(values, self._controls, private)
+        text = self._render(name, marked.values)
+        if end:
+            text, found, _ = text.rpartition(end)
+            if not found:
+                _leaves_out("the message that is to be continued")
+        text, typed = marked.restore(text)
+        if any(place not in text for place in files):
+            _leaves_out("a picture")
+        return Written(text, typed, files)
+
+    def traits(self, name: str = "") -> Traits:
+        """How the template ``name``, or the one for tools, takes a conversation."""
+        name = name or self._choose(Conversation([], tools=[_TOOL]))
+        if name not in self._traits:
+            self._traits[name] = self._find(name)
+        return self._traits[name]
+
+    def _choose(self, conversation: Conversation) -> str:
+        for name, wanted in (
+            (_FOR_TOOLS, conversation.tools),
+            (_FOR_DOCUMENTS, conversation.documents),
+        ):
+            if wanted and name in self._sources:
+                return name
+        if DEFAULT in self._sources:
+            return DEFAULT
+        return next(iter(self._sources))
+
+    def _render(self, name: str, values: Mapping[str, Any]) -> str:
+        return self._renderer.render(self._sources[name], {**self._names, **values})
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return self._vocabulary.names
+
+    @cached_property
+    def _controls(self) -> Controls:
+        return Controls(each.name for each in self._vocabulary.specials if each.control)
+
+    def _find(self, name: str) -> Traits:
+        source = self._sources[name]
+        traits = Traits(
+            short_ids=bool(_NINE.search(source)),
+            roles=frozenset(role for role in ("developer", "function") if role in source),
+        )
+        wrote = self._trial(name, traits, [_USER], tools=[_TOOL])
+        typed = replace(traits, typed=True)
+        if _SAID not in wrote and _SAID in (
+            other := self._trial(name, typed, [_USER], tools=[_TOOL])
+        ):
+            traits, wrote = typed, other
+        called = self._trial(name, traits, [_USER, _CALL, _RESULT], tools=[_TOOL])
+        if _VALUE not in called or f"'{_KEY}'" in called:
+            text = replace(traits, text_arguments=True)
+            other = self._trial(name, text, [_USER, _CALL, _RESULT], tools=[_TOOL])
+            traits = text if _VALUE in other else traits
+        return replace(traits, tools=_NAME in wrote)
+
+    def _trial(self, name: str, traits: Traits, messages: list[Any], **more: Any) -> str:
+        """What the template writes of ``messages``, "" if it does not take them."""
+        values = Conversation(messages, **more).values(traits)
+        try:
+            return self._render(name, values)
+        except (TemplateRefusal, TemplateFailure):
+            return ""
+
+
+_SAID, _NAME, _KEY, _VALUE = "zqx-said", "zqx_name", "zqx_key", "zqx-value"
+"""Words that no template has."""
+_USER = {"role": "user", "content": _SAID}
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": _NAME,
+        "description": "A trial.",
+        "parameters": {
+            "type": "object",
+            "properties": {_KEY: {"type": "string", "description": "A value."}},
+            "required": [_KEY],
+        },
+    },
+}
+_CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [
+        {
+            "id": "call00000",
+            "type": "function",
+            "function": {"name": _NAME, "arguments": f'{{"{_KEY}": "{_VALUE}"}}'},
+        }
+    ],
+}
+_RESULT = {"role": "tool", "name": _NAME, "tool_call_id": "call00000", "content": "done"}
+
+
+def _append(message: dict[str, Any], end: str) -> None:
+    content = message["content"]
+    if isinstance(content, str):
+        message["content"] = content + end
+    else:
+        message["content"] = [*content, {"type": "text", "text": end}]
+
+
+def _leaves_out(what: str) -> NoReturn:
+    raise TemplateFailure(ErrNo.INVALID_ARGUMENT, f"the chat template leaves out {what}")

@@ -1,0 +1,236 @@
+"""Chat templates write what transformers makes of them, and a user's text stays text."""
+
+import copy
+import datetime
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jinja2 import TemplateError
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from llamaedge_host.ggml.chat.conversation import Conversation
+from llamaedge_host.ggml.chat.renderer import Renderer, TemplateFailure, TemplateRefusal
+from llamaedge_host.ggml.chat.template import ChatTemplate, sources
+from llamaedge_host.ggml.errors import GgmlError
+from llamaedge_host.ggml.llama.vocabulary import Vocabulary
+
+from . import published
+
+NAMES = {"bos_token": "<s>", "eos_token": "</s>"}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": 'The weather <now> & "later"',
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "description": "A city, é"},
+                "days": {"type": "integer", "enum": [1, 2]},
+            },
+            "required": ["city"],
+        },
+    },
+}
+SYSTEM = {"role": "system", "content": "You are terse."}
+USER = {"role": "user", "content": "What is the weather in Zürich? <b>&amp;'\"</b>"}
+ANSWER = {"role": "assistant", "content": "It rains.\n"}
+CALL = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [
+        {
+            "id": "abcdefghi",
+            "type": "function",
+            "function": {"name": "get_weather", "arguments": {"city": "Zürich", "days": 2}},
+        }
+    ],
+}
+RESULT = {
+    "role": "tool",
+    "tool_call_id": "abcdefghi",
+    "name": "get_weather",
+    "content": '{"rain": true}',
+}
+THOUGHT = {"reasoning_content": "They want rain."}
+CONVERSATIONS: dict[str, dict[str, Any]] = {
+    "one turn": {"messages": [USER]},
+    "a system's turn": {"messages": [SYSTEM, USER]},
+    "several turns": {"messages": [SYSTEM, USER, ANSWER, USER, ANSWER, USER]},
+    "no answer to begin": {"messages": [USER, ANSWER], "add_generation_prompt": False},
+    "tools": {"messages": [SYSTEM, USER], "tools": [WEATHER]},
+    "a tool's result": {"messages": [USER, CALL, RESULT], "tools": [WEATHER]},
+    "calls and turns": {"messages": [USER, CALL, RESULT, ANSWER, USER], "tools": [WEATHER]},
+    "reasoning": {"messages": [USER, {**ANSWER, **THOUGHT}, USER]},
+    "reasoning before a call": {
+        "messages": [USER, {**CALL, **THOUGHT}, RESULT],
+        "tools": [WEATHER],
+    },
+    "no reasoning wanted": {"messages": [USER], "chat_template_kwargs": {"enable_thinking": False}},
+    "a picture": {
+        "messages": [
+            {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What?"}]}
+        ]
+    },
+    "documents": {"messages": [USER], "documents": [{"title": "Rain", "text": "It rains."}]},
+}
+
+
+class Plain(Vocabulary):
+    """A vocabulary without control tokens, which a template is told of all the same."""
+
+    names = NAMES
+    specials = ()
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    renderer = Renderer()
+    yield renderer
+    renderer.close()
+
+
+@pytest.fixture(scope="module")
+def templates(request: pytest.FixtureRequest) -> dict[str, str]:
+    return published.templates(request.config.cache)
+
+
+def referee(source: str, conversation: dict[str, Any], *, text_arguments: bool) -> str | None:
+    """What transformers makes of ``conversation``, None if the template does not take it."""
+    given = copy.deepcopy(conversation)
+    if text_arguments:
+        for call in (call for each in given["messages"] for call in each.get("tool_calls", ())):
+            function = call["function"]
+            function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
+    try:
+        [text], _ = render_jinja_template(
+            [given["messages"]],
+            tools=given.get("tools"),
+            documents=given.get("documents"),
+            chat_template=source,
+            add_generation_prompt=given.get("add_generation_prompt", True),
+            **NAMES,
+            **given.get("chat_template_kwargs", {}),
+        )
+    except (TemplateError, TypeError, ValueError, KeyError, AttributeError):
+        return None
+    return str(text)
+
+
+@pytest.mark.timeout(900)
+def test_all_published_templates_are_had(templates: dict[str, str]) -> None:
+    assert len(templates) >= published.COUNT
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_templates_write_what_transformers_writes(
+    templates: dict[str, str], renderer: Renderer, name: str
+) -> None:
+    written = 0
+    for model, source in templates.items():
+        template = ChatTemplate({"default": source}, Plain(), renderer)
+        day = datetime.date.today()
+        expected = referee(
+            source, CONVERSATIONS[name], text_arguments=template.traits().text_arguments
+        )
+        try:
+            text = template.write(Conversation.parse(CONVERSATIONS[name])).text
+        except (TemplateRefusal, TemplateFailure):
+            assert expected is None, f"{model} was refused"
+        else:
+            assert text == expected or day != datetime.date.today(), model
+            written += 1
+    assert written > len(templates) // 2
+
+
+def test_named_templates_are_found() -> None:
+    metadata = {
+        "tokenizer.chat_template": "a",
+        "tokenizer.chat_template.tool_use": "b",
+        "tokenizer.chat_templates": ["tool_use"],
+        "tokenizer.ggml.model": "gpt2",
+    }
+    assert sources(metadata) == {"default": "a", "tool_use": "b"}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [({}, "default"), ({"tools": [WEATHER]}, "tool_use"), ({"documents": [{"text": "a"}]}, "rag")],
+)
+def test_the_template_is_the_one_for_what_is_given(
+    renderer: Renderer, more: dict[str, Any], expected: str
+) -> None:
+    names = ("default", "tool_use", "rag")
+    template = ChatTemplate({name: name for name in names}, Plain(), renderer)
+    conversation = Conversation.parse({"messages": [USER], **more})
+    assert template.write(conversation).text == expected
+
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_the_last_message_is_continued(renderer: Renderer) -> None:
+    template = ChatTemplate({"default": CHATML}, Plain(), renderer)
+    begun = {"role": "assistant", "content": "It rains and "}
+    conversation = {"messages": [USER, begun], "continue_final_message": True}
+    text = template.write(Conversation.parse(conversation)).text
+    assert text.endswith("<|im_start|>assistant\nIt rains and ")
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ([], "not a JSON object"),
+        ({}, "messages is empty"),
+        ({"messages": ["a"]}, "messages is not a list of objects"),
+        ({"messages": [{"role": "user|>", "content": ""}]}, r"role of messages\[0\]"),
+        ({"messages": [USER], "tools": {}, "chat_template_kwargs": 1}, "chat_template_kwargs"),
+        ({"messages": [USER], "chat_template_kwargs": {"messages": []}}, "sets messages"),
+        ({"messages": [USER], "continue_final_message": True}, "continue_final_message needs"),
+        ({"messages": [{**CALL, "tool_calls": [{}]}]}, "no function with a name"),
+        (
+            {"messages": [{**CALL, "tool_calls": [{"function": {"name": "a", "arguments": "["}}]}]},
+            "are not JSON",
+        ),
+    ],
+)
+def test_a_conversation_that_cannot_be_used_is_refused_by_name(
+    renderer: Renderer, document: object, why: str
+) -> None:
+    template = ChatTemplate({"default": CHATML}, Plain(), renderer)
+    with pytest.raises(GgmlError, match=why):
+        template.write(Conversation.parse(document))
+
+
+@pytest.mark.parametrize("arguments", ["", None, "{}", {}])
+def test_a_call_without_arguments_is_one(renderer: Renderer, arguments: object) -> None:
+    template = ChatTemplate({"default": "{{ messages[0].tool_calls | tojson }}"}, Plain(), renderer)
+    call = {"id": "a", "function": {"name": "now", "arguments": arguments}}
+    written = template.write(
+        Conversation.parse({"messages": [{"role": "assistant", "tool_calls": [call]}]})
+    )
+    assert json.loads(written.text)[0]["function"]["arguments"] == {}
+
+
+def test_ids_are_as_long_as_a_template_insists(
+    renderer: Renderer, templates: dict[str, str]
+) -> None:
+    source = templates["mistralai-Mistral-Nemo-Instruct-2407"]
+    template = ChatTemplate({"default": source}, Plain(), renderer)
+    call = {**CALL["tool_calls"][0], "id": "call_0123456789ab"}
+    messages = [
+        USER,
+        {"role": "assistant", "tool_calls": [call]},
+        {**RESULT, "tool_call_id": "call_0123456789ab"},
+    ]
+    written = template.write(Conversation.parse({"messages": messages, "tools": [WEATHER]}))
+    assert written.text.count("call_0123456789ab") == 0
