@@ -75,13 +75,15 @@ type Context interface {
 }
 
 // Counts is what a context tells of its computation, in tokens, and of its library. Parallel
-// is how many contexts of a graph may compute at a time; WasmEdge does not say it and has one.
+// is how many contexts of a graph may compute at a time, and Error why the last call failed;
+// WasmEdge says neither, and has one.
 type Counts struct {
 	Input       int    `json:"input_tokens"`
 	Output      int    `json:"output_tokens"`
 	BuildNumber int    `json:"llama_build_number"`
 	Commit      string `json:"llama_commit"`
 	Parallel    int    `json:"n_parallel"`
+	Error       string `json:"error"`
 }
 
 // ReadCounts asks a context for its counts.

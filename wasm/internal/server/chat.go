@@ -134,15 +134,18 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 		return nil, invalid("response_format", "'response_format' does not go with tools that may be called; set 'tool_choice' to none.")
 	}
 	conversation.Tools = tools
-	format := template.Answer
+	format, constraint := template.Answer, "response_format"
 	if choice == choiceRequired {
-		format = requiredFormat
+		format, constraint = requiredFormat, "tools"
 		if schema, err = callSchema(tools); err != nil {
 			return nil, err
 		}
 	}
 	work := &chatWork{schema: schema}
 	work.param = "messages"
+	if schema != "" {
+		work.constraint = constraint
+	}
 	work.reader = func() answer.Reader { return format.NewReader(choice != choiceNone, template.Thinks && schema == "") }
 	work.limit = request.limit(s.Options.NPredict)
 	work.stops = s.stops(template.Stops, request.Stop.texts)

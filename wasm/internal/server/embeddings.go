@@ -139,13 +139,13 @@ func (m *Model) embed(ctx context.Context, input input) ([]float64, int, error) 
 	}
 	if err := used.Compute(); err != nil {
 		if err == nn.PromptTooLong {
-			err = tooManyTokens(limit, tokens)
+			return nil, 0, tooManyTokens(limit, tokens)
 		}
-		return nil, 0, m.explain(err, "input", tokens)
+		return nil, 0, m.explain(used, err, fault{param: "input", tokens: tokens})
 	}
 	output, err := used.Output(nn.Text)
 	if err != nil {
-		return nil, 0, m.explain(err, "input", tokens)
+		return nil, 0, m.explain(used, err, fault{param: "input", tokens: tokens})
 	}
 	var computed struct {
 		Embedding []float64 `json:"embedding"`

@@ -221,21 +221,41 @@ func TestWebUI(t *testing.T) {
 }
 
 func TestTheHostsErrors(t *testing.T) {
+	const why = "the option json-schema cannot be used: uniqueItems"
+	schema := `"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{}}}`
+	bad := func(index uint32) *nntest.Graph {
+		return &nntest.Graph{Refused: map[uint32]error{index: nn.InvalidArgument}, Reason: why}
+	}
 	table := []struct {
-		end    error
-		status int
-		code   any
+		name    string
+		graph   *nntest.Graph
+		fields  string
+		status  int
+		param   any
+		code    any
+		message string
 	}{
-		{nn.PromptTooLong, 400, "context_length_exceeded"},
-		{nn.InvalidArgument, 400, nil},
-		{nn.RuntimeError, 500, nil},
+		{"a prompt too long", &nntest.Graph{End: nn.PromptTooLong}, ``, 400, "messages", "context_length_exceeded", "The request's prompt has 5 tokens; the model's context has room for 4096 tokens"},
+		{"a prompt too long to count", &nntest.Graph{Refused: map[uint32]error{nn.Text: nn.PromptTooLong}, Reason: why}, ``, 400, "messages", "context_length_exceeded", "is far too long with its 60 bytes; the model's context has room for 4096 tokens"},
+		{"on WasmEdge", &nntest.Graph{End: nn.InvalidArgument}, schema, 400, nil, nil, "the model does not accept the request's settings, its text or an image: invalid argument"},
+		{"a bad schema", bad(nn.Metadata), schema, 400, "response_format", nil, why},
+		{"a bad setting", bad(nn.Metadata), ``, 400, nil, nil, why},
+		{"a bad picture", bad(nn.Text), schema, 400, "messages", nil, why},
+		{"a schema judged with the first token", &nntest.Graph{End: nn.InvalidArgument, Reason: why}, schema, 400, "response_format", nil, why},
+		{"a prompt judged with the first token", &nntest.Graph{End: nn.InvalidArgument, Reason: why}, ``, 400, "messages", nil, why},
+		{"a failure on WasmEdge", &nntest.Graph{End: nn.RuntimeError}, ``, 500, nil, nil, "computing failed: runtime error"},
+		{"a failure", &nntest.Graph{End: nn.RuntimeError, Reason: "no memory"}, schema, 500, nil, nil, "computing failed: no memory"},
 	}
 	for _, row := range table {
-		address := serve(t, &nntest.Graph{End: row.end})
-		got := do(t, "POST", address+"/v1/chat/completions", chatBody(""))
-		if got.status != row.status || at(t, got.json, "error", "code") != row.code {
-			t.Errorf("%v: %d %s", row.end, got.status, got.body)
-		}
+		t.Run(row.name, func(t *testing.T) {
+			got := do(t, "POST", serve(t, row.graph)+"/v1/chat/completions", chatBody(row.fields))
+			if got.status != row.status || at(t, got.json, "error", "code") != row.code || at(t, got.json, "error", "param") != row.param {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+			if message := at(t, got.json, "error", "message").(string); !strings.Contains(message, row.message) {
+				t.Errorf("%s", message)
+			}
+		})
 	}
 	address := serve(t, &nntest.Graph{Pieces: []string{"a"}, End: nn.RuntimeError})
 	streamed := frames(t, do(t, "POST", address+"/v1/chat/completions", chatBody(`"stream":true`)).body)

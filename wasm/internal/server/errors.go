@@ -44,15 +44,19 @@ func internal(format string, values ...any) *apiError {
 	return newError(500, "", "", format, values...)
 }
 
-// contextLengthExceeded is the error for a prompt of so many tokens; limit is 0 where the context
-// has the size that the model was made for.
-func contextLengthExceeded(param string, limit, tokens int) *apiError {
-	if limit == 0 {
-		return newError(400, "context_length_exceeded", param,
-			"The model's context has no room for the %d tokens of the request.", tokens)
+// contextLengthExceeded is the error for a prompt that is too long: of so many tokens, or of so
+// many bytes that nobody counted them. The context's size is 0 where it is the model's own.
+func contextLengthExceeded(prompt fault, limit int) *apiError {
+	size := fmt.Sprintf("has %d tokens", prompt.tokens)
+	if prompt.tokens == 0 {
+		size = fmt.Sprintf("is far too long with its %d bytes", prompt.bytes)
 	}
-	return newError(400, "context_length_exceeded", param,
-		"The model's context has room for %d tokens, of which %d are kept free; the request has %d.", limit, reserve, tokens)
+	room := "is too small for it"
+	if limit > 0 {
+		room = fmt.Sprintf("has room for %d tokens, of which %d are kept free", limit, reserve)
+	}
+	return newError(400, "context_length_exceeded", prompt.param,
+		"The request's prompt %s; the model's context %s.", size, room)
 }
 
 func modelNotFound(name string, known []string) *apiError {

@@ -21,12 +21,13 @@ const reserve = 4
 
 // generation is one answer to make.
 type generation struct {
-	prompt  string
-	param   string         // the request's parameter that the prompt is made from
-	changes map[string]any // of the model's metadata
-	limit   int            // tokens; below 0 is no limit but the context's
-	stops   []string
-	keep    []string // control tokens that are text to what reads the answer
+	prompt     string
+	param      string         // the request's parameter that the prompt is made from
+	constraint string         // the one that says what the answer has to be, if one does
+	changes    map[string]any // of the model's metadata
+	limit      int            // tokens; below 0 is no limit but the context's
+	stops      []string
+	keep       []string // control tokens that are text to what reads the answer
 }
 
 // outcome is how an answer ended, its size in tokens, and when its first token was made and
@@ -92,14 +93,14 @@ func (m *Model) turn(used nn.Context, work generation, text *answer.Text, result
 		return "", nil
 	}
 	if err != nil {
-		return "", m.explain(err, work.param, result.prompt)
+		return "", m.explain(used, err, work.fault(result))
 	}
 	if result.finish = finish; finish != "" {
 		return text.Flush(), nil
 	}
 	piece, err := used.OutputSingle(nn.Text)
 	if err != nil {
-		return "", m.explain(err, work.param, result.prompt)
+		return "", m.explain(used, err, work.fault(result))
 	}
 	result.completion++
 	more := text.Push(piece)
@@ -117,7 +118,7 @@ func (m *Model) start(used nn.Context, work generation, result *outcome) error {
 		return err
 	}
 	if err := used.SetInput(nn.Metadata, settings); err != nil {
-		return m.explain(err, work.param, 0)
+		return m.explain(used, err, fault{param: work.constraint})
 	}
 	tokens, err := m.input(used, work.param, work.prompt)
 	if err != nil {
@@ -127,7 +128,7 @@ func (m *Model) start(used nn.Context, work generation, result *outcome) error {
 		return invalid(work.param, "The prompt is empty.")
 	}
 	if m.CtxSize > 0 && tokens > m.CtxSize-reserve {
-		return contextLengthExceeded(work.param, m.CtxSize, tokens)
+		return contextLengthExceeded(fault{param: work.param, tokens: tokens}, m.CtxSize)
 	}
 	result.prompt = tokens
 	return nil
@@ -136,11 +137,11 @@ func (m *Model) start(used nn.Context, work generation, result *outcome) error {
 // input gives the context a prompt and answers its size in tokens.
 func (m *Model) input(used nn.Context, param, prompt string) (int, error) {
 	if err := used.SetInput(nn.Text, []byte(prompt)); err != nil {
-		return 0, m.explain(err, param, 0)
+		return 0, m.explain(used, err, fault{param: param, bytes: len(prompt)})
 	}
 	counts, err := nn.ReadCounts(used)
 	if err != nil {
-		return 0, m.explain(err, param, 0)
+		return 0, m.explain(used, err, fault{param: param})
 	}
 	return counts.Input, nil
 }
@@ -157,14 +158,40 @@ func step(used nn.Context) (string, error) {
 	}
 }
 
-// explain is the host's error as the client's.
-func (m *Model) explain(err error, param string, tokens int) error {
-	var errno nn.Errno
-	switch errors.As(err, &errno); errno {
-	case nn.PromptTooLong:
-		return contextLengthExceeded(param, m.CtxSize, tokens)
-	case nn.InvalidArgument, nn.InvalidEncoding:
-		return invalid("", "the model does not accept the request's settings, its text or an image: %v", errno)
+// fault is what of a request an error of the host is about: a parameter, and the size of the
+// prompt as far as it is known.
+type fault struct {
+	param         string
+	tokens, bytes int
+}
+
+// fault is what an error of the computation is about: it reads a constraint with the first token.
+func (g generation) fault(result *outcome) fault {
+	if g.constraint != "" && result.completion == 0 {
+		return fault{g.constraint, result.prompt, len(g.prompt)}
 	}
-	return internal("computing failed: %v", err)
+	return fault{g.param, result.prompt, len(g.prompt)}
+}
+
+// explain is the host's error as the client's, with the reason where the host tells it.
+func (m *Model) explain(used nn.Context, err error, about fault) error {
+	var errno nn.Errno
+	errors.As(err, &errno)
+	reason := ""
+	if counts, err := nn.ReadCounts(used); err == nil {
+		reason = counts.Error
+	}
+	switch errno {
+	case nn.PromptTooLong:
+		return contextLengthExceeded(about, m.CtxSize)
+	case nn.InvalidArgument, nn.InvalidEncoding:
+		if reason == "" {
+			return invalid("", "the model does not accept the request's settings, its text or an image: %v", errno)
+		}
+		return invalid(about.param, "%s", reason)
+	}
+	if reason == "" {
+		reason = err.Error()
+	}
+	return internal("computing failed: %s", reason)
 }

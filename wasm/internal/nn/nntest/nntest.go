@@ -14,8 +14,10 @@ import (
 // Graph is a model whose every answer is Pieces, one a token, and then End.
 type Graph struct {
 	Pieces   []string
-	End      error // EndOfSequence where it is nil
-	CtxSize  int   // tokens; a prompt's tokens are its words
+	End      error            // EndOfSequence where it is nil
+	Refused  map[uint32]error // what inputs are answered, by their index
+	Reason   string           // of the errors, for hosts that tell it
+	CtxSize  int              // tokens; a prompt's tokens are its words
 	Parallel int
 	// Answer, if set, makes the pieces from the prompt.
 	Answer func(prompt string) []string
@@ -59,6 +61,7 @@ type context struct {
 	pieces []string
 	next   int
 	asked  int // for the next token
+	failed error
 }
 
 func (c *context) SetInput(index uint32, data []byte) error {
@@ -67,6 +70,9 @@ func (c *context) SetInput(index uint32, data []byte) error {
 	}
 	c.graph.mutex.Lock()
 	defer c.graph.mutex.Unlock()
+	if c.failed = c.graph.Refused[index]; c.failed != nil {
+		return c.failed
+	}
 	if index != nn.Metadata {
 		c.prompt, c.next = string(data), 0
 		c.pieces = c.graph.Pieces
@@ -103,8 +109,8 @@ func (c *context) ComputeSingle() error {
 		return nn.ContextFull
 	}
 	if c.next == len(c.pieces) {
-		if c.graph.End != nil {
-			return c.graph.End
+		if c.failed = c.graph.End; c.failed != nil {
+			return c.failed
 		}
 		return nn.EndOfSequence
 	}
@@ -125,8 +131,14 @@ func (c *context) OutputSingle(index uint32) ([]byte, error) {
 
 func (c *context) Output(index uint32) ([]byte, error) {
 	if index == nn.Metadata {
-		return fmt.Appendf(nil, `{"input_tokens": %d, "output_tokens": %d, "llama_build_number": 7, "llama_commit": "c0ffee", "n_parallel": %d}`,
-			c.tokens(), c.next, c.graph.Parallel), nil
+		counts := map[string]any{
+			"input_tokens": c.tokens(), "output_tokens": c.next, "n_parallel": c.graph.Parallel,
+			"llama_build_number": 7, "llama_commit": "c0ffee",
+		}
+		if c.failed != nil && c.graph.Reason != "" {
+			counts["error"] = c.graph.Reason
+		}
+		return json.Marshal(counts)
 	}
 	return fmt.Appendf(nil, `{"n_embedding": 3, "embedding": [%d,0.5,-0.25]}`, len(c.prompt)), nil
 }
