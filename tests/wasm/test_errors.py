@@ -33,7 +33,7 @@ def schema(text: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_bad_schema_is_named_with_its_reason(server: httpx.Client) -> None:
     error = refused(server, schema({"$ref": "#/$defs/nowhere"}))
-    assert error["param"].startswith("response_format")
+    assert error["param"] == "response_format.json_schema.schema"
     assert "nowhere" in error["message"]
     assert server.post("/v1/chat/completions", json={**HI, "max_tokens": 2}).status_code == 200
 

@@ -173,14 +173,19 @@ def test_a_call_that_is_cut_off_is_no_content(client: OpenAI, tokens: int) -> No
 
 
 @pytest.mark.timeout(START + 120)
-def test_a_json_schema_is_followed(client: OpenAI) -> None:
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"type": "json_schema", "json_schema": {"name": "p", "strict": True, "schema": PERSON}},
+        {"type": "json_object", "schema": PERSON},
+    ],
+    ids=["json_schema", "json_object"],
+)
+def test_a_json_schema_is_followed(client: OpenAI, form: Any) -> None:
     answer: Any = client.chat.completions.create(
         model="default",
         messages=user("Describe a person as JSON."),
-        response_format={
-            "type": "json_schema",
-            "json_schema": {"name": "person", "schema": PERSON},
-        },
+        response_format=form,
         max_tokens=60,
     )
     person = json.loads(answer.choices[0].message.content)

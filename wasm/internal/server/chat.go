@@ -126,7 +126,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	if err != nil {
 		return nil, err
 	}
-	schema, err := request.ResponseFormat.schema()
+	schema, constraint, err := request.ResponseFormat.schema()
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 		return nil, invalid("response_format", "'response_format' does not go with tools that may be called; set 'tool_choice' to none.")
 	}
 	conversation.Tools = tools
-	format, constraint := template.Answer, "response_format"
+	format := template.Answer
 	if choice == choiceRequired {
 		format, constraint = requiredFormat, "tools"
 		if schema, err = callSchema(tools); err != nil {
@@ -142,10 +142,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 		}
 	}
 	work := &chatWork{schema: schema}
-	work.param = "messages"
-	if schema != "" {
-		work.constraint = constraint
-	}
+	work.param, work.constraint = "messages", constraint
 	work.reader = func() answer.Reader { return format.NewReader(choice != choiceNone, template.Thinks && schema == "") }
 	work.limit = request.limit(s.Options.NPredict)
 	work.stops = s.stops(template.Stops, request.Stop.texts)

@@ -191,7 +191,18 @@ func TestToolErrors(t *testing.T) {
 		{"chatml-tool", `"tools":[{"type":"function","function":{}}]`, "tools"},
 		{"chatml-tool", `"tools":[` + weather + `],"response_format":{"type":"json_object"}`, "response_format"},
 		{"chatml", `"response_format":{"type":"xml"}`, "response_format.type"},
-		{"chatml", `"response_format":{"type":"json_schema"}`, "response_format.json_schema.schema"},
+		{"chatml", `"response_format":{}`, "response_format.type"},
+		{"chatml", `"response_format":"json"`, "response_format"},
+		{"chatml", `"response_format":{"type":"json_schema"}`, "response_format.json_schema"},
+		{"chatml", `"response_format":{"type":"json_schema","json_schema":null}`, "response_format.json_schema"},
+		{"chatml", `"response_format":{"type":"json_schema","json_schema":"x"}`, "response_format.json_schema"},
+		{"chatml", `"response_format":{"type":"json_schema","json_schema":{}}`, "response_format.json_schema.schema"},
+		{"chatml", `"response_format":{"type":"json_schema","json_schema":{"schema":null}}`, "response_format.json_schema.schema"},
+		{"chatml", `"response_format":{"type":"json_schema","json_schema":{"schema":[]}}`, "response_format.json_schema.schema"},
+		{"chatml", `"response_format":{"type":"json_schema","json_schema":{"name":5,"schema":{}}}`, "response_format.json_schema.name"},
+		{"chatml", `"response_format":{"type":"json_schema","json_schema":{"strict":"yes","schema":{}}}`, "response_format.json_schema.strict"},
+		{"chatml", `"response_format":{"type":"json_object","schema":"{}"}`, "response_format.schema"},
+		{"chatml", `"response_format":{"type":"json_object","schema":[{}]}`, "response_format.schema"},
 		{"chatml", `"logprobs":true`, "logprobs"},
 		{"chatml", `"functions":[]`, "functions"},
 	}
@@ -200,6 +211,27 @@ func TestToolErrors(t *testing.T) {
 		got := do(t, "POST", address+"/v1/chat/completions", chatBody(row.fields))
 		if got.status != 400 || at(t, got.json, "error", "param") != row.param {
 			t.Errorf("%s: %d %s", row.fields, got.status, got.body)
+		}
+	}
+}
+
+// The schema that each form of response_format asks for.
+func TestResponseFormats(t *testing.T) {
+	const city = `{"type":"object","properties":{"city":{"type":"string"}}}`
+	for format, want := range map[string]any{
+		`null`:                                 nil,
+		`{"type":"text"}`:                      nil,
+		`{"type":"json_object"}`:               `{"type":"object"}`,
+		`{"type":"json_object","schema":null}`: `{"type":"object"}`,
+		`{"type":"json_object","schema":` + city + `}`:                                          city,
+		`{"type":"json_schema","json_schema":{"schema":` + city + `}}`:                          city,
+		`{"type":"json_schema","json_schema":{"name":"c","strict":true,"schema":` + city + `}}`: city,
+		`{"type":"json_schema","json_schema":{"name":null,"strict":null,"schema":{}}}`:          `{}`,
+	} {
+		graph := &nntest.Graph{Pieces: []string{"{}"}}
+		got := do(t, "POST", serve(t, graph)+"/v1/chat/completions", chatBody(`"response_format":`+format))
+		if schema := graph.Settings[len(graph.Settings)-1]["json-schema"]; got.status != 200 || schema != want {
+			t.Errorf("%s: %d %s, schema %v", format, got.status, got.body, schema)
 		}
 	}
 }

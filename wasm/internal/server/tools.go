@@ -102,33 +102,6 @@ func callSchema(tools []prompt.Tool) (string, error) {
 	return `{"anyOf":[` + strings.Join(options, ",") + `]}`, nil
 }
 
-// responseFormat is what a request wants its answer to be.
-type responseFormat struct {
-	Type       string `json:"type"`
-	JSONSchema struct {
-		Schema json.RawMessage `json:"schema"`
-	} `json:"json_schema"`
-}
-
-// schema is the JSON schema the answer has to follow; none for text.
-func (f *responseFormat) schema() (string, error) {
-	if f == nil {
-		return "", nil
-	}
-	switch f.Type {
-	case "", "text":
-		return "", nil
-	case "json_object":
-		return `{"type":"object"}`, nil
-	case "json_schema":
-		if schema := f.JSONSchema.Schema; len(schema) > 0 && schema[0] == '{' {
-			return string(schema), nil
-		}
-		return "", invalid("response_format.json_schema.schema", "'response_format' of type json_schema needs a schema: a JSON object.")
-	}
-	return "", invalid("response_format.type", "'response_format.type' is '%s'; text, json_object and json_schema are allowed.", f.Type)
-}
-
 // toolCalls are the calls of an answer as the API has them.
 func toolCalls(calls []answer.Call) []toolCall {
 	var written []toolCall
