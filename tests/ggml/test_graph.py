@@ -13,7 +13,12 @@ import pytest
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.llama.capacity import available_memory, cache_bytes, parallel
+from llamaedge_host.ggml.llama.capacity import (
+    available_memory,
+    cache_bytes,
+    layer_bytes,
+    parallel,
+)
 from llamaedge_host.ggml.llama.context import ContextParameters
 from llamaedge_host.ggml.llama.model import Model
 from llamaedge_host.ggml.metadata.parse import Settings
@@ -169,6 +174,15 @@ def test_capacity_follows_memory(load: Load, tiny_llama: Path) -> None:
     huge = ContextParameters.of(Settings({**_all(graph), "ctx-size": 2**31 - 256}), graph.model, 1)
     assert parallel(graph.model.header, huge) < 8
     assert 0 < available_memory() < 2**50
+
+
+def test_heads_that_differ_by_layer_count_by_layer(load: Load, tiny_lfm2: Path) -> None:
+    graph = load(tiny_lfm2)
+    keys = parameters(graph)
+    assert graph.model.header.by_layer("attention.head_count_kv") == [0, 2]
+    assert graph.model.header.by_layer("attention.head_count") == [4, 4]
+    assert layer_bytes(graph.model.header, keys) == [0, 512 * 2 * 16 * 2 * 2]
+    assert cache_bytes(graph.model.header, keys) == 512 * 2 * 16 * 2 * 2
 
 
 @pytest.mark.parametrize("size", [2**31 - 1, 2**30])

@@ -45,16 +45,22 @@ def check(model: Model, parameters: ContextParameters) -> None:
 
 def cache_bytes(header: Gguf, parameters: ContextParameters) -> int:
     """Bytes that the KV cache of one sequence takes, as the header lets one estimate it."""
-    heads = header.integer("attention.head_count") or 1
-    width = header.integer("embedding_length") // heads
-    cells = parameters.cells * header.integer("block_count")
-    shared = header.integer("attention.head_count_kv") or heads
-    return sum(
-        int(cells * shared * (header.integer(f"attention.{part}_length") or width) * size)
-        for part, size in zip(
-            ("key", "value"), (CACHE_TYPES[kind] for kind in parameters.cache_types), strict=True
-        )
+    return sum(layer_bytes(header, parameters))
+
+
+def layer_bytes(header: Gguf, parameters: ContextParameters) -> list[int]:
+    """Bytes that each layer takes of the KV cache of one sequence."""
+    heads = header.by_layer("attention.head_count")
+    most = max(heads, default=1) or 1
+    shared = header.by_layer("attention.head_count_kv") or heads
+    if not any(shared):  # a model without attention: its state, as if it had one head
+        shared = [most] * header.integer("block_count")
+    width = header.integer("embedding_length") // most
+    token = sum(
+        (header.integer(f"attention.{part}_length") or width) * CACHE_TYPES[kind]
+        for part, kind in zip(("key", "value"), parameters.cache_types, strict=True)
     )
+    return [int(parameters.cells * count * token) for count in shared]
 
 
 def available_memory() -> int:

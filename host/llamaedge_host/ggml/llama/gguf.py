@@ -17,7 +17,8 @@ MAX_NAME = 64
 MAX_DIMENSIONS = 4
 MAX_LAYERS = 512
 MAX_STRING = 1 << 30
-KEPT_ARRAY = 8
+KEPT_STRINGS = 8
+"""Of an array of texts; of numbers, one is kept for each layer that a model can have."""
 TOKENS = "tokenizer.ggml.tokens"
 SPLIT_NUMBER = "split.no"
 """Of a model in several files, which one it is; only number 0 has the metadata."""
@@ -116,6 +117,17 @@ class Gguf:
         value = self.metadata.get(f"{self.architecture}.{key}", 0)
         return value if isinstance(value, int) else 0
 
+    def by_layer(self, key: str) -> list[int]:
+        """The architecture's integer ``key`` of each layer, whether it is one for all or an array.
+
+        Empty if it is missing.
+        """
+        value = self.metadata.get(f"{self.architecture}.{key}")
+        layers = self.integer("block_count")
+        if isinstance(value, list):
+            return [each for each in value[:layers] if isinstance(each, int)]
+        return [value] * layers if isinstance(value, int) else []
+
 
 def read(path: Path) -> Gguf:
     """The header of the GGUF at ``path``.
@@ -189,7 +201,7 @@ class _Reader:
             return self._strings(count, key)
         packed = self._packed(kind, key)
         self._fits(count, packed.size, f"values in {key}")
-        kept = range(self._at, self._at + min(count, KEPT_ARRAY) * packed.size, packed.size)
+        kept = range(self._at, self._at + min(count, MAX_LAYERS) * packed.size, packed.size)
         self._at += count * packed.size
         return [packed.unpack_from(self._data, at)[0] for at in kept]
 
@@ -202,9 +214,9 @@ class _Reader:
             if at + 8 > size:
                 raise GgufError("it is cut off within its header")
             end = at + 8 + unpack(data, at)[0]
-            if index < KEPT_ARRAY or key == TOKENS:
+            if index < KEPT_STRINGS or key == TOKENS:
                 text = data[at + 8 : min(end, size)]
-                if index < KEPT_ARRAY:
+                if index < KEPT_STRINGS:
                     kept.append(text.decode(errors="replace"))
                 distinct.add(text.partition(b"\0")[0] or b"%d" % index)
             at = end
