@@ -12,8 +12,9 @@ from .. import log
 _log = logging.getLogger(__name__)
 _LEVELS = {
     "off": "critical", "trace": "debug", "debug": "debug", "info": "info", "warning": "warning",
-    "error": "error", "fatal": "critical",
+    "warn": "warning", "error": "error", "fatal": "critical", "critical": "critical",
 }  # fmt: skip
+_RUN_MODES = ("interpreter", "jit", "aot", "lazyjit")
 
 PROPOSALS: dict[str, tuple[str, ...]] = {
     "--disable-multi-value": ("wasm_multi_value",),
@@ -29,12 +30,15 @@ PROPOSALS: dict[str, tuple[str, ...]] = {
     "--disable-relaxed-simd": ("wasm_relaxed_simd",),
     "--disable-exception-handling": ("wasm_exceptions",),
     "--disable-memory64": ("wasm_memory64",),
+    "--disable-threads": ("wasm_threads", "shared_memory"),
 }  # fmt: skip
 """Options that turn proposals off, by their names in wasmtime's configuration."""
 
 ENABLED: dict[str, tuple[str, ...]] = {
     "--enable-threads": ("wasm_threads", "shared_memory"),
+    "--enable-all": ("wasm_threads", "shared_memory"),
 }
+"""Options that turn proposals on that are off: all others that wasmtime has are on."""
 
 _AFTER_WASM_2 = (
     "wasm_tail_call", "wasm_relaxed_simd", "wasm_multi_memory", "wasm_memory64", "wasm_exceptions",
@@ -48,11 +52,20 @@ STANDARDS: dict[str, tuple[str, ...]] = {
     "--wasm-2": _AFTER_WASM_2,
     "--wasm-3": (),
 }  # fmt: skip
-"""What a version of the WebAssembly standard does not have yet."""
+"""What a version of the WebAssembly standard does not have yet; the last one given counts."""
+
+_ON_ANYWAY = "it is on anyway"
 
 WITHOUT_MEANING: dict[str, str] = {
-    "--enable-all": "every proposal that wasmtime has finished is on",
+    "--enable-tail-call": _ON_ANYWAY,
+    "--enable-extended-const": _ON_ANYWAY,
+    "--enable-function-reference": _ON_ANYWAY,
+    "--enable-gc": _ON_ANYWAY,
+    "--enable-multi-memory": _ON_ANYWAY,
+    "--enable-relaxed-simd": _ON_ANYWAY,
+    "--enable-exception-handling": _ON_ANYWAY,
     "--enable-component": "components are not run",
+    "--allow-command-all": "guests cannot run commands",
     "--enable-jit": "guests are always compiled",
     "--force-interpreter": "guests are always compiled",
     "--enable-coredump": "no core dumps are written",
@@ -76,11 +89,13 @@ STATISTICS: dict[str, str] = {
 
 
 def proposals(switches: set[str]) -> tuple[tuple[str, bool], ...]:
-    """wasmtime's settings for the given option names; what is off wins."""
+    """wasmtime's settings for the given option names; --enable-all overrides the others."""
     settings: dict[str, bool] = {}
-    for table, value in ((ENABLED, True), (STANDARDS, False), (PROPOSALS, False)):
+    standard = next((each for each in reversed(STANDARDS) if each in switches), None)
+    off = {standard, *PROPOSALS} if "--enable-all" not in switches else set()
+    for table, value in ((STANDARDS, False), (ENABLED, True), (PROPOSALS, False)):
         for option, names in table.items():
-            if option in switches:
+            if option in switches and (value or option in off):
                 settings.update(dict.fromkeys(names, value))
     return tuple(sorted(settings.items()))
 
@@ -92,18 +107,34 @@ def common_options(command: Any) -> Any:
             command = click.option(name, is_flag=True, hidden=True)(command)
     for name, help_ in STATISTICS.items():
         command = click.option(name, is_flag=True, help=help_)(command)
+    command = click.option(
+        "--forbidden-plugin", multiple=True, metavar="NAME",
+        help="Do not provide a plugin; wasi_nn is the one there is.",
+    )(command)  # fmt: skip
     return click.option(
-        "--log-level", type=click.Choice(list(_LEVELS)), default="info", show_default=True,
-        help="The least level of the log lines on stderr.",
+        "--log-level", default="info", show_default=True, metavar="LEVEL",
+        help=f"The least level of the log lines on stderr: {', '.join(_LEVELS)}.",
     )(command)  # fmt: skip
 
 
 def configure(log_level: str, switches: dict[str, bool]) -> EngineSettings:
     """Set the log up, say what has no meaning here, and answer the engine's settings."""
-    log.configure(_LEVELS[log_level])
+    log.configure(_LEVELS.get(log_level, "info"))
     if log_level == "off":
         logging.getLogger().setLevel(logging.CRITICAL + 1)
+    if log_level not in _LEVELS:
+        known = ", ".join(_LEVELS)
+        _log.warning("--log-level %s: it is one of %s; info is taken", log_level, known)
     given = {"--" + name.replace("_", "-") for name, value in switches.items() if value}
     for option in sorted(given & WITHOUT_MEANING.keys()):
         _log.debug("%s has no effect here: %s", option, WITHOUT_MEANING[option])
     return EngineSettings(proposals=proposals(given))
+
+
+def say_run_mode(mode: str | None) -> None:
+    """Log what becomes of --run-mode: nothing, as guests are always compiled."""
+    if mode is None:
+        return
+    level = logging.DEBUG if mode.lower() in _RUN_MODES else logging.WARNING
+    known = ", ".join(_RUN_MODES)
+    _log.log(level, "--run-mode %s (of %s) has no effect here: guests are compiled", mode, known)

@@ -3,20 +3,23 @@
 import logging
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 from wasmtime import FuncType, Module
 
-from llamaedge_host import Guest, NeuralNetwork
+from llamaedge_host import Limits
 from llamaedge_host.modules import load, read_wasm
+from llamaedge_host.values import letters, type_name
 
+from .wasmedge_guest import link_options, linked_guest
 from .wasmedge_options import common_options, configure
 
 _log = logging.getLogger(__name__)
 _WASM = click.argument("wasm", type=click.Path(path_type=Path))
 
 
-def _load(wasm: Path, log_level: str, switches: dict[str, bool]) -> Module:
+def _load(wasm: Path, log_level: str, switches: dict[str, Any]) -> Module:
     settings = configure(log_level, switches)
     return load(settings.engine(), settings, read_wasm(wasm), str(wasm))
 
@@ -24,10 +27,10 @@ def _load(wasm: Path, log_level: str, switches: dict[str, bool]) -> Module:
 @click.command()
 @_WASM
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--optimize", default="2", type=click.Choice(["0", "1", "2", "3", "s", "z"]),
+@click.option("--optimize", default="2", metavar="LEVEL",
               help="Accepted: guests are always optimised.")  # fmt: skip
 @common_options
-def _compile(wasm: Path, out: Path, optimize: str, log_level: str, **switches: bool) -> int:
+def _compile(wasm: Path, out: Path, optimize: str, log_level: str, **switches: Any) -> int:
     """Compile WASM into the cache and write a portable copy of it to OUT.
 
     Machine code is only ever loaded from the user's own cache: from any other file it would
@@ -48,7 +51,7 @@ def _compile(wasm: Path, out: Path, optimize: str, log_level: str, **switches: b
 @click.command()
 @_WASM
 @common_options
-def _parse(wasm: Path, log_level: str, **switches: bool) -> int:
+def _parse(wasm: Path, log_level: str, **switches: Any) -> int:
     """List what WASM imports and exports."""
     module = _load(wasm, log_level, switches)
     for each in module.imports:
@@ -61,7 +64,7 @@ def _parse(wasm: Path, log_level: str, **switches: bool) -> int:
 @click.command()
 @_WASM
 @common_options
-def _validate(wasm: Path, log_level: str, **switches: bool) -> int:
+def _validate(wasm: Path, log_level: str, **switches: Any) -> int:
     """Say whether WASM is a valid module."""
     _load(wasm, log_level, switches)
     _log.info("Validation succeeded.")
@@ -70,11 +73,32 @@ def _validate(wasm: Path, log_level: str, **switches: bool) -> int:
 
 @click.command()
 @_WASM
+@link_options
 @common_options
-def _instantiate(wasm: Path, log_level: str, **switches: bool) -> int:
+def _instantiate(
+    wasm: Path,
+    dirs: tuple[str, ...],
+    env: tuple[str, ...],
+    preloads: tuple[str, ...],
+    linked: tuple[str, ...],
+    memory_pages: int | None,
+    forbidden_plugin: tuple[str, ...],
+    log_level: str,
+    **switches: bool,
+) -> int:
     """Say whether WASM can be linked and instantiated, without running it."""
     settings = configure(log_level, switches)
-    with Guest(wasm, nn=NeuralNetwork(), settings=settings, strict_imports=True):
+    with linked_guest(
+        wasm,
+        dirs=dirs,
+        env=env,
+        preloads=preloads,
+        linked=linked,
+        forbidden_plugin=forbidden_plugin,
+        limits=Limits(memory_pages=memory_pages),
+        settings=settings,
+        strict_imports=True,
+    ):
         _log.info("Instantiation succeeded.")
     return 0
 
@@ -82,7 +106,9 @@ def _instantiate(wasm: Path, log_level: str, **switches: bool) -> int:
 def _describe(type_: object) -> str:
     if not isinstance(type_, FuncType):
         return type(type_).__name__.removesuffix("Type").lower()
-    params, results = (" ".join(map(str, each)) for each in (type_.params, type_.results))
+    params, results = (
+        " ".join(map(type_name, letters(each))) for each in (type_.params, type_.results)
+    )
     return f"({params}) -> ({results})"
 
 
