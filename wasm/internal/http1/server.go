@@ -120,6 +120,7 @@ func (c *exchanges) handle(response *Response, request *Request) {
 			response.closing = true
 			c.server.Panicked(request, reason)
 			if !response.Begun() {
+				response.header = nil
 				c.server.Refuse(response, &BadRequest{500, "internal error"})
 			}
 			response.broken = true

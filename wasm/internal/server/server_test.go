@@ -306,6 +306,23 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+// A panic is one whole answer.
+func TestPanic(t *testing.T) {
+	address := serve(t, &nntest.Graph{Computed: func() { panic("out of order") }})
+	got := do(t, "POST", address+"/v1/chat/completions", chatBody(""))
+	if got.status != 500 || at(t, got.json, "error", "message") != "internal error" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	for name, values := range got.header {
+		if len(values) != 1 {
+			t.Errorf("%s: %q", name, values)
+		}
+	}
+	if origin := got.header.Get("Access-Control-Allow-Origin"); origin != "*" {
+		t.Errorf("Access-Control-Allow-Origin: %q", origin)
+	}
+}
+
 func TestKey(t *testing.T) {
 	address := start(t, &nntest.Graph{}, &Server{APIKey: "secret", Log: NewLogger(io.Discard, "error")})
 	for header, status := range map[string]int{"": 401, "Bearer wrong": 401, "secret": 401, "Bearer secret": 200, "bearer secret": 200} {
