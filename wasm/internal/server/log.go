@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Levels are the values of LLAMA_LOG, the most talkative first.
@@ -32,11 +34,25 @@ func NewLogger(out io.Writer, level string) *Logger {
 // Enabled tells whether lines of level are written.
 func (l *Logger) Enabled(level string) bool { return slices.Index(Levels, level) >= l.level }
 
-// Log writes one line.
+// Log writes one line, whatever the values hold that clients may have chosen.
 func (l *Logger) Log(level, format string, values ...any) {
 	if l.Enabled(level) {
-		fmt.Fprintf(l.out, "[%s] %s\n", strings.ToUpper(level), fmt.Sprintf(format, values...))
+		fmt.Fprintf(l.out, "[%s] %s\n", strings.ToUpper(level), oneLine(fmt.Sprintf(format, values...)))
 	}
+}
+
+// oneLine is text with what ends lines, or moves a terminal's cursor, as Go writes it in quotes.
+func oneLine(text string) string {
+	var line strings.Builder
+	for _, char := range text {
+		if unicode.IsControl(char) || char == '\u2028' || char == '\u2029' {
+			quoted := strconv.QuoteRune(char)
+			line.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			line.WriteRune(char)
+		}
+	}
+	return line.String()
 }
 
 // Info writes one line of level info.

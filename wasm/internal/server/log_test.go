@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -21,6 +22,27 @@ func TestLogLevels(t *testing.T) {
 		if out.String() != want {
 			t.Errorf("%q: %q", level, out.String())
 		}
+	}
+}
+
+// No client writes lines of its own into the log.
+func TestLogLinesAreNotForged(t *testing.T) {
+	var out bytes.Buffer
+	log := NewLogger(&out, "debug")
+	log.Prompts = true
+	address := start(t, &nntest.Graph{Pieces: []string{"a"}}, &Server{Log: log})
+	const forged = "[ERROR] forged"
+	do(t, "GET", address+"/x%0A"+url.PathEscape(forged), "")
+	do(t, "GET", address+"/x%0D%1B%5B2K%C2%85%E2%80%A8"+url.PathEscape(forged), "")
+	do(t, "POST", address+"/v1/chat/completions", `{"messages":[{"role":"a\n`+forged+`","content":"x"}]}`)
+	do(t, "POST", address+"/v1/chat/completions", `{"messages":[{"role":"user","content":"x\n`+forged+`\r`+forged+`"}]}`)
+	for line := range strings.Lines(out.String()) {
+		if strings.HasPrefix(line, forged) || strings.ContainsAny(line, "\r\x1b\u0085\u2028") {
+			t.Errorf("a line of the log is %q", line)
+		}
+	}
+	if count := strings.Count(out.String(), forged); count < 5 {
+		t.Errorf("%d of the texts are in %q", count, out.String())
 	}
 }
 
