@@ -96,5 +96,21 @@ func encode(value any) ([]byte, error) {
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(value)
-	return body.Bytes(), err
+	return onOneLine(body.Bytes()), err
+}
+
+// lineEnds are the characters beside JSON's own that clients may split lines at, as Python's
+// splitlines does, with their escapes.
+var lineEnds = [][2][]byte{
+	{[]byte("\u0085"), []byte(`\u0085`)}, {[]byte("\u2028"), []byte(`\u2028`)}, {[]byte("\u2029"), []byte(`\u2029`)},
+}
+
+// onOneLine escapes the line ends in JSON, which are in its strings alone.
+func onOneLine(text []byte) []byte {
+	for _, end := range lineEnds {
+		if bytes.Contains(text, end[0]) {
+			text = bytes.ReplaceAll(text, end[0], end[1])
+		}
+	}
+	return text
 }

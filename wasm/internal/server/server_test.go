@@ -198,6 +198,32 @@ func TestChatStream(t *testing.T) {
 	}
 }
 
+// Clients that split lines at every character that Unicode has for it get whole frames.
+func TestLineEndsAreEscaped(t *testing.T) {
+	const ends, text = "\u0085\u2028\u2029\v\f\x1c\x1d\x1e\r\n", "a\u0085\u2028\u2029\v\f\x1c\x1d\x1e\r\nb"
+	address := serve(t, &nntest.Graph{Pieces: []string{"<think>", text, "</think>", text}}, "-p", "chatml", "-m", "m"+ends)
+	for path, body := range map[string]string{
+		"/v1/chat/completions": chatBody(""), "/v1/completions": `{"prompt":"x"}`,
+	} {
+		whole := do(t, "POST", address+path, body)
+		streamed := do(t, "POST", address+path, strings.TrimSuffix(body, "}")+`,"stream":true}`)
+		for _, line := range append(frames(t, streamed.body), strings.TrimSuffix(whole.body, "\n")) {
+			if strings.ContainsAny(line, ends) {
+				t.Errorf("%s: %q", path, line)
+			}
+		}
+		if path == "/v1/completions" {
+			continue
+		}
+		if content := at(t, whole.json, "choices", 0, "message", "content"); content != text {
+			t.Errorf("whole: %q", content)
+		}
+		if content, _, _ := joined(t, streamed.body); content != text {
+			t.Errorf("streamed: %q", content)
+		}
+	}
+}
+
 // A host that is not done with a token when the turn is over is asked again.
 func TestBusy(t *testing.T) {
 	graph := &nntest.Graph{Pieces: []string{"Hel", "lo"}, Busy: 3}

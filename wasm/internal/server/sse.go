@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/json/jsontext"
+	"slices"
 
 	"llama-api-server/internal/http1"
 )
@@ -42,8 +43,8 @@ func newTextFrames(value any) (*textFrames, error) {
 }
 
 func (f *textFrames) frame(text string) ([]byte, error) {
-	frame, err := jsontext.AppendQuote(append([]byte(nil), f.before...), text)
-	return append(frame, f.after...), err
+	quoted, err := jsontext.AppendQuote(nil, text)
+	return slices.Concat(f.before, onOneLine(quoted), f.after), err
 }
 
 // done writes the frame that ends a stream.
