@@ -138,7 +138,6 @@ def test_eight_streams_and_a_ninth_request_all_progress(client: OpenAI) -> None:
 @pytest.mark.parametrize(
     ("error", "path", "body"),
     [
-        (openai.NotFoundError, "/chat/completions", {"model": "other", "messages": [USER]}),
         (openai.BadRequestError, "/chat/completions", {"model": "default", "messages": []}),
         (openai.BadRequestError, "/chat/completions", {"model": "default", "messages": 3}),
         (openai.BadRequestError, "/chat/completions", []),
@@ -152,6 +151,25 @@ def test_errors_are_the_clients_own(
         client.post(path, cast_to=object, body=body)
     assert isinstance(raised.value.body, dict)
     assert raised.value.body["message"]
+
+
+def test_a_request_for_another_services_model_is_answered(client: OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="gpt-3.5-turbo", messages=[{"role": "user", "content": "Hi"}], max_tokens=2
+    )
+    assert answer.model == "default"
+    assert answer.choices[0].message.content
+
+
+def test_a_strict_server_knows_its_own_models_alone(
+    tmp_path: Path, smollm2: Path, module_cache: Path
+) -> None:
+    with running(tmp_path, "--ctx-size", "512", "--strict-model", "-m", "smol") as server:
+        client = OpenAI(base_url=f"{server.wait_ready()}/v1", api_key="none", max_retries=0)
+        body: Any = {"messages": [USER], "max_tokens": 2}
+        with pytest.raises(openai.NotFoundError, match=r"'gpt-3\.5-turbo' does not exist.* smol"):
+            client.chat.completions.create(model="gpt-3.5-turbo", **body)
+        assert client.chat.completions.create(model="smol", **body).choices
 
 
 def test_the_terminal_shows_model_server_and_how_to_ask(

@@ -155,6 +155,10 @@ SERVER_OPTIONS = (
         "Projector of a multimodal model",
     ),
     ServerOption(("--include-usage",), "", None, "End every stream with a chunk of token counts"),
+    ServerOption(
+        ("--strict-model",), "", None,
+        "Refuse requests for a model of another name than --model-name says",
+    ),
     ServerOption(("--log-prompts",), "", None, "Print prompts"),
     ServerOption(("--log-stat",), "", None, "Print statistics"),
     ServerOption(("--log-all",), "", None, "Print everything"),

@@ -37,6 +37,7 @@ type Options struct {
 	JSONSchema       string
 	Mmproj           string
 	IncludeUsage     bool
+	StrictModel      bool
 	SocketAddr       netip.AddrPort
 	Port             int
 	WebUI            string

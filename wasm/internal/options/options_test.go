@@ -33,8 +33,8 @@ func TestParse(t *testing.T) {
 			o.ReversePrompt, o.Grammar, o.JSONSchema, o.Mmproj, o.WebUI = "STOP", "root", "{}", "m.gguf", "ui"
 			o.TensorSplit, o.SplitMode, o.NoMmap = "3,2", "row", &no
 		}},
-		{"flags", "-p chatml --include-usage --log-prompts --log-stat --log-all", func(o *Options) {
-			o.IncludeUsage, o.LogPrompts, o.LogStat, o.LogAll = true, true, true, true
+		{"flags", "-p chatml --include-usage --strict-model --log-prompts --log-stat --log-all", func(o *Options) {
+			o.IncludeUsage, o.StrictModel, o.LogPrompts, o.LogStat, o.LogAll = true, true, true, true, true
 		}},
 		{"port", "-p chatml --port 9000", func(o *Options) { o.Port = 9000 }},
 	}

@@ -88,6 +88,8 @@ func table(o *Options, templates []string) []Option {
 			"Path of the multimodal projector", text(&o.Mmproj)},
 		{"", "include-usage", "", "", nil,
 			"End every stream with a usage chunk", flag(&o.IncludeUsage)},
+		{"", "strict-model", "", "", nil,
+			"Refuse requests for a model of another name than --model-name says", flag(&o.StrictModel)},
 		{"", "socket-addr", "SOCKET_ADDR", "", nil,
 			"Address to listen on, such as '0.0.0.0:8080'; not with --port", address(&o.SocketAddr)},
 		{"", "port", "PORT", "8080", nil,

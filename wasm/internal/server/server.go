@@ -31,14 +31,16 @@ func (s *Server) HTTP() *http1.Server {
 	}
 }
 
-// model is the model a request names: an empty name, and "default", is the first of that kind.
+// model is the model for a request that names one. Clients send the names of other services'
+// models, so a name that is not known means the first model of that kind, as no name and
+// "default" do, unless the server is strict.
 func (s *Server) model(kind, name string) (*Model, error) {
 	var known []string
 	var first *Model
 	for _, model := range s.Models {
 		known = append(known, model.Name)
 		if model.Name == name && model.Kind != kind {
-			return nil, invalid("model", "The model '%s' is a %s model; this endpoint needs a %s model.", name, model.Kind, kind)
+			return nil, invalid("model", "The model '%s' is %s model; this endpoint needs %s model.", name, articled[model.Kind], articled[kind])
 		}
 		if model.Name == name {
 			return model, nil
@@ -47,7 +49,7 @@ func (s *Server) model(kind, name string) (*Model, error) {
 			first = model
 		}
 	}
-	if name != "" && name != "default" {
+	if s.Options.StrictModel && name != "" && name != "default" {
 		return nil, modelNotFound(name, known)
 	}
 	if first == nil {
@@ -55,3 +57,5 @@ func (s *Server) model(kind, name string) (*Model, error) {
 	}
 	return first, nil
 }
+
+var articled = map[string]string{"chat": "a chat", "embedding": "an embedding"}

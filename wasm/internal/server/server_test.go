@@ -273,6 +273,49 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestModelNames(t *testing.T) {
+	const chat, embed = "/v1/chat/completions", "/v1/embeddings"
+	table := []struct {
+		path, name     string
+		status, strict int
+		model          any // that answers where the status is 200
+	}{
+		{chat, ``, 200, 200, "a"},
+		{chat, `"default"`, 200, 200, "a"},
+		{chat, `null`, 200, 200, "a"},
+		{chat, `"a"`, 200, 200, "a"},
+		{chat, `"gpt-3.5-turbo"`, 200, 404, "a"},
+		{chat, `"b"`, 400, 400, nil},
+		{"/v1/completions", `"gpt-3.5-turbo-instruct"`, 200, 404, "a"},
+		{embed, `"b"`, 200, 200, "b"},
+		{embed, `"text-embedding-ada-002"`, 200, 404, "b"},
+		{embed, `"a"`, 400, 400, nil},
+	}
+	for _, row := range table {
+		for _, options := range [][]string{nil, {"--strict-model"}} {
+			address := serve(t, &nntest.Graph{Pieces: []string{"x"}}, append(options, "-p", "chatml,embedding", "-m", "a,b")...)
+			body := `{"messages":[{"role":"user","content":"x"}],"prompt":"x","input":"x"`
+			if row.name != "" {
+				body += `,"model":` + row.name
+			}
+			want := row.status
+			if options != nil {
+				want = row.strict
+			}
+			got := do(t, "POST", address+row.path, body+"}")
+			if got.status != want || (want == 200 && got.json["model"] != row.model) {
+				t.Errorf("%s %s %v: %d %s", row.path, row.name, options, got.status, got.body)
+			}
+			if want == 404 && at(t, got.json, "error", "code") != "model_not_found" {
+				t.Errorf("%s %s %v: %s", row.path, row.name, options, got.body)
+			}
+			if want == 400 && !strings.Contains(got.body, "is a chat model; this endpoint needs an embedding model") && !strings.Contains(got.body, "is an embedding model; this endpoint needs a chat model") {
+				t.Error(got.body)
+			}
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	messages := `"messages":[{"role":"user","content":"x"}]`
 	table := []struct {
@@ -290,7 +333,6 @@ func TestErrors(t *testing.T) {
 		{"a stop that is none", "POST", "/v1/chat/completions", `{` + messages + `,"stop":5}`, 400, "stop", nil},
 		{"token prompts", "POST", "/v1/completions", `{"prompt":[1]}`, 400, "prompt", nil},
 		{"unknown role", "POST", "/v1/chat/completions", `{"messages":[{"role":"king","content":"x"}]}`, 400, "messages[0].role", nil},
-		{"unknown model", "POST", "/v1/chat/completions", `{` + messages + `,"model":"nope"}`, 404, "model", "model_not_found"},
 		{"temperature", "POST", "/v1/chat/completions", `{` + messages + `,"temperature":3}`, 400, "temperature", nil},
 		{"max_tokens", "POST", "/v1/chat/completions", `{` + messages + `,"max_tokens":0}`, 400, "max_tokens", nil},
 		{"n", "POST", "/v1/chat/completions", `{` + messages + `,"n":0}`, 400, "n", nil},
