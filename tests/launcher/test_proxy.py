@@ -56,6 +56,7 @@ def error(response: httpx.Response) -> dict[str, Any]:
         ("POST", CHAT, b"[]", 400, "it must be an object"),
         ("POST", CHAT, b"3", 400, "it must be an object"),
         ("POST", CHAT, b'{"a": NaN}', 400, "NaN is not JSON"),
+        ("POST", CHAT, b'{"a": "\n"}', 400, "Invalid control character at line 1 column 8"),
         ("POST", CHAT, b'{"a": "\xff"}', 400, "not UTF-8 at byte 7"),
         ("POST", CHAT, b"[" * 100_000, 400, "not a JSON object"),
         ("POST", CHAT, b'{"a": ' + b"9" * 10_000 + b"}", 400, "not a JSON object"),

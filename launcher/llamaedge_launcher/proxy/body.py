@@ -48,8 +48,9 @@ def check_json(body: bytes, field: str) -> None:
     except UnicodeDecodeError as error:
         raise _invalid(f"it is not UTF-8 at byte {error.start}") from error
     except json.JSONDecodeError as error:
+        what = error.msg.removesuffix(" at")
         where = f"line {error.lineno} column {error.colno}"
-        raise _invalid(f"{error.msg} at {where}" if body.strip() else "it is empty") from error
+        raise _invalid(f"{what} at {where}" if body.strip() else "it is empty") from error
     except (ValueError, RecursionError) as error:
         raise _invalid(str(error)) from error
     if not isinstance(value, dict):

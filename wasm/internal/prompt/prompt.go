@@ -67,7 +67,7 @@ type Template struct {
 }
 
 // ErrNoMessages is the error for a conversation without a message.
-var ErrNoMessages = errors.New("messages is empty")
+var ErrNoMessages = errors.New("'messages' is empty; a conversation has one message or more")
 
 // Render is the prompt of a conversation, up to where the assistant's answer begins.
 func (t *Template) Render(conversation Conversation) (string, error) {

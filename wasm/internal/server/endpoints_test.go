@@ -9,6 +9,8 @@ import (
 
 	"llama-api-server/internal/nn"
 	"llama-api-server/internal/nn/nntest"
+	"llama-api-server/internal/options"
+	"llama-api-server/internal/prompt"
 )
 
 func TestCompletions(t *testing.T) {
@@ -150,7 +152,7 @@ func TestNoEmbeddingModel(t *testing.T) {
 }
 
 func TestInfo(t *testing.T) {
-	address := serve(t, &nntest.Graph{}, "-p", "llama-3-chat,embedding", "-m", "a,b", "--port", "9999")
+	address := serve(t, &nntest.Graph{Build: 7}, "-p", "llama-3-chat,embedding", "-m", "a,b", "--port", "9999")
 	got := do(t, "GET", address+"/v1/info", "")
 	want := map[string]any{"type": "llama", "ggml_plugin_version": "b7 (commit c0ffee)", "port": "9999"}
 	for key, value := range want {
@@ -160,6 +162,29 @@ func TestInfo(t *testing.T) {
 	}
 	if at(t, got.json, "chat_model", "prompt_template") != "llama-3-chat" || at(t, got.json, "embedding_model", "ctx_size") != 384.0 {
 		t.Error(got.body)
+	}
+}
+
+func TestABuildWithoutANumber(t *testing.T) {
+	got := do(t, "GET", serve(t, &nntest.Graph{})+"/v1/info", "")
+	if got.json["ggml_plugin_version"] != "commit c0ffee" {
+		t.Error(got.body)
+	}
+}
+
+func TestAModelThatDoesNotLoad(t *testing.T) {
+	for alias, want := range map[string]string{
+		"missing": "no model is preloaded as 'missing'; give --nn-preload missing:GGML:AUTO:<file>",
+		"gone":    "the file of the model preloaded as 'gone' does not exist; correct --nn-preload",
+		"damaged": "loading the model 'damaged' failed: invalid argument",
+	} {
+		settings, err := options.Parse([]string{"-p", "chatml", "-a", alias}, prompt.Names())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = LoadModels(settings, false, (&nntest.Graph{}).Load); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", alias, err)
+		}
 	}
 }
 

@@ -81,11 +81,8 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 		return nil, err
 	}
 	model.graph, err = load(model.Alias, string(config))
-	if err == nn.NotFound || err == nn.ModelNotFound {
-		return nil, fmt.Errorf("no model is preloaded as '%s'; give --nn-preload %s:GGML:AUTO:<file>", model.Alias, model.Alias)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("loading the model '%s' failed: %w", model.Alias, err)
+		return nil, model.notLoaded(err)
 	}
 	context, err := model.graph.NewContext()
 	if err != nil {
@@ -97,6 +94,16 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 	}
 	model.places = make(chan struct{}, max(1, model.Counts.Parallel))
 	return model, nil
+}
+
+func (m *Model) notLoaded(err error) error {
+	switch err {
+	case nn.NotFound:
+		return fmt.Errorf("no model is preloaded as '%s'; give --nn-preload %s:GGML:AUTO:<file>", m.Alias, m.Alias)
+	case nn.ModelNotFound:
+		return fmt.Errorf("the file of the model preloaded as '%s' does not exist; correct --nn-preload", m.Alias)
+	}
+	return fmt.Errorf("loading the model '%s' failed: %w", m.Alias, err)
 }
 
 // metadata is what the host is told of a model: the keys the official server sends, and every
@@ -198,8 +205,12 @@ func (m *Model) release(used nn.Context) {
 	<-m.places
 }
 
-// plugin is the build of llama.cpp under the model, as /v1/info words it.
+// plugin is the build of llama.cpp under the model, as /v1/info words it; a host may not know
+// the build's number.
 func (m *Model) plugin() string {
+	if m.Counts.BuildNumber == 0 {
+		return "commit " + m.Counts.Commit
+	}
 	return fmt.Sprintf("b%d (commit %s)", m.Counts.BuildNumber, m.Counts.Commit)
 }
 

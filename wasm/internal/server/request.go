@@ -1,9 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"llama-api-server/internal/http1"
@@ -28,14 +30,31 @@ func unmarshal(body []byte, target any) error {
 	err := json.Unmarshal(body, target)
 	var kind *json.UnmarshalTypeError
 	switch {
+	case err == nil && string(bytes.TrimSpace(body)) == "null":
+		return invalid("", "The body is a JSON null; an object is needed.")
 	case err == nil:
 		return nil
 	case errors.As(err, &kind) && kind.Field == "":
 		return invalid("", "The body is a JSON %s; an object is needed.", kind.Value)
 	case errors.As(err, &kind):
-		return invalid(kind.Field, "'%s' has the wrong type: %s is not allowed there.", kind.Field, kind.Value)
+		param := paramOf(kind.Field)
+		return invalid(param, "'%s' has the wrong type: %s is not allowed there.", param, kind.Value)
 	}
-	return invalid("", "The body is not valid JSON: %v", err)
+	return invalid("", "The body is not valid JSON: %v.", err)
+}
+
+// paramOf is a path as OpenAI's API writes it: messages[0].role for Go's messages.0.role.
+func paramOf(path string) string {
+	parts := strings.Split(path, ".")
+	param := parts[0]
+	for _, part := range parts[1:] {
+		if _, err := strconv.Atoi(part); err == nil {
+			param += "[" + part + "]"
+		} else {
+			param += "." + part
+		}
+	}
+	return param
 }
 
 // oneOrMore is a string or an array of strings; wrong tells that it is something else.

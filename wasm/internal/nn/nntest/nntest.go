@@ -19,6 +19,7 @@ type Graph struct {
 	Reason   string           // of the errors, for hosts that tell it
 	CtxSize  int              // tokens; a prompt's tokens are its words
 	Parallel int
+	Build    int // llama.cpp's number
 	// Answer, if set, makes the pieces from the prompt.
 	Answer func(prompt string) []string
 	Busy   int // times each token is asked for in vain
@@ -34,10 +35,15 @@ type Graph struct {
 	Finished int              // computations ended
 }
 
-// Load is the graph for every name but "missing".
+// Load is the graph for every name but "missing", and "gone" and "damaged".
 func (g *Graph) Load(name, config string) (nn.Graph, error) {
-	if name == "missing" {
+	switch name {
+	case "missing":
 		return nil, nn.NotFound
+	case "gone":
+		return nil, nn.ModelNotFound
+	case "damaged":
+		return nil, nn.InvalidArgument
 	}
 	var settings map[string]any
 	if err := json.Unmarshal([]byte(config), &settings); err != nil {
@@ -133,7 +139,7 @@ func (c *context) Output(index uint32) ([]byte, error) {
 	if index == nn.Metadata {
 		counts := map[string]any{
 			"input_tokens": c.tokens(), "output_tokens": c.next, "n_parallel": c.graph.Parallel,
-			"llama_build_number": 7, "llama_commit": "c0ffee",
+			"llama_build_number": c.graph.Build, "llama_commit": "c0ffee",
 		}
 		if c.failed != nil && c.graph.Reason != "" {
 			counts["error"] = c.graph.Reason
