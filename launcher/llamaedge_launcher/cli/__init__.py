@@ -11,10 +11,10 @@ import click
 from .. import descriptors
 from ..errors import LauncherError
 
-_COMMANDS = {"run": ".run"}
+_COMMANDS = {"run": ".run", "pull": ".pull"}
 """The modules of the subcommands, which have a command of the same name."""
 
-_MEANT = {"serve": "run", "start": "run", "server": "run"}
+_MEANT = {"serve": "run", "start": "run", "server": "run", "download": "pull", "get": "pull"}
 """What other programs call a subcommand."""
 
 
@@ -63,10 +63,11 @@ def llamaedge() -> None:
 def main() -> None:
     """The console script: errors are one line, exit code 2 for wrong usage and 1 otherwise."""
     descriptors.raise_limit()
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def execute(arguments: list[str]) -> int:
+    """Run the command line ``arguments``; the exit code."""
     try:
         code: Any = llamaedge.main(arguments, prog_name="llamaedge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
