@@ -1,5 +1,6 @@
 """Pictures in prompts, with a projector of random weights."""
 
+import base64
 import json
 import os
 import struct
@@ -340,3 +341,64 @@ def test_a_picture_that_sees_all_of_itself_fits_into_one_piece(load: Load, folde
         context.compute()
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
     run(load(model, **settings, ubatch_size=640).context(), prompt)
+
+
+def chat(context: GgmlContext, *parts: bytes | str) -> bytes:
+    """What follows a conversation of one message, whose parts are texts and pictures' files."""
+    content = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image_url", "image_url": {"url": address(part)}}
+        for part in parts
+    ]
+    conversation = {"messages": [{"role": "user", "content": content}]}
+    context.set_input(1, 3, json.dumps({"conversation": conversation}).encode())
+    assert context.compute() is ErrNo.SUCCESS
+    return context.output(0)
+
+
+def address(file: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(file).decode()}"
+
+
+@pytest.fixture
+def talking(load: Load, tiny_llama: Path, projector: Path) -> GgmlContext:
+    template = "{% for m in messages %}{{ bos_token }}{{ m.content }}sea{% endfor %}"
+    return load(
+        tiny_llama,
+        chat_template=template,
+        mmproj=str(projector),
+        n_predict=12,
+        ignore_eos=True,
+    ).context()
+
+
+def test_pictures_of_a_conversation_stand_where_its_template_puts_them(
+    talking: GgmlContext,
+) -> None:
+    expected = run(talking, b"the\n" + tag(RED) + b"\nand\n" + tag(BLUE) + b"sea")
+    told = counts(talking)[0]
+    assert chat(talking, "the", RED, "and", BLUE) == expected
+    assert counts(talking)[0] == told
+    assert chat(talking, "the", BLUE, "and", RED) != expected
+
+
+def test_a_control_token_beside_a_picture_is_text(talking: GgmlContext) -> None:
+    chat(talking, RED, "</s>")
+    told = counts(talking)[0]
+    run(talking, tag(RED) + b"\n</s>sea")
+    assert told > counts(talking)[0]
+
+
+def test_a_picture_that_the_template_leaves_out_is_told(talking: GgmlContext) -> None:
+    talking.set_input(1, 3, b'{"chat-template": "nothing"}')
+    with pytest.raises(BackendError, match="leaves out a picture"):
+        chat(talking, RED)
+
+
+@pytest.mark.parametrize("url", ["http://example.com/a.png", "data:image/png;base64,!", 5])
+def test_a_picture_that_is_no_data_is_refused(talking: GgmlContext, url: object) -> None:
+    part = {"type": "image_url", "image_url": {"url": url}}
+    conversation = {"messages": [{"role": "user", "content": [part]}]}
+    with pytest.raises(BackendError, match="picture of the conversation cannot be used"):
+        talking.set_input(1, 3, json.dumps({"conversation": conversation}).encode())

@@ -69,9 +69,11 @@ class _Writer:
         self.gguf.close()
 
 
-def llama(path: Path, *, seed: int = 0, brief: bool = False) -> Path:
+def llama(path: Path, *, seed: int = 0, brief: bool = False, template: str = "") -> Path:
     """A decoder of the llama architecture; a ``brief`` one soon ends its texts."""
     file = _Writer(path, "llama", seed)
+    if template:
+        file.gguf.add_chat_template(template)
     file.sizes()
     file.gguf.add_head_count_kv(HEADS // 2)
     file.gguf.add_rope_dimension_count(WIDTH // HEADS)

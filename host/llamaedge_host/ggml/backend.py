@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..nn.preload import Target
+from .chat.renderer import Renderer
 from .engine.counters import Counters
 from .engine.engines import Engines
 from .graph import GgmlGraph
@@ -22,6 +23,7 @@ class GgmlBackend:
         self._models = Models()
         self._engines = Engines(parallel)
         self._projectors = Projectors()
+        self._renderer = Renderer()
 
     def preload(self, path: Path) -> None:
         """Check the model file at ``path``; once loaded it stays until ``close``.
@@ -38,8 +40,13 @@ class GgmlBackend:
         """
         settings = Settings().with_changes(parse(config)) if config else Settings()
         graph = GgmlGraph(
-            *(path, target, settings),
-            *(self._models, self._engines, self._projectors),
+            path,
+            target,
+            settings,
+            self._models,
+            self._engines,
+            self._projectors,
+            self._renderer,
         )
         if config:
             try:
@@ -60,3 +67,4 @@ class GgmlBackend:
     def close(self) -> None:
         """Free the models that stay by ``preload`` once no graph uses them."""
         self._models.close()
+        self._renderer.close()

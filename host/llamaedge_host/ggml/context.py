@@ -5,6 +5,7 @@ so contexts of one graph do not disturb each other.
 """
 
 import codecs
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -15,13 +16,14 @@ from ..errors import Interrupted
 from ..files import Files
 from ..nn.backend import Output
 from ..nn.errno import ErrNo
+from .chat.template import NoTemplate
 from .engine.embedding import Embedder, as_json, normalized
 from .engine.engine import Engine
 from .engine.sequence import End, Limits, Sequence
 from .errors import GgmlError
 from .llama.library import BUILD_NUMBER, COMMIT
-from .metadata.parse import OWN_KEYS, Settings, Value, parse
-from .prompt import Prompt, Source, make
+from .metadata.parse import OWN_KEYS, Settings, Value, read, values
+from .prompt import Prompt, Source, make, of_conversation
 from .sampling.sampler import Sampler, Sampling, check
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -29,6 +31,10 @@ _log = logging.getLogger("llamaedge_host.nn")
 RESERVED = 4
 """Tokens of a context that a prompt must leave free, as in WasmEdge."""
 METADATA_INDEX = 1
+PROMPT_INDEX = 2
+"""The output that is the prompt as the chat template wrote it."""
+CONVERSATION = "conversation"
+"""What of the metadata becomes a prompt; WasmEdge ignores it."""
 
 
 class Graph(Source, Protocol):
@@ -75,7 +81,7 @@ class GgmlContext:
         self._cancelled = False
 
     def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
-        """Take metadata at index 1, a prompt at any other. Raises GgmlError."""
+        """Take metadata or a conversation at index 1, a prompt at any other. Raises GgmlError."""
         if index == METADATA_INDEX:
             self._graph.debug("setInput: found Metadata, processing")
             self._configure(data)
@@ -87,15 +93,20 @@ class GgmlContext:
 
     def _configure(self, data: bytes) -> None:
         try:
-            changes = parse(data.decode())
+            document = read(data.decode())
         except UnicodeDecodeError as error:
             raise GgmlError(ErrNo.INVALID_ENCODING, f"the metadata is not UTF-8: {error}") from None
+        changes = values(document)
         own = {name: changes.pop(name) for name in OWN_KEYS if name in changes}
         settings = self._settings.with_changes(own)
         if self._settings.differences(settings):
             check(settings, self._graph.model.vocabulary)
         self._graph.change(changes)
         self._settings = settings
+        if CONVERSATION in document:
+            self._forget()
+            self._prompt = Prompt()
+            self._prompt = of_conversation(self._graph, settings, document[CONVERSATION])
 
     def compute(self) -> ErrNo:
         """Run to the end. SUCCESS or CONTEXT_FULL; raises GgmlError for everything else."""
@@ -265,7 +276,9 @@ class GgmlContext:
         return end.errno
 
     def output(self, index: int) -> bytes:
-        """Everything made so far, or at index 1 the counts."""
+        """Everything made so far, at index 1 the counts, at 2 the prompt of a conversation."""
+        if index == PROMPT_INDEX and self._prompt.text:
+            return self._prompt.text.encode(errors="replace")
         return self._counts() if index == METADATA_INDEX else bytes(self._output)
 
     def output_single(self, index: int) -> bytes:
@@ -273,11 +286,25 @@ class GgmlContext:
         return self._counts() if index == METADATA_INDEX else self._piece
 
     def _counts(self) -> bytes:
-        return (
-            f'{{"input_tokens": {self._prompt.cells}, "output_tokens": {self._made},'
-            f' "llama_build_number": {BUILD_NUMBER}, "llama_commit": "{COMMIT}",'
-            f' "n_parallel": {self._graph.parallel}}}'
-        ).encode()
+        counts = {
+            "input_tokens": self._prompt.cells,
+            "output_tokens": self._made,
+            "llama_build_number": BUILD_NUMBER,
+            "llama_commit": COMMIT,
+            "n_parallel": self._graph.parallel,
+        }
+        if self._settings["enable-chat-template"]:
+            counts["chat_template"] = self._template()
+        return json.dumps(counts).encode()
+
+    def _template(self) -> dict[str, object] | None:
+        """What the chat template can do, None where the model has none."""
+        try:
+            return self._graph.template(self._settings["chat-template"]).abilities()
+        except NoTemplate:
+            return None
+        except GgmlError as error:
+            return {"error": str(error)}
 
     def fini_single(self) -> None:
         """End the computation; its output is gone, its prompt stays."""

@@ -8,6 +8,8 @@ from ..files import NO_FILES, Files
 from ..nn.backend import Output
 from ..nn.errno import ErrNo
 from ..nn.preload import Target
+from .chat.renderer import Renderer
+from .chat.template import DEFAULT, KEY, ChatTemplate, NoTemplate, sources
 from .context import GgmlContext
 from .engine.embedding import Embedder
 from .engine.engine import Engine
@@ -42,6 +44,7 @@ class GgmlGraph:
         models: Models,
         engines: Engines,
         projectors: Projectors,
+        renderer: Renderer,
     ) -> None:
         self._path = path
         self._target = target
@@ -51,6 +54,8 @@ class GgmlGraph:
         self._projectors = projectors
         self._projector: tuple[tuple[str, Model], Projector] | None = None
         self._vocoder: tuple[str, Vocoder] | None = None
+        self._renderer = renderer
+        self._template: tuple[tuple[str, Model], ChatTemplate] | None = None
         self._logs = False
         self.settings = settings
         self._show_log()
@@ -87,6 +92,18 @@ class GgmlGraph:
     def cells(self) -> int:
         """Tokens that a sequence can hold, as the settings ask."""
         return int(self.settings["ctx-size"] or self.model.context_length)
+
+    def template(self, given: str) -> ChatTemplate:
+        """The chat template ``given``, "" for the model's own. Raises GgmlError if it has none."""
+        if self._template is None or self._template[0] != (given, self.model):
+            found = {DEFAULT: given} if given else sources(self.model.header.metadata)
+            if not found:
+                raise NoTemplate(
+                    ErrNo.INVALID_ARGUMENT, f"{self._path.name} has no chat template ({KEY})"
+                )
+            made = ChatTemplate(found, self.model.vocabulary, self._renderer)
+            self._template = (given, self.model), made
+        return self._template[1]
 
     def projector(self, path: str) -> Projector:
         """The projector at ``path``, which metadata names by ``mmproj``. Raises GgmlError."""

@@ -1,4 +1,4 @@
-"""Prompts: what a context computes on, made of text, token numbers, pictures or speech."""
+"""Prompts: what a context computes on, made of text, a chat, token numbers, pictures, speech."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,8 @@ from typing import Protocol
 
 from ..files import Files
 from ..nn.errno import ErrNo
+from .chat.conversation import Conversation
+from .chat.template import ChatTemplate
 from .errors import GgmlError
 from .llama.context import MIN_CONTEXT
 from .llama.model import Model
@@ -29,6 +31,9 @@ class Source(Protocol):
     def cells(self) -> int:
         """Tokens that a sequence can hold."""
 
+    def template(self, given: str) -> ChatTemplate:
+        """The chat template ``given``, "" for the model's own. Raises GgmlError."""
+
     def projector(self, path: str) -> Projector:
         """The projector at ``path`` of the host. Raises GgmlError."""
 
@@ -41,13 +46,14 @@ class Prompt:
     """``tokens``, among which placeholders stand for ``pictures``, each by its first position.
 
     ``cells`` counts the places that it takes in a KV cache, ``largest`` those of its largest
-    picture, 0 without one.
+    picture, 0 without one. ``text`` is what a chat template wrote, "" without one.
     """
 
     tokens: list[int] = field(default_factory=list)
     cells: int = 0
     pictures: Mapping[int, Picture] = field(default_factory=dict)
     largest: int = 0
+    text: str = ""
 
 
 def make(source: Source, settings: Settings, files: Files, tensor_type: int, data: bytes) -> Prompt:
@@ -70,6 +76,28 @@ def make(source: Source, settings: Settings, files: Files, tensor_type: int, dat
     return _of(speech.prompt(data, speaker, vocabulary))
 
 
+def of_conversation(source: Source, settings: Settings, document: object) -> Prompt:
+    """The prompt that the chat template makes of a conversation (``Conversation.parse``).
+
+    Raises GgmlError: PROMPT_TOO_LONG for a text longer than a context could hold,
+    INVALID_ARGUMENT for a conversation that the template or the model does not take.
+    """
+    template = source.template(settings["chat-template"])
+    vocabulary = source.model.vocabulary
+    try:
+        written = template.write(Conversation.parse(document))
+    except RecursionError:
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT, "the conversation cannot be used: it is nested too deeply"
+        ) from None
+    _check_length(source, len(written.text.encode(errors="replace")))
+    if not written.pictures:
+        tokens = written.tokens(vocabulary)
+        return Prompt(tokens, len(tokens), text=written.text)
+    made = source.projector(settings["mmproj"]).prompt(*written.parts(vocabulary))
+    return Prompt(made.tokens, made.cells, made.pictures, made.largest, written.text)
+
+
 def _of(tokens: list[int]) -> Prompt:
     return Prompt(tokens, len(tokens))
 
@@ -77,19 +105,22 @@ def _of(tokens: list[int]) -> Prompt:
 def _with_pictures(
     source: Source, projector: str, data: bytes, named: bytes | None
 ) -> Prompt | None:
-    most = MOST_BYTES * max(source.cells, MIN_CONTEXT)
     texts, pictures = split(data, named)
-    length = sum(map(len, texts))
+    _check_length(source, sum(map(len, texts)))
+    if not pictures:
+        return None
+    made = source.projector(projector).prompt([[(text, True)] for text in texts], pictures)
+    return Prompt(made.tokens, made.cells, made.pictures, made.largest)
+
+
+def _check_length(source: Source, length: int) -> None:
+    most = MOST_BYTES * max(source.cells, MIN_CONTEXT)
     if length > most:
         raise GgmlError(
             ErrNo.PROMPT_TOO_LONG,
             f"the prompt is too long: it has {length} bytes, and a context of {source.cells} tokens"
             f" takes at most {most}",
         )
-    if not pictures:
-        return None
-    made = source.projector(projector).prompt(texts, pictures)
-    return Prompt(made.tokens, made.cells, made.pictures, made.largest)
 
 
 def _picture(path: str, files: Files) -> bytes | None:

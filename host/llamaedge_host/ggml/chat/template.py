@@ -52,7 +52,7 @@ class Written:
         """
         texts: list[list[tuple[bytes, bool]]] = []
         files: list[bytes] = []
-        begun = 0
+        begun = self._added(vocabulary)
         for at, character in enumerate(self.text + "\0"):
             if character in self.pictures or at == len(self.text):
                 typed = frozenset(index - begun for index in self.typed if begun <= index < at)
@@ -60,6 +60,11 @@ class Written:
                 begun = at + 1
                 files += [self.pictures[character]] if character in self.pictures else []
         return texts, files
+
+    def _added(self, vocabulary: Vocabulary) -> int:
+        """Characters at the start that are added again with pictures."""
+        name = vocabulary.names.get("bos_token", "") if vocabulary.frame[0] else ""
+        return len(name) if self.text.startswith(name) and 0 not in self.typed else 0
 
 
 def sources(metadata: Mapping[str, object]) -> dict[str, str]:
@@ -69,6 +74,10 @@ def sources(metadata: Mapping[str, object]) -> dict[str, str]:
         for key, value in metadata.items()
         if (key == KEY or key.startswith(f"{KEY}.")) and isinstance(value, str)
     }
+
+
+class NoTemplate(GgmlError):
+    """A model without a chat template was asked for its own."""
 
 
 class ChatTemplate:
@@ -127,6 +136,10 @@ class ChatTemplate:
         if name not in self._traits:
             self._traits[name] = self._find(name)
         return self._traits[name]
+
+    def abilities(self) -> dict[str, object]:
+        """What a guest is told of the template. Raises BrokenTemplate if it cannot be used."""
+        return {"tools": self.traits().tools}
 
     def _choose(self, conversation: Conversation) -> str:
         for name, wanted in (

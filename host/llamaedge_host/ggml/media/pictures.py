@@ -34,6 +34,8 @@ _TAG = rb'<img src="data:image/[^;"<>]*;base64,([^"]*)">'
 _TAGS = re.compile(_TAG)
 _PLACES = re.compile(_TAG + b"|" + re.escape(MARKER))
 
+Runs = list[tuple[bytes, bool]]
+
 _numbers = itertools.count(1)
 _decoding = threading.Lock()
 """Held while a picture is decoded, which takes up to 20 bytes for each of its pixels."""
@@ -85,8 +87,10 @@ class Projector:
             raise _unusable(path, "it is for sounds, not for pictures")
         self.number = next(_numbers)
 
-    def prompt(self, texts: list[bytes], pictures: list[bytes]) -> "PicturePrompt":
+    def prompt(self, texts: list[Runs], pictures: list[bytes]) -> "PicturePrompt":
         """A prompt of ``texts`` with ``pictures`` (files' contents) between them.
+
+        A text is in runs, each with whether names of control tokens are tokens in it.
 
         Raises GgmlError (INVALID_ARGUMENT) for a picture that cannot be read, and for pictures
         of more than MAX_PIXELS together.
@@ -224,7 +228,7 @@ class PicturePrompt:
     """
 
     def __init__(
-        self, projector: Projector, texts: list[bytes], bitmaps: list[ctypes.c_void_p]
+        self, projector: Projector, texts: list[Runs], bitmaps: list[ctypes.c_void_p]
     ) -> None:
         self.tokens: list[int] = []
         self.pictures: dict[int, Picture] = {}
@@ -271,13 +275,14 @@ class PicturePrompt:
         self.tokens += [number - 2, *[number - 3] * (picture.length - 1)]
 
 
-def _parts(texts: list[bytes], bitmaps: list[ctypes.c_void_p]) -> list[Any]:
+def _parts(texts: list[Runs], bitmaps: list[ctypes.c_void_p]) -> list[Any]:
     """What mtmd takes for ``texts`` with ``bitmaps`` between them."""
     parts: list[Any] = []
-    for text, bitmap in itertools.zip_longest(texts, bitmaps):
-        if text:
-            said = mtmd.mtmd_input_text(text, len(text), True, True)
-            parts.append(mtmd.mtmd_input_part(ctypes.pointer(said), None))
+    for runs, bitmap in itertools.zip_longest(texts, bitmaps):
+        for text, control in runs:
+            if text:
+                said = mtmd.mtmd_input_text(text, len(text), True, control)
+                parts.append(mtmd.mtmd_input_part(ctypes.pointer(said), None))
         if bitmap is not None:
             parts.append(mtmd.mtmd_input_part(None, bitmap))
     return parts

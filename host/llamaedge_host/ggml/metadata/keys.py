@@ -145,6 +145,8 @@ _WORKING = (
     _flag("stream-stdout", _G, _PROMPT, "compute prints the pieces"),
     Key("n-predict", int, -1, _G, _PROMPT, "compute's tokens at most; negative: no limit"),
     _text("reverse-prompt", "", _G, _PROMPT, "compute ends at this text, which stays"),
+    _flag("enable-chat-template", _G, _PROMPT, "the counts tell of the chat template"),
+    _text("chat-template", "", _G, _PROMPT, "Jinja template of chats; empty: the model's own"),
     _text("image", "", _G, _PROMPT, "the guest's file of a picture"),
     Key(
         *("single-wait", int, -1, _G, _PROMPT),
@@ -176,7 +178,7 @@ _KEPT_FLAGS = (
     " warmup always-regenerate-image-embd lora-init-without-apply hellaswag winogrande"
     " multiple-choice kl-divergence usage use-color special interactive interactive-first"
     " prompt-cache-all prompt-cache-ro escape multiline-input simple-io cont-batching no-perf"
-    " ctx-shift input-prefix-bos verbose-prompt display-prompt enable-chat-template webui"
+    " ctx-shift input-prefix-bos verbose-prompt display-prompt webui"
     " endpoint-slots endpoint-props endpoint-metrics log-json is-pp-shared process-output"
     " compute-ppl spm-infill batched-bench-output-jsonl"
 )
@@ -192,7 +194,7 @@ _KEPT_REALS = "p-split-speculative p-min-speculative slot-prompt-similarity"
 _KEPT_TEXTS = (
     "hf-repo-vocoder hf-file-vocoder model-url-vocoder model-alias model-url hf-token hf-repo"
     " hf-file prompt-file path-prompt-cache input-prefix input-suffix lookup-cache-static"
-    " lookup-cache-dynamic logits-file embd-out embd-sep hostname public-path chat-template"
+    " lookup-cache-dynamic logits-file embd-out embd-sep hostname public-path"
     " ssl-file-key ssl-file-cert slot-save-path context-files chunk-separator out-file"
     " cvector-positive-file cvector-negative-file"
 )

@@ -50,8 +50,16 @@ OWN_KEYS = tuple(key.name for key in KEYS if key.change is Change.PROMPT)
 def parse(text: str) -> dict[str, Value]:
     """The values that the metadata ``text`` gives to keys of ours; unknown keys are ignored.
 
+    Raises GgmlError as ``read`` and ``values`` do.
+    """
+    return values(read(text))
+
+
+def read(text: str) -> dict[str, Any]:
+    """The JSON object that ``text`` is; of two values with one name the first counts.
+
     Raises GgmlError: INVALID_ENCODING for text that is not JSON, INVALID_ARGUMENT for JSON that
-    is not an object and for a value of a wrong type or out of its range.
+    is not an object.
     """
     try:
         document = json.loads(text, object_pairs_hook=_first, parse_constant=_not_json)
@@ -61,19 +69,30 @@ def parse(text: str) -> dict[str, Value]:
         ) from None
     if not isinstance(document, dict):
         raise GgmlError(ErrNo.INVALID_ARGUMENT, "the metadata is not a JSON object")
-    values: dict[str, Value] = {}
+    return document
+
+
+def values(document: Mapping[str, object]) -> dict[str, Value]:
+    """The values in ``document`` for keys of ours; its other names are ignored.
+
+    Raises GgmlError (INVALID_ARGUMENT) for a value of a wrong type or out of its range.
+    """
+    found: dict[str, Value] = {}
     for name, given in document.items():
         if key := BY_NAME.get(name):
-            values[name] = _value(key, given)
+            found[name] = _value(key, given)
         elif (key := ALIASES.get(name)) and given is not None and key.name not in document:
-            values[key.name] = _value(key, given)
-    if values.get("reranking"):
-        values |= {"embedding": True, "pooling-type": RANK}
-    return values
+            found[key.name] = _value(key, given)
+    if found.get("reranking"):
+        found |= {"embedding": True, "pooling-type": RANK}
+    return found
 
 
 def _first(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    return dict(reversed(pairs))
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        made.update(reversed(pairs))
+    return made
 
 
 def _not_json(constant: str) -> NoReturn:

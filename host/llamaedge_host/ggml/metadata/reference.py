@@ -15,7 +15,14 @@ JSON object of these keys. A missing key keeps its value, an unknown one is igno
 a wrong type or out of its range answers 1 (InvalidArgument), text that is not JSON
 2 (InvalidEncoding), and then nothing changes. A key that takes effect at the next prompt
 belongs to the execution context that it is given to: it begins with the value that the graph was
-loaded with, and no other context sees a change. All others change the graph. Made by
+loaded with, and no other context sees a change. All others change the graph.
+
+Beside these keys the input at index 1 takes `conversation`, an object that becomes the prompt by
+the model's chat template: `messages` and `tools` as in OpenAI's API, `documents`,
+`chat_template_kwargs`, `add_generation_prompt` (default true) and `continue_final_message`. The
+output at index 2 is then the prompt's text. With `enable-chat-template` the output at index 1 has
+`chat_template`: null where the model has none, `error` for one that cannot be used, else what it
+can do. WasmEdge ignores all of it. Made by
 `python -m llamaedge_host.ggml.metadata.reference`.
 """
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
