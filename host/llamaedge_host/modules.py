@@ -1,26 +1,21 @@
-"""Compiled modules and their cache on disk.
+"""Modules: read, checked, compiled once.
 
-Compiled code is native code: loading it means running it unsandboxed. So it is only ever
-loaded from a folder that nobody else can write, under a name made of the module's own
-sha256, wasmtime's version and the engine's settings. Files are written aside and renamed,
-never changed in place, because a running guest maps them.
+Compiled code is kept in the user's cache, under a name made of the module's own sha256,
+wasmtime's version and the engine's settings, and loaded from nowhere else.
 """
 
 import hashlib
 import logging
-import os
-import stat
-import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import platformdirs
 from wasmtime import Config, Engine, Module, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from .errors import ModuleError
+from .module_cache import user_cache
 
 _log = logging.getLogger(__name__)
 _SLOW = 1_000_000  # bytes of a module that takes a second or more to compile
@@ -51,27 +46,6 @@ class EngineSettings:
         return Engine(config)
 
 
-def cache_folder() -> Path | None:
-    """The folder of compiled modules, or None if it cannot be trusted or made.
-
-    ``LLAMAEDGE_CACHE_DIR`` names another; by default it is in the user's cache folder.
-    """
-    root = os.environ.get("LLAMAEDGE_CACHE_DIR") or platformdirs.user_cache_path("llamaedge")
-    folder = Path(root) / "modules"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
-    except OSError as error:
-        _log.warning("no cache of compiled modules: %s", error)
-        return None
-    if hasattr(os, "getuid") and (
-        status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    ):
-        _log.warning("no cache of compiled modules: others can write to %s", folder)
-        return None
-    return folder
-
-
 def read_wasm(path: Path) -> bytes:
     """The bytes of the module at ``path``; raises ModuleError if it is none."""
     try:
@@ -96,13 +70,15 @@ def load(engine: Engine, settings: EngineSettings, wasm: bytes, name: str) -> Mo
 
     Raises ModuleError, which calls the module ``name``, if it does not validate.
     """
-    folder = cache_folder()
-    path = folder / _key(settings, wasm) if folder else None
-    if path is not None and path.is_file():
+    cached = user_cache()
+    key = _key(settings, wasm)
+    path = cached.find(key) if cached is not None else None
+    if path is not None:
         try:
             return Module.deserialize_file(engine, str(path))
         except WasmtimeError as error:
-            _log.warning("compiling again, the cached %s does not load: %s", path.name, error)
+            if path.exists():
+                _log.warning("compiling again, the cached %s does not load: %s", path.name, error)
     if len(wasm) > _SLOW:
         _log.info("compiling %s for this machine, this once", name)
     try:
@@ -110,8 +86,8 @@ def load(engine: Engine, settings: EngineSettings, wasm: bytes, name: str) -> Mo
     except WasmtimeError as error:
         reason = " ".join(str(error).split())
         raise ModuleError(f"{name} is not a valid WebAssembly module: {reason}") from None
-    if path is not None:
-        _store(path, module)
+    if cached is not None:
+        cached.store(key, module.serialize())
     return module
 
 
@@ -123,12 +99,3 @@ def _key(settings: EngineSettings, wasm: bytes) -> str:
 @cache
 def _wasmtime() -> str:
     return version("wasmtime")
-
-
-def _store(path: Path, module: Module) -> None:
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(module.serialize())
-        Path(file.name).replace(path)
-    except OSError as error:
-        _log.warning("the compiled module is not cached: %s", error)

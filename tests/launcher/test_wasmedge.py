@@ -339,6 +339,19 @@ def test_compile_writes_a_portable_module(guest: Build, tmp_path: Path) -> None:
     assert execute(["compile", source, str(tmp_path / "missing" / "out.wasm")]) == 1
 
 
+def test_compile_writes_through_what_is_no_plain_file(guest: Build, tmp_path: Path) -> None:
+    source = guest(exits(8))
+    target, link = tmp_path / "target.wasm", tmp_path / "link.wasm"
+    target.touch()
+    link.symlink_to(target)
+    assert execute(["compile", source, str(link)]) == 0
+    assert link.is_symlink()
+    assert target.read_bytes() == Path(source).read_bytes()
+    assert target.stat().st_mode & 0o777 == Path(source).stat().st_mode & 0o777
+    assert execute(["compile", source, os.devnull]) == 0
+    assert Path(os.devnull).is_char_device()
+
+
 def test_parse_validate_and_instantiate_report(
     guest: Build, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 """`wasmedge compile`, `parse`, `validate` and `instantiate`."""
 
 import logging
-import tempfile
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from wasmtime import FuncType, Module
 from llamaedge_host import Limits
 from llamaedge_host.modules import load, read_wasm
 from llamaedge_host.values import letters, type_name
+from llamaedge_host.whole_file import write_whole
 
 from .wasmedge_guest import link_options, linked_guest
 from .wasmedge_options import common_options, configure
@@ -39,13 +40,21 @@ def _compile(wasm: Path, out: Path, optimize: str, log_level: str, **switches: A
     _load(wasm, log_level, switches)
     _log.debug("--optimize %s has no effect here: guests are always optimised", optimize)
     try:
-        with tempfile.NamedTemporaryFile(dir=out.parent, delete=False) as file:
-            file.write(wasm.read_bytes())
-        Path(file.name).replace(out)
+        _write(out.resolve(), wasm.read_bytes())
     except OSError as error:
         raise click.ClickException(f"cannot write {out}: {error.strerror}") from None
     _log.info("compiled %s; %s is portable and starts from the cache", wasm, out)
     return 0
+
+
+def _write(out: Path, data: bytes) -> None:
+    """Into a new file with the permissions of one, or into the device or pipe that there is."""
+    if out.exists() and not out.is_file():
+        out.write_bytes(data)
+        return
+    mask = os.umask(0)
+    os.umask(mask)
+    write_whole(out, data, mode=0o666 & ~mask)
 
 
 @click.command()
