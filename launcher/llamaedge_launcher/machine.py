@@ -85,9 +85,9 @@ def _end(code: int, errors: str) -> str:
 
 
 def _main() -> None:
-    from llamaedge_host.ggml.llama.capacity import available_memory
     from llamaedge_host.ggml.llama.devices import devices
     from llamaedge_host.ggml.llama.library import build, cpus
+    from llamaedge_host.ggml.llama.memory import available_memory
 
     found = Machine(
         build(),

@@ -12,18 +12,8 @@ from weakref import ref
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.llama.capacity import (
-    available_memory,
-    cache_bytes,
-    layer_bytes,
-    parallel,
-)
-from llamaedge_host.ggml.llama.context import ContextParameters
 from llamaedge_host.ggml.llama.model import Model
-from llamaedge_host.ggml.metadata.parse import Settings
 from llamaedge_host.nn import NeuralNetwork, Preload, Target
-from llamaedge_host.nn.backend import BackendError
 
 from .conftest import Load, run, stream
 
@@ -31,10 +21,6 @@ SEA = b"the sea and the sea"
 LOADS, ROUNDS = 200, 4
 LEAK = 2048
 """Bytes that a load leaves behind in every round, if it leaks; allocators grow in one of them."""
-
-
-def parameters(graph: GgmlGraph) -> ContextParameters:
-    return ContextParameters.of(graph.settings, graph.model, 1)
 
 
 def test_chat_and_embedding_side_by_side(load: Load, tiny_llama: Path, tiny_bert: Path) -> None:
@@ -164,46 +150,6 @@ def test_a_model_that_is_no_preload_is_freed_with_its_last_graph(
     assert model() is graphs[0].model
     graphs.pop().close()
     assert model() is None
-
-
-def test_capacity_follows_memory(load: Load, tiny_llama: Path) -> None:
-    graph = load(tiny_llama)
-    small = parameters(graph)
-    assert cache_bytes(graph.model.header, small) == 512 * 2 * 2 * 16 * 2 * 2
-    assert parallel(graph.model.header, small) == 8
-    huge = ContextParameters.of(Settings({**_all(graph), "ctx-size": 2**31 - 256}), graph.model, 1)
-    assert parallel(graph.model.header, huge) < 8
-    assert 0 < available_memory() < 2**50
-
-
-def test_heads_that_differ_by_layer_count_by_layer(load: Load, tiny_lfm2: Path) -> None:
-    graph = load(tiny_lfm2)
-    keys = parameters(graph)
-    assert graph.model.header.by_layer("attention.head_count_kv") == [0, 2]
-    assert graph.model.header.by_layer("attention.head_count") == [4, 4]
-    assert layer_bytes(graph.model.header, keys) == [0, 512 * 2 * 16 * 2 * 2]
-    assert cache_bytes(graph.model.header, keys) == 512 * 2 * 16 * 2 * 2
-
-
-@pytest.mark.parametrize("size", [2**31 - 1, 2**30])
-def test_a_cache_larger_than_the_memory_is_refused(
-    load: Load, tiny_llama: Path, tiny_gemma: Path, size: int
-) -> None:
-    for path in tiny_llama, tiny_gemma:
-        for embedding in True, False:
-            with pytest.raises(BackendError, match="ctx-size"):
-                load(path, ctx_size=size, embedding=embedding)
-    context = load(tiny_llama, n_predict=4).context()
-    text = run(context, SEA)
-    with pytest.raises(BackendError, match="ctx-size"):
-        context.set_input(1, 3, json.dumps({"ctx-size": size, "embedding": True}).encode())
-    assert run(context, SEA) == text
-
-
-def _all(graph: GgmlGraph) -> dict[str, Any]:
-    from llamaedge_host.ggml.metadata.parse import DEFAULTS
-
-    return {name: graph.settings[name] for name in DEFAULTS}
 
 
 def resident() -> int:

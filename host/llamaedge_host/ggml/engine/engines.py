@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from ..llama.capacity import cache_bytes, check, parallel, swap_bytes
+from ..llama.capacity import cache_bytes, fitting, parallel, swap_bytes
 from ..llama.compute import ComputeThread
-from ..llama.context import ContextParameters
+from ..llama.context import ContextError, ContextParameters
 from ..llama.model import Model
 from ..media.vocoder import Vocoder
 from ..metadata.parse import Settings
@@ -78,17 +78,22 @@ class Engines:
         for other, known in self._engines:
             if not wanted and other is model and replace(known, parallel=1) == alone:
                 return known
-        return replace(alone, parallel=wanted or parallel(model.header, alone))
+        return replace(alone, parallel=wanted or parallel(model, alone))
 
 
 def _make(model: Model, parameters: ContextParameters, thread: ComputeThread) -> Engine | Embedder:
-    check(model, parameters)
+    parameters = fitting(model, parameters)
     if parameters.embeddings:
         return Embedder(model, parameters, thread)
     swap = parameters.swap
     if swap < 0:
         swap = swap_bytes(model.header, parameters)
-    engine = Engine(model, parameters, thread, swap=swap)
+    try:
+        engine = Engine(model, parameters, thread, swap=swap)
+    except ContextError:
+        if parameters.parallel == 1:
+            raise
+        return _make(model, replace(parameters, parallel=parameters.parallel // 2), thread)
     _log.info(
         "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB and up"
         " to %d MB for what is swapped out of it, %d threads",

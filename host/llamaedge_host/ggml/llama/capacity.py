@@ -1,18 +1,22 @@
 """How many sequences a context has room for: what their KV cache takes, and what there is."""
 
-import os
-from pathlib import Path
+import logging
+from dataclasses import dataclass, replace
 
 from ...nn.errno import ErrNo
 from ..errors import GgmlError
-from .context import CACHE_TYPES, ContextParameters
+from .context import CACHE_TYPES, MIN_CONTEXT, ContextParameters
 from .gguf import Gguf
-from .library import llama
+from .memory import available_memory, first_on_gpu, gpu_free, shown
 from .model import Model
+
+_log = logging.getLogger("llamaedge_host.nn")
 
 DEFAULT_PARALLEL = 8
 SHARE = 8
-"""The KV cache takes at most one part in so many of the available memory, unless told."""
+"""The KV cache takes at most one part in so many of the computer's free memory, unless told."""
+GPU_SHARE = 2
+"""And of the GPUs', which little else uses."""
 
 CELL_BYTES = 48
 """Bytes that llama.cpp keeps of each cell besides its keys and values."""
@@ -21,26 +25,60 @@ SPARSE = 16
 MAX_CELLS = 2**31 - 1
 
 
-def check(model: Model, parameters: ContextParameters) -> None:
-    """Raise GgmlError if a KV cache of ``parameters`` is larger than the memory that is free.
+@dataclass(frozen=True)
+class _Room:
+    """A kind of memory: the bytes that one sequence takes, and those that are free."""
 
-    llama.cpp writes all of it at once, and a system that lends more than it has then ends the
-    process.
+    where: str
+    taken: int
+    free: int
+    share: int
+
+
+def _rooms(model: Model, parameters: ContextParameters) -> list[_Room]:
+    """The computer's memory and the GPUs', by where the model's layers lie."""
+    layers, cells = layer_bytes(model.header, parameters), parameters.cells * CELL_BYTES
+    on_gpu = model.parameters.on_gpu(model.layers) if parameters.offload else 0
+    free = gpu_free(model.parameters.only_gpu) if on_gpu else None
+    there = 0 if free is None else sum(layers[first_on_gpu(model.header, on_gpu) :])
+    rooms = [_Room("of memory", cells + sum(layers) - there, available_memory(), SHARE)]
+    if free is not None and there:
+        rooms.append(_Room("on the GPU", there, free, GPU_SHARE))
+    return rooms
+
+
+def parallel(model: Model, parameters: ContextParameters) -> int:
+    """The number of sequences that serves well: 8, or fewer if memory is short; at least 1."""
+    suits = [room.free // room.share // room.taken for room in _rooms(model, parameters)]
+    return max(1, min(DEFAULT_PARALLEL, *suits))
+
+
+def fitting(model: Model, parameters: ContextParameters) -> ContextParameters:
+    """``parameters`` with as many sequences as the free memory holds, or as they ask.
+
+    llama.cpp writes a whole KV cache at once, and a system that lends more than it has then ends
+    the process. Raises GgmlError if there is no room for one sequence.
     """
-    streams = 1 if parameters.embeddings else parameters.parallel
-    each = cache_bytes(model.header, parameters)
-    if model.window or model.has_state:
-        each //= SPARSE
-    if parameters.offload and llama.llama_supports_gpu_offload():
-        each = 0
-    cells = parameters.cells * streams
-    needed, free = each * streams + cells * CELL_BYTES, available_memory()
-    if cells > MAX_CELLS or needed > free:
-        raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
-            f"the context cannot be set up: {streams} times {parameters.cells} tokens (ctx-size)"
-            f" take {needed // 10**6} MB, and {free // 10**6} MB are free",
-        )
+    sparse = SPARSE if model.window or model.has_state else 1
+    most = MAX_CELLS // parameters.cells
+    for room in _rooms(model, parameters):
+        taken = max(room.taken // sparse, 1)
+        most = min(most, room.free // taken)
+        if not most:
+            tokens = parameters.cells * room.free // taken
+            raise GgmlError(
+                ErrNo.INVALID_ARGUMENT,
+                f"the context cannot be set up: {parameters.cells} tokens (ctx-size) take"
+                f" {shown(taken)}, and {shown(room.free)} {room.where} are free;"
+                f" {tokens // MIN_CONTEXT * MIN_CONTEXT} tokens fit",
+            )
+    if parameters.embeddings or most >= parameters.parallel:
+        return parameters
+    _log.warning(
+        "[WASI-NN] GGML backend: %s: %d sequences of %d tokens were asked for, and %d fit",
+        *(model.path.name, parameters.parallel, parameters.cells, most),
+    )
+    return replace(parameters, parallel=most)
 
 
 def cache_bytes(header: Gguf, parameters: ContextParameters) -> int:
@@ -63,34 +101,7 @@ def layer_bytes(header: Gguf, parameters: ContextParameters) -> list[int]:
     return [int(parameters.cells * count * token) for count in shared]
 
 
-def available_memory() -> int:
-    """Bytes that may still be used: the machine's, cut by the cgroup's limit."""
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = pages
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) * 1024
-    limit = "".join(_lines(Path("/sys/fs/cgroup/memory.max")))
-    used = "".join(_lines(Path("/sys/fs/cgroup/memory.current")))
-    if limit.isdigit() and used.isdigit():
-        free = min(free, int(limit) - int(used))
-    return max(free, 0)
-
-
-def parallel(header: Gguf, parameters: ContextParameters) -> int:
-    """The number of sequences that serves well: 8, or fewer if memory is short; at least 1."""
-    each = max(cache_bytes(header, parameters), 1)
-    return max(1, min(DEFAULT_PARALLEL, available_memory() // SHARE // each))
-
-
 def swap_bytes(header: Gguf, parameters: ContextParameters) -> int:
     """Bytes that caches may take that were swapped out: as many as the KV cache itself, or less."""
     whole = cache_bytes(header, parameters) * parameters.parallel
     return min(whole, available_memory() // (2 * SHARE))
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

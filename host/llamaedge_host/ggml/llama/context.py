@@ -108,6 +108,10 @@ def _threads(wanted: int, otherwise: int) -> int:
     return min(wanted, cpus()) if wanted > 0 else otherwise
 
 
+class ContextError(GgmlError):
+    """llama.cpp cannot set a context up, most often for want of memory."""
+
+
 class LlamaContext:
     """A context with room for ``parallel`` sequences, numbered from 0."""
 
@@ -117,7 +121,7 @@ class LlamaContext:
         self.pointer: ctypes.c_void_p = llama.llama_init_from_model(model.pointer, asked)
         if not self.pointer:
             reason = first_error("llama.cpp does not say why")
-            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the context cannot be set up: {reason}")
+            raise ContextError(ErrNo.INVALID_ARGUMENT, f"the context cannot be set up: {reason}")
         self.memory: ctypes.c_void_p | None = llama.llama_get_memory(self.pointer)
         self.cells: int = min(llama.llama_n_ctx_seq(self.pointer), parameters.cells)
         self.sequences: int = llama.llama_n_seq_max(self.pointer)

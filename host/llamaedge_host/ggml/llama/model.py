@@ -14,6 +14,7 @@ from ..errors import GgmlError
 from ..metadata.parse import Settings
 from . import gguf
 from .library import build, first_error, forget_errors, llama
+from .memory import available_memory, gpu_free, shown, weights
 from .vocabulary import Vocabulary
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -47,6 +48,15 @@ class ModelParameters:
     mmap: bool = True
     mlock: bool = False
     check_tensors: bool = False
+
+    def on_gpu(self, layers: int) -> int:
+        """How many of ``layers`` layers, and the output as one more, are on the GPU."""
+        return layers + 1 if self.gpu_layers == ALL_LAYERS else self.gpu_layers
+
+    @property
+    def only_gpu(self) -> int | None:
+        """The one GPU that is used, None for all."""
+        return self.main_gpu if self.split_mode == "none" else None
 
     @classmethod
     def of(cls, settings: Settings, target: Target, layers: int) -> "ModelParameters":
@@ -86,6 +96,7 @@ class Model:
     def __init__(self, path: Path, header: gguf.Gguf, parameters: ModelParameters) -> None:
         self.path = path
         self.header = header
+        self.parameters = parameters
         self.pointer = _load(path, parameters)
         try:
             self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.pointer))
@@ -191,9 +202,10 @@ class Models:
 
     def _load(self, path: Path, header: gguf.Gguf, parameters: ModelParameters) -> Model:
         started = time.monotonic()
+        _check_room(path, header, parameters)
         _log.info("[WASI-NN] GGML backend: loading %s", path)
         model = Model(path, header, parameters)
-        on_gpu = model.layers if parameters.gpu_layers == ALL_LAYERS else parameters.gpu_layers
+        on_gpu = min(parameters.on_gpu(model.layers), model.layers)
         _log.info(
             "[WASI-NN] GGML backend: %s: %s, %s, %d of %d layers on the GPU, loaded in %.1f s",
             *(path.name, build(), "GPU" if on_gpu else "CPU", on_gpu, model.layers),
@@ -257,6 +269,26 @@ def _inspect(path: Path) -> gguf.Gguf:
         raise GgmlError(
             ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {error}"
         ) from None
+
+
+def _check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> None:
+    """Refuse a model whose weights take more memory than is free, before they are read."""
+    layers, experts = parameters.on_gpu(header.integer("block_count")), parameters.cpu_experts
+    free = gpu_free(parameters.only_gpu) if layers else None
+    here, there = weights(header, 0 if free is None else layers, experts)
+    if free is not None and there > free:
+        fitting = max(each for each in range(layers) if weights(header, each, experts)[1] <= free)
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT,
+            f"the model {path} cannot be loaded: {layers} layers on the GPU take {shown(there)},"
+            f" and {shown(free)} are free there; {fitting} layers fit (n-gpu-layers)",
+        )
+    if here > (free := available_memory()):
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT,
+            f"the model {path} cannot be loaded: its weights take {shown(here)}, and {shown(free)}"
+            " of memory are free; a smaller model fits, or one of fewer bits",
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> GgmlError:

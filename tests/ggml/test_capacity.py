@@ -1,0 +1,239 @@
+"""What fits into memory: weights, KV caches and how many of them, on the computer and on GPUs."""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.graph import GgmlGraph
+from llamaedge_host.ggml.llama import capacity, memory, model
+from llamaedge_host.ggml.llama.capacity import cache_bytes, layer_bytes, parallel
+from llamaedge_host.ggml.llama.context import ContextParameters
+from llamaedge_host.ggml.llama.devices import Device
+from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings
+from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn.backend import BackendError
+
+from .conftest import Load, run
+
+SEA = b"the sea and the sea"
+HUGE = 1 << 40
+SEQUENCE = 512 * 2 * 2 * 16 * 2 * 2
+"""Bytes of the KV cache of one sequence of the tiny model, with 512 tokens."""
+CELLS = 512 * capacity.CELL_BYTES
+
+Machine = Callable[..., None]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Makes the computer, and GPUs, have so many bytes free; a build for GPUs if there are any."""
+
+    def machine(computer: int, *gpus: int) -> None:
+        for module in capacity, model:
+            monkeypatch.setattr(module, "available_memory", lambda: computer)
+        found = [Device("CPU", "the processor", "CPU", HUGE, HUGE)]
+        found += [Device("GPU", "a card", "GPU", free, HUGE) for free in gpus]
+        monkeypatch.setattr(memory, "devices", lambda: found)
+        monkeypatch.setattr(llama, "llama_supports_gpu_offload", lambda: bool(gpus))
+
+    return machine
+
+
+LOADED: list[GgmlGraph] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    while LOADED:
+        LOADED.pop().close()
+
+
+def load_on(backend: GgmlBackend, path: Path, **metadata: Any) -> GgmlGraph:
+    keys = {"threads": 1, "temp": 0.0, "ctx_size": 512, "n_predict": 2} | metadata
+    config = {name.replace("_", "-"): value for name, value in keys.items()}
+    LOADED.append(backend.load(path, Target.AUTO, json.dumps(config)))
+    return LOADED[-1]
+
+
+def parameters(graph: GgmlGraph, **changes: Any) -> ContextParameters:
+    settings = Settings({name: graph.settings[name] for name in DEFAULTS}).with_changes(changes)
+    return ContextParameters.of(settings, graph.model, 1)
+
+
+def sequences(graph: GgmlGraph) -> int:
+    count = getattr(graph.engine(), "parallel", 0)
+    assert isinstance(count, int)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "stat"),
+    [
+        ("memory.max", "memory.current", "inactive_file 100\nactive_file 20\nanon 700\n"),
+        (
+            *("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+            "inactive_file 1\ntotal_inactive_file 100\ntotal_active_file 20\n",
+        ),
+    ],
+)
+def test_a_cgroup_limits_what_is_free_but_its_files_can_give_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, stat: str
+) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    tmp_path.joinpath("memory").mkdir()
+    tmp_path.joinpath(limit).write_text("1000\n")
+    tmp_path.joinpath(used).write_text("800\n")
+    tmp_path.joinpath(limit).with_name("memory.stat").write_text(stat)
+    assert memory.available_memory() == 320
+    tmp_path.joinpath(limit).write_text("max\n")
+    assert memory.available_memory() > 1000
+
+
+def test_weights_that_do_not_fit_are_refused_before_they_are_read(
+    machine: Machine, tiny_llama: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    backend = GgmlBackend()
+    machine(100_000)
+    with pytest.raises(BackendError, match=r"weights take \d+ kB, and 100 kB of memory") as raised:
+        load_on(backend, tiny_llama)
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert "loading" not in caplog.text
+    machine(HUGE)
+    assert run(load_on(backend, tiny_llama).context(), SEA)
+
+
+def test_it_is_said_how_many_layers_fit_on_a_gpu(machine: Machine, tiny_llama: Path) -> None:
+    backend = GgmlBackend()
+    machine(HUGE, 100_000, 50_000)
+    with pytest.raises(BackendError, match=r"3 layers on the GPU take .* 150 kB") as raised:
+        load_on(backend, tiny_llama)
+    fitting = int(re.search(r"(\d) layers fit", str(raised.value))[1])  # type: ignore[index]
+    assert fitting == 1
+    load_on(backend, tiny_llama, n_gpu_layers=fitting, no_kv_offload=True)
+    with pytest.raises(BackendError, match="n-gpu-layers"):
+        load_on(backend, tiny_llama, n_gpu_layers=fitting + 1)
+    with pytest.raises(BackendError, match="50 kB are free there"):
+        load_on(backend, tiny_llama, n_gpu_layers=2, split_mode="none", main_gpu=1)
+
+
+def test_weights_lie_where_llama_cpp_puts_them(machine: Machine, tiny_llama: Path) -> None:
+    machine(HUGE)
+    header = load_on(GgmlBackend(), tiny_llama).model.header
+    sizes = {tensor.name: tensor.size for tensor in header.tensors}
+    output = sizes["output.weight"] + sizes["output_norm.weight"]
+    last = sum(size for name, size in sizes.items() if name.startswith("blk.1."))
+    assert [memory.weights(header, layers, 0)[1] for layers in (0, 1, 2)] == [
+        *(0, output, output + last)
+    ]
+    here, there = memory.weights(header, 3, 0)
+    assert (here, here + there) == (sizes["token_embd.weight"], sum(sizes.values()))
+
+
+def test_a_kv_cache_is_counted_by_layers_and_heads(
+    machine: Machine, tiny_llama: Path, tiny_lfm2: Path
+) -> None:
+    backend = GgmlBackend()
+    graph = load_on(backend, tiny_llama)
+    assert cache_bytes(graph.model.header, parameters(graph)) == SEQUENCE
+    graph = load_on(backend, tiny_lfm2)
+    assert graph.model.header.by_layer("attention.head_count_kv") == [0, 2]
+    assert graph.model.header.by_layer("attention.head_count") == [4, 4]
+    assert layer_bytes(graph.model.header, parameters(graph)) == [0, SEQUENCE // 2]
+
+
+def test_the_number_of_sequences_follows_the_memory(machine: Machine, tiny_llama: Path) -> None:
+    machine(HUGE)
+    graph = load_on(GgmlBackend(), tiny_llama)
+    keys, each = parameters(graph), SEQUENCE + CELLS
+    for computer, expected in ((HUGE, 8), (8 * 3 * each, 3), (each, 1), (0, 1)):
+        machine(computer)
+        assert parallel(graph.model, keys) == expected
+
+
+def test_the_number_of_sequences_follows_the_gpus(machine: Machine, tiny_llama: Path) -> None:
+    machine(HUGE, HUGE)
+    graph = load_on(GgmlBackend(), tiny_llama)
+    assert sequences(graph) == 8
+    for gpus, expected in (((HUGE,), 8), ((SEQUENCE * 6, SEQUENCE * 2), 4), ((SEQUENCE,), 1)):
+        machine(HUGE, *gpus)
+        assert parallel(graph.model, parameters(graph)) == expected
+        assert parallel(graph.model, parameters(graph, **{"no-kv-offload": True})) == 8
+    machine(8 * 2 * CELLS, HUGE)
+    assert parallel(graph.model, parameters(graph)) == 2
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_fewer_sequences_than_were_asked_for_rather_than_none(
+    machine: Machine, tiny_llama: Path, caplog: pytest.LogCaptureFixture, gpu: bool
+) -> None:
+    machine(HUGE, HUGE)
+    backend = GgmlBackend(parallel=6)
+    context = load_on(backend, tiny_llama, ctx_size=256).context()
+    if gpu:
+        machine(HUGE, SEQUENCE * 3 + 1)
+    else:
+        machine((SEQUENCE + CELLS) * 3 + 1)
+    graph = load_on(backend, tiny_llama, n_gpu_layers=-1)
+    assert sequences(graph) == 3
+    assert sequences(load_on(backend, tiny_llama)) == 3, "the engine is not shared"
+    assert "6 sequences of 512 tokens were asked for, and 3 fit" in caplog.text
+    assert run(graph.context(), SEA) == run(context, SEA)
+
+
+def test_a_context_that_llama_cpp_has_no_memory_for_is_tried_smaller(
+    machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = llama.llama_init_from_model, []
+
+    def init(pointer: object, keys: Any) -> object:
+        asked.append(keys.n_seq_max)
+        return real(pointer, keys) if keys.n_seq_max <= fitting else None
+
+    monkeypatch.setattr(llama, "llama_init_from_model", init)
+    machine(HUGE)
+    fitting = 2
+    assert sequences(load_on(GgmlBackend(), tiny_llama)) == 2
+    assert asked == [8, 4, 2]
+    fitting = 0
+    with pytest.raises(BackendError, match="the context cannot be set up"):
+        load_on(GgmlBackend(), tiny_llama)
+
+
+@pytest.mark.parametrize("embedding", [False, True])
+def test_it_is_said_how_many_tokens_fit(
+    machine: Machine, tiny_llama: Path, embedding: bool
+) -> None:
+    backend = GgmlBackend()
+    machine(HUGE)
+    load_on(backend, tiny_llama)
+    machine(SEQUENCE + CELLS)
+    keys = {"embedding": embedding}
+    with pytest.raises(BackendError, match=r"1024 tokens \(ctx-size\) take") as raised:
+        load_on(backend, tiny_llama, ctx_size=1024, **keys)
+    assert str(raised.value).endswith("; 512 tokens fit")
+    graph = load_on(backend, tiny_llama, ctx_size=512, **keys)
+    assert run(graph.context(), SEA)
+
+
+@pytest.mark.parametrize("size", [2**31 - 1, 2**30])
+def test_a_cache_larger_than_any_memory_is_refused(
+    load: Load, tiny_llama: Path, tiny_gemma: Path, size: int
+) -> None:
+    for path in tiny_llama, tiny_gemma:
+        for embedding in True, False:
+            with pytest.raises(BackendError, match="ctx-size"):
+                load(path, ctx_size=size, embedding=embedding)
+    context = load(tiny_llama, n_predict=4).context()
+    text = run(context, SEA)
+    with pytest.raises(BackendError, match="ctx-size"):
+        context.set_input(1, 3, json.dumps({"ctx-size": size, "embedding": True}).encode())
+    assert run(context, SEA) == text
