@@ -1,14 +1,23 @@
 """What the public server is told on the command line."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+DATA_DIR = platformdirs.user_data_path("llamaedge")
+MAX_FILE_SIZE = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """``keys`` are what clients may show, none lets everyone in.
 
-    ``origins`` are the web pages' that may ask from a browser, ``*`` any.
+    ``origins`` are the web pages' that may ask from a browser, ``*`` any. Files of at most
+    ``max_file_size`` bytes are kept in ``data_dir``.
     """
 
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    data_dir: Path = DATA_DIR
+    max_file_size: int = MAX_FILE_SIZE

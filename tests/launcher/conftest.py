@@ -61,7 +61,8 @@ def starting(folder: Path) -> Iterator[StartFront]:
     ) -> Front:
         script = Path(__file__).with_name("front.py")
         known = "known" if known_only else "all"
-        command = [sys.executable, str(script), json.dumps(settings)]
+        given = json.dumps({"data_dir": str(folder / "data"), **settings})
+        command = [sys.executable, str(script), given]
         command += [str(limit), str(instances), known, guest, *args]
         log = folder / f"front{len(started)}.log"
         temporary = folder / f"tmp{len(started)}"

@@ -28,6 +28,8 @@ def say(word: object) -> None:
 def main() -> int:
     given, limit, instances, known_only, guest, *args = sys.argv[1:]
     log.configure("info")
+    fields = json.loads(given)
+    settings = Settings(**fields | {"data_dir": Path(fields["data_dir"])})
     config = WorkerConfig("", guest, tuple(args), {}, (), (), int(instances), None, "info")
     listener = Address(port=0).listen()
     say(listener.getsockname()[1])
@@ -37,7 +39,7 @@ def main() -> int:
             listener,
             start(),
             start,
-            Settings(**json.loads(given)),
+            settings,
             limit=int(limit),
             known_only=known_only == "known",
             on_ready=lambda: say("ready"),

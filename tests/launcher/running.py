@@ -22,10 +22,11 @@ class Server:
         self.terminal = folder / "terminal"
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
+        self.data = folder / "data"
         given = [] if threads is None else ["--threads", str(threads)]
         with self.terminal.open("w") as file:
             self.process = subprocess.Popen(
-                [LLAMAEDGE, "run", "--port", "0", *given, *arguments],
+                [LLAMAEDGE, "run", "--port", "0", "--data-dir", self.data, *given, *arguments],
                 stdout=file,
                 stderr=file,
                 env=os.environ | {"TMPDIR": str(self.temporary)},

@@ -1,4 +1,4 @@
-"""The options of ``llamaedge run`` for the public server: who gets in."""
+"""The options of ``llamaedge run`` for the public server: who gets in, what is kept."""
 
 import os
 import re
@@ -8,8 +8,14 @@ from typing import Any
 
 import click
 
+from llamaedge_host import Preopen
+from llamaedge_host.paths import expanded
+
 from .. import keys
-from ..settings import Settings
+from ..errors import LauncherError
+from ..files import ARCHIVES
+from ..settings import DATA_DIR, MAX_FILE_SIZE, Settings
+from .values import Size
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
 
@@ -84,6 +90,18 @@ _OPTIONS = (
         help="A web page that may ask from a browser, such as https://example.com, or * for any;"
         " may be repeated",
     ),
+    click.option(
+        "--data-dir",
+        metavar="PATH",
+        help=f"Where files are kept  [default: {DATA_DIR}]",
+    ),
+    click.option(
+        "--max-file-size",
+        type=Size(),
+        default=MAX_FILE_SIZE,
+        metavar="SIZE",
+        help="Largest file that may be uploaded  [default: 512M]",
+    ),
 )
 
 
@@ -112,4 +130,37 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
     if known:
         keys.hide()
         os.environ.pop(keys.VARIABLE, None)
-    return Settings(keys=tuple(known), origins=given["origins"])
+    return Settings(
+        keys=tuple(known),
+        origins=given["origins"],
+        data_dir=_data_dir(given["data_dir"]),
+        max_file_size=given["max_file_size"],
+    )
+
+
+def _data_dir(given: str | None) -> Path:
+    """The folder, which is made now if it was named. Raises LauncherError."""
+    if given is None:
+        return DATA_DIR
+    folder = expanded(given).absolute()
+    try:
+        folder.joinpath(ARCHIVES).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LauncherError(f"--data-dir: cannot use {folder}: {error.strerror}") from error
+    return folder
+
+
+def give_files(dirs: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """The guest's directories and the files of ``folder``, which LlamaEdge looks for there.
+
+    They are left out where the guest has a directory of this name, or the folder is not to be
+    had; files say then what is wrong when one is uploaded.
+    """
+    shared = folder / ARCHIVES
+    if any(Preopen.parse(each).guest == ARCHIVES for each in dirs) or ":" in str(shared):
+        return dirs
+    try:
+        shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return dirs
+    return (*dirs, f"{ARCHIVES}:{shared}")

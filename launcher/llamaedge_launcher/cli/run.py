@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..address import Address
 from ..settings import Settings
 from .options import SERVER_OPTIONS, ServerClickOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
-from .public import public_options, take_settings
+from .public import give_files, public_options, take_settings
 from .values import Assignment, SocketAddress, Whole
 
 
@@ -140,6 +141,8 @@ def run(
         log_level=log_level,
         server=given,
     )
+    if not plan.bundled:
+        plan = replace(plan, dirs=give_files(plan.dirs, settings.data_dir))
     with closing(plan.address.listen()) as listener:
         return _serve(plan, settings, listener)
 

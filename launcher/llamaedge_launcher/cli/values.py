@@ -1,10 +1,13 @@
 """Values of the command line that are more than text."""
 
+import re
 from typing import Any
 
 import click
 
 from ..address import Address
+
+_SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30}
 
 
 class SocketAddress(click.ParamType[Address]):
@@ -40,6 +43,21 @@ class Whole(click.ParamType[int]):
             limits = f"from {self._low} to {self._high}"
             self.fail(f"{text!r} is not a whole number {limits}", param, context)
         return int(text)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, or of K, M or G of them, which are 1024 times as many each."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        """click's call."""
+        found = re.fullmatch(r"([0-9]{1,15})([KMG]?)(?:i?B)?", str(value), re.IGNORECASE)
+        if not found or not int(found[1]):
+            self.fail(f"{value!r} is not a size such as 500M or 2G", param, context)
+        return int(found[1]) << _SHIFTS[found[2].upper()]
 
 
 class Assignment(click.ParamType[tuple[str, str]]):

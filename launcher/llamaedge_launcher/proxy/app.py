@@ -1,6 +1,6 @@
 """The routes of the public server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..health import Health
@@ -19,6 +19,7 @@ from .errors import (
     answer_exception,
     answer_http_exception,
 )
+from .files import Files
 from .forward import Forward
 from .keys import Keys
 from .origins import Cors, Origins
@@ -66,18 +67,14 @@ def create_app(
         status = 200 if found.status == "ready" else 503
         await JSONResponse(body, status)(scope, receive, send)
 
-    routes = [_route("/health", answer_health, ("GET",))]
-    routes += [
-        _route(
-            each.path,
-            Forward(transport, requires=each.requires, computes=each.computes),
-            each.methods,
-        )
-        for each in ENDPOINTS
-    ]
+    routes = [_route("/health", {"GET": answer_health})]
+    for each in ENDPOINTS:
+        guest = Forward(transport, requires=each.requires, computes=each.computes)
+        routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
+    routes += _file_routes(Files(settings.data_dir, most=settings.max_file_size))
     if not known_only:
-        rest = Forward(transport, requires=None, computes=True)
-        routes.append(_route("/{path:path}", _Contained(rest), _ANY))
+        rest = _Contained(Forward(transport, requires=None, computes=True))
+        routes.append(_route("/{path:path}", dict.fromkeys(_ANY, rest)))
     handlers: dict[Any, Any] = {
         ApiError: answer_api_error,
         HTTPException: answer_http_exception,
@@ -101,26 +98,37 @@ def _middleware(settings: Settings, *, page: bool, local: bool) -> list[Middlewa
     return found
 
 
-def _route(path: str, app: ASGIApp, methods: tuple[str, ...]) -> Route:
-    return Route(path, _Methods(app, methods))
+def _file_routes(files: Files) -> list[Route]:
+    one = {"GET": request_response(files.get), "DELETE": request_response(files.delete)}
+    return [
+        _route("/v1/files", {"GET": request_response(files.list), "POST": files.upload}),
+        _route("/v1/files/{id}", one),
+        _route("/v1/files/{id}/content", {"GET": request_response(files.content)}),
+        _route("/v1/files/download/{id}", {"GET": request_response(files.download)}),
+    ]
+
+
+def _route(path: str, apps: Mapping[str, ASGIApp]) -> Route:
+    return Route(path, _Methods(apps))
 
 
 class _Methods:
-    """Answers a browser's OPTIONS request in the guest's place, and methods it has not."""
+    """The application of each method; answers OPTIONS, and methods that it has not, itself."""
 
-    def __init__(self, app: ASGIApp, methods: tuple[str, ...]) -> None:
-        self._app = app
-        self._methods = {*methods, "HEAD"} if "GET" in methods else {*methods}
-        self._allow = {"Allow": ", ".join(sorted({*self._methods, "OPTIONS"}))}
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._apps = dict(apps)
+        if "GET" in apps:
+            self._apps["HEAD"] = apps["GET"]
+        self._allow = {"Allow": ", ".join(sorted({*self._apps, "OPTIONS"}))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
         if method == "OPTIONS":
             await Response(None, 204, self._allow)(scope, receive, send)
-        elif method not in self._methods:
+        elif method not in self._apps:
             raise HTTPException(405, headers=self._allow)
         else:
-            await self._app(scope, receive, send)
+            await self._apps[method](scope, receive, send)
 
 
 class _Contained:

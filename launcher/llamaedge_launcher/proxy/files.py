@@ -1,0 +1,148 @@
+"""/v1/files: upload, list, describe, read, delete."""
+
+import threading
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from ..files.archive import Archive
+from ..files.index import StoredFile
+from .errors import ApiError
+from .upload import receive_file
+
+_MOST = 10_000  # files of a page
+_ORDERS = {"asc": False, "desc": True}
+_RAW = {"X-Content-Type-Options": "nosniff"}
+_BYTES = "application/octet-stream"
+
+
+class Files:
+    """The handlers of the routes. The archive in ``folder`` is opened when it is first used."""
+
+    def __init__(self, folder: Path, *, most: int) -> None:
+        self._folder = folder
+        self._most = most
+        self._opening = threading.Lock()
+        self._archive: Archive | None = None
+
+    async def archive(self) -> Archive:
+        """The archive. Raises ApiError."""
+        try:
+            return await run_in_threadpool(self._open)
+        except OSError as error:
+            raise _unusable(error) from error
+
+    def _open(self) -> Archive:
+        with self._opening:
+            if self._archive is None:
+                self._archive = Archive(self._folder)
+            return self._archive
+
+    async def find(self, id_: str) -> tuple[Archive, StoredFile]:
+        """The file of this id. Raises ApiError, 404 where there is none."""
+        archive = await self.archive()
+        file = await run_in_threadpool(archive.get, id_)
+        if file is None:
+            raise _missing(id_)
+        return archive, file
+
+    async def upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /v1/files."""
+        archive = await self.archive()
+        try:
+            file = await receive_file(scope, receive, archive, most=self._most)
+        except ClientDisconnect:
+            return
+        except OSError as error:
+            raise _unusable(error) from error
+        await JSONResponse(describe(file))(scope, receive, send)
+
+    async def list(self, request: Request) -> Response:
+        """GET /v1/files."""
+        archive = await self.archive()
+        query = request.query_params
+        limit = _limit(query)
+        after = query.get("after")
+        files = await run_in_threadpool(
+            archive.page,
+            limit=limit + 1,
+            newest_first=_newest_first(query),
+            after=(await self.find(after))[1] if after else None,
+            purpose=query.get("purpose"),
+        )
+        data = [describe(file) for file in files[:limit]]
+        return JSONResponse(
+            {
+                "object": "list",
+                "data": data,
+                "first_id": data[0]["id"] if data else None,
+                "last_id": data[-1]["id"] if data else None,
+                "has_more": len(files) > limit,
+            }
+        )
+
+    async def get(self, request: Request) -> Response:
+        """GET /v1/files/{id}."""
+        _, file = await self.find(request.path_params["id"])
+        return JSONResponse(describe(file))
+
+    async def content(self, request: Request) -> Response:
+        """GET /v1/files/{id}/content."""
+        archive, file = await self.find(request.path_params["id"])
+        return FileResponse(archive.path(file), headers=_RAW, media_type=_BYTES)
+
+    async def download(self, request: Request) -> Response:
+        """GET /v1/files/download/{id}: as content(), for a browser to save."""
+        archive, file = await self.find(request.path_params["id"])
+        path = archive.path(file)
+        return FileResponse(path, headers=_RAW, media_type=_BYTES, filename=file.filename)
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /v1/files/{id}."""
+        archive, id_ = await self.archive(), request.path_params["id"]
+        if not await run_in_threadpool(archive.delete, id_):
+            raise _missing(id_)
+        return JSONResponse({"id": id_, "object": "file", "deleted": True})
+
+
+def describe(file: StoredFile) -> dict[str, object]:
+    """OpenAI's file object."""
+    return {
+        "id": file.id,
+        "bytes": file.bytes,
+        "created_at": file.created_at,
+        "filename": file.filename,
+        "object": "file",
+        "purpose": file.purpose,
+        "status": "processed",
+    }
+
+
+def _limit(query: QueryParams) -> int:
+    text = query.get("limit", str(_MOST))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
+        message = f"limit is {text!r}; it must be a whole number from 1 to {_MOST}"
+        raise ApiError(400, message, code="invalid_value", param="limit")
+    return int(text)
+
+
+def _newest_first(query: QueryParams) -> bool:
+    text = query.get("order", "desc")
+    if text not in _ORDERS:
+        message = f"order is {text!r}; it must be asc or desc"
+        raise ApiError(400, message, code="invalid_value", param="order")
+    return _ORDERS[text]
+
+
+def _missing(id_: str) -> ApiError:
+    return ApiError(404, f"there is no file {id_!r}", code="file_not_found", param="id")
+
+
+def _unusable(error: OSError) -> ApiError:
+    reason = error.strerror or error
+    message = f"files cannot be kept: {reason}; see to the disk, or give another --data-dir"
+    return ApiError(507, message, code="storage_error")
