@@ -15,6 +15,7 @@ from wasmtime import Config, Engine, Module, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from .errors import ModuleError
+from .first_bytes import described
 from .module_cache import user_cache
 
 _log = logging.getLogger(__name__)
@@ -22,6 +23,10 @@ _SLOW = 1_000_000  # bytes of a module that takes a second or more to compile
 _MAGIC = b"\0asm"
 _MODULE_VERSION = b"\x01\0\0\0"
 _COMPONENT_LAYER = b"\x01\0"
+_ADVICE = {
+    b"\x7fELF": "; give the .wasm file that it was compiled from",
+    b"GGUF": "; models are given with --nn-preload",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,10 @@ def read_wasm(path: Path) -> bytes:
 def check_wasm(wasm: bytes, name: str) -> None:
     """Raise ModuleError unless ``wasm`` begins as a module of WebAssembly version 1."""
     if not wasm.startswith(_MAGIC):
-        raise ModuleError(f"{name} is not a WebAssembly module: it begins with {wasm[:4]!r}")
+        what = described(wasm) + _ADVICE.get(wasm[:4], "")
+        raise ModuleError(f"{name} is not a WebAssembly module: {what}")
+    if len(wasm) < len(_MAGIC + _MODULE_VERSION):
+        raise ModuleError(f"{name} is not a WebAssembly module: it is cut off within its header")
     if wasm[4:8] != _MODULE_VERSION:
         what = "a component" if wasm[6:8] == _COMPONENT_LAYER else f"of version {wasm[4:8].hex()}"
         raise ModuleError(f"{name} is {what}; this host runs WebAssembly modules of version 1")

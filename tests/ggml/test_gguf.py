@@ -67,7 +67,7 @@ def test_block_sizes_are_ggmls() -> None:
     ("content", "said"),
     [
         (b"", "it is empty"),
-        (b"<!DOCTYPE html>", "as an HTML page does"),
+        (b"<!DOCTYPE html>", "it is a web page"),
         (b"GGML\0\0\0\0", "not a GGUF file"),
         (b"GGUF", "cut off"),
         (b"GGUF\1\0\0\0" + bytes(16), "version 1"),

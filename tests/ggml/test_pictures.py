@@ -103,7 +103,7 @@ def test_a_file_too_large_for_a_picture_is_refused(seeing: GgmlContext, tmp_path
         (tag(b"\0\0\0\x1cftypavif"), "it is an AVIF file"),
         (tag(b"\0\0\0\x18ftypheic"), "it is a HEIF file"),
         (tag(b"\n<!DOCTYPE html>"), "it is an SVG, XML or HTML file"),
-        (tag(b"once upon a time"), "it begins with b'once upo'"),
+        (tag(b"once upon a time"), 'it begins with "once upon a "'),
         (tag(RED[:20]), "cut off within its header"),
         (tag(RED[:60]) + b"sea", "damaged"),
         (tag(RED[:45] + b"\0" + RED[46:]) + b"sea", "damaged"),

@@ -210,8 +210,10 @@ def _run_until_stopped(guest: Guest) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a WebAssembly module"),
-        (b"GGUF1234", "begins with b'GGUF'"),
+        (b"", "not a WebAssembly module: it is empty"),
+        (b"\x7fELF\x02\x01\x01\0", r"it is machine code \(ELF\); give the \.wasm file"),
+        (b"GGUF1234", "it is a GGUF model; models are given with --nn-preload"),
+        (b"\0asm\x01\0", "it is cut off within its header"),
         (b"\0asm\x0d\0\x01\0", "component"),
         (b"\0asm\x02\0\0\0", "version"),
         (b"\0asm\x01\0\0\0\xff\xff", "not a valid WebAssembly module"),

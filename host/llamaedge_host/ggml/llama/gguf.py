@@ -10,6 +10,8 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...first_bytes import ENOUGH, described
+
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 DEFAULT_ALIGNMENT = 32
@@ -135,19 +137,13 @@ def read(path: Path) -> Gguf:
     Raises GgufError for a file that is not a sound GGUF, FileNotFoundError, and OSError.
     """
     with path.open("rb") as file:
-        start = file.read(8)
+        start = file.read(ENOUGH)
         if start[:4] != MAGIC:
-            raise GgufError(f"it is not a GGUF file: it begins with {_shown(start)}")
+            raise GgufError(f"it is not a GGUF file: {described(start)}")
         if len(start) < 8:
             raise GgufError("it is cut off within its header")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Reader(data).file()
-
-
-def _shown(start: bytes) -> str:
-    if start.lstrip()[:1] == b"<":
-        return f"{start!r}, as an HTML page does"
-    return repr(start) if start else "nothing, it is empty"
 
 
 def _check_values(gguf: Gguf) -> None:

@@ -8,6 +8,8 @@ import re
 import struct
 import zlib
 
+from ...first_bytes import described
+
 MAX_BYTES = 1 << 26
 """Bytes of a file."""
 MAX_SIDE = 1 << 15
@@ -92,7 +94,7 @@ def _described(data: bytes) -> str:
     for name, start in _OTHERS:
         if re.match(start, data, re.DOTALL):
             return f"it is {name}"
-    return f"it begins with {data[:8]!r}" if data else "it is empty"
+    return described(data)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
