@@ -12,6 +12,7 @@ import pytest
 from llamaedge_host.errors import Interrupted
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine import scheduler
+from llamaedge_host.ggml.engine.arrivals import Arrivals
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import LOOKAHEAD, End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
@@ -257,7 +258,10 @@ def made(graph: GgmlGraph, **limits: float) -> tuple[Sequence, Watched]:
     vocabulary = graph.model.vocabulary
     sampler = Watched(vocabulary, Sampling.of(graph.settings, 256))
     asked = Limits(ignore_end=True, **limits)  # type: ignore[arg-type]
-    return Sequence([1, 2], sampler, vocabulary, asked, room=256, whole=True), sampler
+    sequence = Sequence(
+        [1, 2], sampler, vocabulary, asked, room=256, whole=True, arrivals=Arrivals()
+    )
+    return sequence, sampler
 
 
 def ended(sequence: Sequence, owner: Engine) -> End:

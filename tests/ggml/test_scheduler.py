@@ -5,6 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from llamaedge_host.ggml.engine.arrivals import Arrivals
 from llamaedge_host.ggml.engine.cache import Cache
 from llamaedge_host.ggml.engine.scheduler import Scheduler
 from llamaedge_host.ggml.engine.sequence import Limits, Sequence
@@ -28,7 +29,9 @@ class Memory:
 
 def sequence(length: int) -> Sequence:
     unused = cast(Any, None)
-    return Sequence([*range(length)], unused, unused, Limits(), room=4096, whole=True)
+    return Sequence(
+        [*range(length)], unused, unused, Limits(), room=4096, whole=True, arrivals=Arrivals()
+    )
 
 
 def running(*lengths: int) -> Scheduler:

@@ -52,7 +52,13 @@ class Machine:
         vocabulary = self.graph.model.vocabulary
         sampler = Sampler(vocabulary, Sampling.of(self.graph.settings, CELLS))
         return Sequence(
-            vocabulary.tokenize(prompt), sampler, vocabulary, limits, room=CELLS, whole=whole
+            vocabulary.tokenize(prompt),
+            sampler,
+            vocabulary,
+            limits,
+            room=CELLS,
+            whole=whole,
+            arrivals=self.engine.arrivals,
         )
 
     def serve(self, request: tuple[int, int, int, str]) -> Sequence:

@@ -1,11 +1,13 @@
 """More conversations and more streams than an engine has slots for."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from llamaedge_host.errors import Interrupted
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.engine import scheduler
 from llamaedge_host.ggml.engine.counters import Counters
@@ -158,6 +160,64 @@ def test_sequences_move_together_when_one_between_them_ends(
     context = graph.context()
     run(context, TALKS[ended])
     assert model != "tiny_llama" or seen.prompt_tokens_reused - reused == counts(context)[0] - 1
+
+
+FOREVER = 60_000  # milliseconds, the longest that single-wait takes
+
+
+def test_one_that_waits_for_a_slot_keeps_no_other_from_its_tokens(
+    load: Load, tiny_llama: Path
+) -> None:
+    graph = load(tiny_llama, ignore_eos=True, cache_ram=0, single_wait=FOREVER)
+    contexts = [graph.context() for _ in range(SLOTS + 1)]
+    for context, talk in zip(contexts, TALKS, strict=False):
+        context.set_input(0, 3, talk)
+    started = time.monotonic()
+    errnos: list[list[ErrNo]] = [[] for _ in contexts]
+    while errnos[0].count(ErrNo.SUCCESS) < 30:
+        for context, seen in zip(contexts, errnos, strict=True):
+            seen.append(context.compute_single())
+    assert time.monotonic() - started < FOREVER / 1000
+    assert all(seen.count(ErrNo.SUCCESS) >= 20 for seen in errnos[:SLOTS])
+    assert ErrNo.BUSY in errnos[SLOTS]
+
+
+def test_what_a_guest_leaves_unread_does_not_keep_it_asking(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, ignore_eos=True, cache_ram=0, single_wait=FOREVER)
+    unread = [graph.context() for _ in range(SLOTS)]
+    for context, talk in zip(unread, TALKS, strict=False):
+        context.set_input(0, 3, talk)
+        while context.compute_single() is ErrNo.BUSY:
+            pass
+    late = graph.context()
+    late.set_input(0, 3, TALKS[-1])
+    asked = 1
+    while late.compute_single() is ErrNo.BUSY:
+        asked += 1
+    assert asked < 20 * SLOTS  # one for each token that was made meanwhile, at most
+
+
+def test_a_guest_that_asks_is_woken_to_be_stopped(
+    load: Load, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "TURN", math.inf)
+    graph = load(tiny_llama, ignore_eos=True, cache_ram=0, single_wait=FOREVER)
+    running = [graph.context() for _ in range(SLOTS)]
+    for context in running:
+        context.set_input(0, 3, TALKS[0])
+        context.compute_single()
+    late = graph.context()
+    late.set_input(0, 3, TALKS[-1])
+
+    def ask() -> None:
+        while late.compute_single() is ErrNo.BUSY:
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(ask)
+        time.sleep(0.1)
+        late.cancel()
+        assert isinstance(stopped.exception(FOREVER / 2000), Interrupted)
 
 
 def test_a_time_limit_ends_a_computation(load: Load) -> None:

@@ -174,16 +174,15 @@ class GgmlContext:
     def compute_single(self) -> ErrNo:
         """Make one token. END_OF_SEQUENCE, CONTEXT_FULL and PROMPT_TOO_LONG stay.
 
-        BUSY if single-wait is over before there is one; then ask again.
+        BUSY if there is none by single-wait, or before another computation has one; ask again.
         """
         if self._ended is not None:
             return self._ended
         sequence, engine = self._sequence, self._engine
         if sequence is None or engine is None:
             sequence, engine = self._begin_single()
-        wait = self._settings["single-wait"]
         try:
-            item = self._take(sequence, engine, wait / 1000 if wait >= 0 else None)
+            item = self._take(sequence, engine, self._settings["single-wait"])
         except Empty:
             return ErrNo.BUSY
         token = item.token if isinstance(item, End) else item
@@ -254,16 +253,18 @@ class GgmlContext:
             limits,
             room=engine.cells - (prompt.cells - len(prompt.tokens)),
             whole=whole,
+            arrivals=engine.arrivals,
             pictures=prompt.pictures,
         )
         self._sequence, self._engine = sequence, engine
         engine.submit(sequence)
         return sequence
 
-    def _take(self, sequence: Sequence, engine: Engine, timeout: float | None = None) -> int | End:
+    def _take(self, sequence: Sequence, engine: Engine, wait: int = -1) -> int | End:
+        """What comes next. Raises queue.Empty after ``wait`` milliseconds, if they are not -1."""
         if self._cancelled:
             raise Interrupted("the computation was cancelled")
-        item = sequence.take(engine, timeout)
+        item = sequence.take(engine) if wait < 0 else sequence.ask(engine, wait / 1000)
         if item is None:
             raise Interrupted("the computation was cancelled")
         return item

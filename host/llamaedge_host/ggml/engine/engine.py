@@ -13,6 +13,7 @@ from ..llama.context import ContextParameters, LlamaContext
 from ..llama.library import first_error, forget_errors
 from ..llama.model import Model
 from ..sampling.sampler import logits
+from .arrivals import Arrivals
 from .cache import Cache, Choice, Slot
 from .counters import Counters
 from .scheduler import MAX_WAITING, Part, Scheduler
@@ -33,14 +34,22 @@ _FIRST_RATE = 200.0  # tokens per second, until measured
 class Engine:
     """Computes sequences on ``model``: a ``compute.Worker``.
 
-    ``swap`` is how many bytes of swapped states it may keep. ``submit``, ``resume``, ``cancel``
+    ``swap`` is how many bytes of swapped states it may keep; ``arrivals`` hears of what it hands
+    over, as of what other engines do. ``submit``, ``resume``, ``cancel``
     and ``close`` may be called from any thread. Raises GgmlError for a model that makes no text.
     """
 
     def __init__(
-        self, model: Model, parameters: ContextParameters, thread: ComputeThread, *, swap: int
+        self,
+        model: Model,
+        parameters: ContextParameters,
+        thread: ComputeThread,
+        *,
+        swap: int,
+        arrivals: Arrivals,
     ) -> None:
         self.model = model
+        self.arrivals = arrivals
         self.counters = Counters()
         self._context = LlamaContext(model, parameters)
         if self._context.memory is None or model.has_encoder:
@@ -235,6 +244,7 @@ class Engine:
             part.sequence.position += part.count
         for sequence, row in outputs:
             self._sample(sequence, row)
+        self.arrivals.tell()
 
     def _account(self, parts: list[Part], rows: int, seconds: float) -> None:
         counters = self.counters

@@ -13,6 +13,7 @@ from ..llama.context import ContextError, ContextParameters
 from ..llama.model import Model
 from ..media.vocoder import Vocoder
 from ..metadata.parse import Settings
+from .arrivals import Arrivals
 from .counters import Counters
 from .embedding import Embedder
 from .engine import Engine
@@ -32,6 +33,7 @@ class Engines:
         self._users: Counter[Engine | Embedder] = Counter()
         self._vocoders: WeakValueDictionary[tuple[Path, bool], Vocoder] = WeakValueDictionary()
         self._thread = ComputeThread()
+        self._arrivals = Arrivals()
         self._lock = threading.Lock()
 
     def acquire(self, model: Model, settings: Settings) -> Engine | Embedder:
@@ -40,7 +42,7 @@ class Engines:
             parameters = self._parameters(model, settings)
             engine = self._engines.get((model, parameters))
             if engine is None:
-                engine = self._engines[model, parameters] = _make(model, parameters, self._thread)
+                engine = self._engines[model, parameters] = self._make(model, parameters)
             self._users[engine] += 1
             return engine
 
@@ -80,25 +82,24 @@ class Engines:
                 return known
         return replace(alone, parallel=wanted or parallel(model, alone))
 
-
-def _make(model: Model, parameters: ContextParameters, thread: ComputeThread) -> Engine | Embedder:
-    parameters = fitting(model, parameters)
-    if parameters.embeddings:
-        return Embedder(model, parameters, thread)
-    swap = parameters.swap
-    if swap < 0:
-        swap = swap_bytes(model.header, parameters)
-    try:
-        engine = Engine(model, parameters, thread, swap=swap)
-    except ContextError:
-        if parameters.parallel == 1:
-            raise
-        return _make(model, replace(parameters, parallel=parameters.parallel // 2), thread)
-    _log.info(
-        "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB and up"
-        " to %d MB for what is swapped out of it, %d threads",
-        *(model.path.name, parameters.parallel, engine.cells),
-        cache_bytes(model.header, parameters) * parameters.parallel // 10**6,
-        *(swap // 10**6, parameters.threads[0]),
-    )
-    return engine
+    def _make(self, model: Model, parameters: ContextParameters) -> Engine | Embedder:
+        parameters = fitting(model, parameters)
+        if parameters.embeddings:
+            return Embedder(model, parameters, self._thread)
+        swap = parameters.swap
+        if swap < 0:
+            swap = swap_bytes(model.header, parameters)
+        try:
+            engine = Engine(model, parameters, self._thread, swap=swap, arrivals=self._arrivals)
+        except ContextError:
+            if parameters.parallel == 1:
+                raise
+            return self._make(model, replace(parameters, parallel=parameters.parallel // 2))
+        _log.info(
+            "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB and"
+            " up to %d MB for what is swapped out of it, %d threads",
+            *(model.path.name, parameters.parallel, engine.cells),
+            cache_bytes(model.header, parameters) * parameters.parallel // 10**6,
+            *(swap // 10**6, parameters.threads[0]),
+        )
+        return engine

@@ -12,6 +12,7 @@ from ...nn.errno import ErrNo
 from ..llama.vocabulary import Vocabulary
 from ..media.pictures import Picture
 from ..sampling.sampler import Sampler
+from .arrivals import Arrivals
 
 LOOKAHEAD = 8
 """Tokens that a sequence may be ahead of the guest that reads it."""
@@ -71,6 +72,7 @@ class Sequence:
         *,
         room: int,
         whole: bool,
+        arrivals: Arrivals,
         pictures: Mapping[int, Picture] = MappingProxyType({}),
     ) -> None:
         self.tokens = list(prompt)
@@ -91,6 +93,9 @@ class Sequence:
         self.ended = False
         self.handed: SimpleQueue[int | End | None] = SimpleQueue()
         self._taken = 0
+        self._arrivals = arrivals
+        self._asked = -1
+        """The count of arrivals when ``ask`` last looked."""
         self._vocabulary = vocabulary
         self._limits = limits
         self._room = room
@@ -117,7 +122,7 @@ class Sequence:
         return self.made - self._taken
 
     def accept(self, token: int) -> bool:
-        """Take over a token just made; whether it was the last."""
+        """Take over a token just made; whether it was the last. It does not tell ``arrivals``."""
         self.tokens.append(token)
         errno = self._end_after(token)
         if errno is not None:
@@ -148,18 +153,34 @@ class Sequence:
         """Hand over ``end`` and be over."""
         self.cancel()
         self.handed.put(end)
+        self._arrivals.tell()
 
     def cancel(self) -> None:
         """Be over, for who reads no more; its sampler is freed."""
         self.ended = True
         self.sampler.close()
 
-    def take(self, owner: Owner, timeout: float | None) -> int | End | None:
+    def take(self, owner: Owner, timeout: float | None = None) -> int | End | None:
         """The next token, or the end; blocks. None if ``wake`` woke it.
 
         Raises queue.Empty after ``timeout`` seconds; None is no limit.
         """
-        item = self.handed.get(timeout=timeout)
+        return self._took(self.handed.get(timeout=timeout), owner)
+
+    def ask(self, owner: Owner, timeout: float) -> int | End | None:
+        """The same for a guest that asks several sequences in turn.
+
+        Raises queue.Empty also as soon as any sequence was handed something since this one was
+        last asked: so what comes first is taken first, and none keeps the guest from another.
+        """
+        arrived = self._arrivals.count
+        if self.handed.empty() and self._asked == arrived:
+            self._arrivals.wait(arrived, timeout)
+            arrived = self._arrivals.count
+        self._asked = arrived
+        return self._took(self.handed.get_nowait(), owner)
+
+    def _took(self, item: int | End | None, owner: Owner) -> int | End | None:
         if item is not None:
             self._taken += 1
             if self.paused and self.lead <= RESUME:
@@ -167,5 +188,6 @@ class Sequence:
         return item
 
     def wake(self) -> None:
-        """Wake a blocked ``take``. Any thread."""
+        """Wake a blocked ``take`` or ``ask``. Any thread."""
         self.handed.put(None)
+        self._arrivals.tell()

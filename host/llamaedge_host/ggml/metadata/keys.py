@@ -150,7 +150,8 @@ _WORKING = (
     _text("image", "", _G, _PROMPT, "the guest's file of a picture"),
     Key(
         *("single-wait", int, -1, _G, _PROMPT),
-        *("milliseconds after which compute_single answers 4, Busy; -1: it waits", -1, 60_000),
+        *("milliseconds that compute_single waits at most, then it answers 4, Busy; -1: no limit",),
+        *(-1, 60_000),
     ),
     Key(
         *("time-limit", int, -1, _G, _PROMPT),
