@@ -106,6 +106,25 @@ def test_a_truncated_model_says_where(
         backend.load(path, Target.AUTO, None)
 
 
+def test_a_model_in_several_files_is_one(
+    backend: GgmlBackend, tiny_llama: Path, tmp_path: Path
+) -> None:
+    tiny.llama(tmp_path / "m.gguf", split=10)
+    first, second, third = sorted(tmp_path.iterdir())
+    graph = backend.load(first, Target.AUTO, None)
+    names = {tensor.name for tensor in graph.model.header.tensors}
+    graph.close()
+    assert names == {tensor.name for tensor in gguf.read(tiny_llama).tensors}
+    with pytest.raises(BackendError, match=f"not the first of its files; name {first}"):
+        backend.load(second, Target.AUTO, None)
+    third.write_bytes(third.read_bytes()[:-1])
+    with pytest.raises(BackendError, match=f"{third} cannot be loaded: .* it is cut off"):
+        backend.load(first, Target.AUTO, None)
+    third.unlink()
+    with pytest.raises(BackendError, match=f"{third} cannot be read"):
+        backend.load(first, Target.AUTO, None)
+
+
 def test_an_unknown_architecture_is_named(backend: GgmlBackend, tmp_path: Path) -> None:
     writer = reference.GGUFWriter(str(tmp_path / "m.gguf"), "quantumnet")
     writer.write_header_to_file()

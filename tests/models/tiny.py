@@ -27,8 +27,8 @@ _WORDS = (*"abcdefghijklmnopqrstuvwxyz", "\u2581", "\u2581the", "\u2581and", "\u
 
 
 class _Writer:
-    def __init__(self, path: Path, architecture: str, seed: int) -> None:
-        self.gguf = gguf.GGUFWriter(str(path), architecture)
+    def __init__(self, path: Path, architecture: str, seed: int, *, split: int = 0) -> None:
+        self.gguf = gguf.GGUFWriter(str(path), architecture, split_max_tensors=split)
         self._random = np.random.default_rng(seed)
 
     def weights(self, name: str, *shape: int, scale: Scale = 1.0) -> None:
@@ -69,9 +69,14 @@ class _Writer:
         self.gguf.close()
 
 
-def llama(path: Path, *, seed: int = 0, brief: bool = False, template: str = "") -> Path:
-    """A decoder of the llama architecture; a ``brief`` one soon ends its texts."""
-    file = _Writer(path, "llama", seed)
+def llama(
+    path: Path, *, seed: int = 0, brief: bool = False, template: str = "", split: int = 0
+) -> Path:
+    """A decoder of the llama architecture; a ``brief`` one soon ends its texts.
+
+    With ``split``, in files of so many tensors each, named by llama.cpp's rule.
+    """
+    file = _Writer(path, "llama", seed, split=split)
     if template:
         file.gguf.add_chat_template(template)
     file.sizes()

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from llamaedge_host.ggml.llama import split
 from llamaedge_host.ggml.llama.gguf import Gguf, GgufError, read
 from llamaedge_host.nn.preload import Encoding, Preload
 
 from ..errors import LauncherError
-from . import split
 
 PROJECTORS = "clip"
 """The architecture that multimodal projectors name."""

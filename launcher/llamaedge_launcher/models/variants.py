@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from llamaedge_host.ggml.llama import split
+
 from ..errors import LauncherError
-from . import split
 from .reference import HubModel
 from .sizes import size_text
 

@@ -22,6 +22,8 @@ MAX_STRING = 1 << 30
 KEPT_STRINGS = 8
 """Of an array of texts; of numbers, one is kept for each layer that a model can have."""
 TOKENS = "tokenizer.ggml.tokens"
+SPLIT_COUNT = "split.count"
+"""Of a model in several files, how many there are."""
 SPLIT_NUMBER = "split.no"
 """Of a model in several files, which one it is; only number 0 has the metadata."""
 

@@ -42,7 +42,7 @@ def available_memory() -> int:
     for line in _lines(Path("/proc/meminfo")):
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) * 1024
-    return max(min(free, *_cgroups_free(), free), 0)
+    return max(min([free, *_cgroups_free()]), 0)
 
 
 def _pages() -> int:

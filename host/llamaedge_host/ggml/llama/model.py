@@ -12,7 +12,7 @@ from ...nn.errno import ErrNo
 from ...nn.preload import Target
 from ..errors import GgmlError
 from ..metadata.parse import Settings
-from . import gguf
+from . import gguf, split
 from .library import build, first_error, forget_errors, llama
 from .memory import available_memory, gpu_free, shown, weights
 from .vocabulary import Vocabulary
@@ -133,7 +133,7 @@ def _load(path: Path, parameters: ModelParameters) -> ctypes.c_void_p:
     pointer: ctypes.c_void_p | None = llama.llama_model_load_from_file(str(path).encode(), asked)
     if not pointer:
         reason = first_error("llama.cpp does not say why")
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {reason}")
+        raise _unusable(path, reason)
     return pointer
 
 
@@ -261,14 +261,25 @@ def _identity(path: Path) -> _Identity:
 
 
 def _inspect(path: Path) -> gguf.Gguf:
+    """The header of the model at ``path``, with the tensors of all its files."""
+    header = _read(path)
+    if header.metadata.get(gguf.SPLIT_COUNT) in (None, 0, 1):
+        return header
+    first, *others = split.paths(path)
+    if path != first:
+        raise _unusable(path, f"it is not the first of its files; name {first}")
+    for other in others:
+        header.tensors += _read(other).tensors
+    return header
+
+
+def _read(path: Path) -> gguf.Gguf:
     try:
         return gguf.read(path)
     except OSError as error:
         raise _unreadable(path, error) from None
     except gguf.GgufError as error:
-        raise GgmlError(
-            ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {error}"
-        ) from None
+        raise _unusable(path, str(error)) from None
 
 
 def _check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> None:
@@ -278,18 +289,22 @@ def _check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> N
     here, there = weights(header, 0 if free is None else layers, experts)
     if free is not None and there > free:
         fitting = max(each for each in range(layers) if weights(header, each, experts)[1] <= free)
-        raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
-            f"the model {path} cannot be loaded: {layers} layers on the GPU take {shown(there)},"
+        raise _unusable(
+            path,
+            f"{layers} layers on the GPU take {shown(there)},"
             f" and {shown(free)} are free there; {fitting} layers fit (n-gpu-layers)",
         )
     if here > (free := available_memory()):
-        raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
-            f"the model {path} cannot be loaded: its weights take {shown(here)}, and {shown(free)}"
+        raise _unusable(
+            path,
+            f"its weights take {shown(here)}, and {shown(free)}"
             " of memory are free; a smaller model fits, or one of fewer bits",
         )
 
 
 def _unreadable(path: Path, error: OSError) -> GgmlError:
     return GgmlError(ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be read: {error.strerror}")
+
+
+def _unusable(path: Path, why: str) -> GgmlError:
+    return GgmlError(ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {why}")
