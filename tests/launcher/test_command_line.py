@@ -106,7 +106,7 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         (f"run {GOOD} --guest guest.wasm --parallel 2", "2 error: --parallel.*--instances"),
         ("run -p chatml --nn-preload a:GGML:AUTO:none.gguf", "1 error: .*none.gguf: No such file"),
         ("run -p chatml --nn-preload a:GGML:AUTO:.", "1 error: .*Is a directory"),
-        ("run -p chatml --nn-preload a:GGML:AUTO:page.gguf", "1 error: .*page.gguf.*HTML"),
+        ("run -p chatml --nn-preload a:GGML:AUTO:page.gguf", "1 error: .*page.gguf.*web page"),
         (
             "run -p chatml --nn-preload a:GGML:AUTO:empty.gguf",
             "1 error: .*empty.gguf cannot be used: it is not a GGUF file.*download it again",
@@ -125,7 +125,7 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
             "1 error: .*cannot read /.*/none.gguf: No such file",
         ),
         (f"run {GOOD} --llava-mmproj none.gguf", "1 error: --llava-mmproj: .*none.gguf: No such"),
-        (f"run {GOOD} --llava-mmproj page.gguf", "1 error: --llava-mmproj: page.gguf.*HTML"),
+        (f"run {GOOD} --llava-mmproj page.gguf", "1 error: --llava-mmproj: page.gguf.*web page"),
         (
             f"run {GOOD} --llava-mmproj model.gguf",
             "1 error: --llava-mmproj: model.gguf is a model of the architecture 'llama'",
