@@ -55,8 +55,9 @@ def llamaedge() -> None:
     """Serve large language models with an API like OpenAI's, by LlamaEdge's own servers.
 
     \b
-    llamaedge run                                      the demo model, if it is installed
-    llamaedge run --nn-preload default:GGML:AUTO:model.gguf --prompt-template llama-3-chat
+    llamaedge run model.gguf             a file
+    llamaedge run ORG/REPO:Q4_K_M        a model on Hugging Face, fetched if it is not here
+    llamaedge run                        the demo model, if it is installed
     """
 
 

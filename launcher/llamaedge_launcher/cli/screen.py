@@ -3,14 +3,15 @@
 import json
 import time
 from importlib.metadata import version
-from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from .. import keys
 from ..address import Address
+from ..models.sizes import size_text
+from ..models.split import paths
 from ..settings import Settings
+from .console import stderr
 from .plan import Plan
 
 
@@ -21,14 +22,14 @@ class Screen:
         self._plan = plan
         self._settings = settings
         self._bound = bound
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = stderr(soft_wrap=True)
         self._started = time.monotonic()
 
     def show_plan(self) -> None:
         """What is being loaded and where it will be served."""
         self._console.print(Text(f"llamaedge {version('llamaedge-host')}", "bold"))
         for preload in self._plan.preloads:
-            size = _size(preload.path)
+            size = size_text(sum(each.stat().st_size for each in paths(preload.path)))
             self._row(
                 "model", f"{preload.name}: {preload.path.name}, {size}, {preload.path.parent}"
             )
@@ -62,8 +63,3 @@ class Screen:
     def _reachable(self) -> Address:
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}
         return Address(local.get(self._bound.host, self._bound.host), self._bound.port)
-
-
-def _size(path: Path) -> str:
-    size = path.stat().st_size
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import getLogger
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_token
@@ -26,6 +27,7 @@ from .reference import HubModel
 from .variants import File
 
 logging.set_verbosity(logging.ERROR)
+getLogger("httpx2").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
