@@ -12,9 +12,9 @@ from wasmtime import Func, Instance, Linker, Memory, Store, Table, WasmtimeError
 from wasmtime._instance import InstanceExports
 
 from . import modules
-from .errno import Errno
 from .exports import ErrnoCall
 from .imports import HostFunction
+from .preview1.errnos import Errno
 
 WASI = "wasi_snapshot_preview1"
 
@@ -59,7 +59,7 @@ _ERRNOS = {"not aligned": Errno.ADDRNOTAVAIL, "out of bounds": Errno.FAULT}
 """What wasmtime says of a bad pointer; the rest is about values."""
 
 
-class Forward:
+class Forwarder:
     """wasmtime's WASI functions by name, working on the guest's memory.
 
     ``settings`` are those of the store's engine.

@@ -26,17 +26,17 @@ from wasmtime import Memory as WasmMemory
 from wasmtime._exportable import AsExtern
 
 from . import modules
-from .errno import Errno
 from .errors import GuestExit, HostError, LinkError
 from .exports import call_export
 from .files import Files
-from .forward import CLOCK, WASI, Forward
+from .forward import CLOCK, WASI, Forwarder
 from .hostcall import HostCalls
 from .imports import HostFunction, Provider
 from .memory import Memory
 from .nn import NeuralNetwork
 from .outcome import outcome
 from .preopen import Preopen
+from .preview1.errnos import Errno
 from .sockets import HostNetwork, Network
 from .values import Value, letters
 from .wasi import Wasi
@@ -124,7 +124,7 @@ class Guest:
         self._instance: Instance | None = None
         self._memory: WasmMemory | None = None
         memory = Memory(self._locate_memory)
-        self._forward = Forward(self._store, settings, self._own_wasi, self._find_memory)
+        self._forward = Forwarder(self._store, settings, self._own_wasi, self._find_memory)
         self._providers: list[Provider] = [
             *providers,
             Wasi(

@@ -11,6 +11,12 @@ which unwinds a guest that is being stopped. Any other exception is a bug of the
 ends the guest as a trap.
 """
 
+Imports = dict[tuple[str, str], HostFunction]
+"""Host functions by import name and parameter letters."""
+
+WasmtimeCall = Callable[[str, tuple[int, ...]], int]
+"""Calls wasmtime's WASI function of that name in the guest's memory; its errno."""
+
 
 class Provider(Protocol):
     """A set of host functions for one guest."""

@@ -16,12 +16,32 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("errors", "metadata", "llama", "chat", "sampling", "media", "engine", "prompt", "context")
 GGML = (*ROOMS, "graph", "backend", "__init__")
 """The rooms of ggml, the ground first."""
+SHARED = {"errors", "imports", "memory", "preview1", "waker"}
+MAY_IMPORT = {
+    "preview1": {"errors", "memory"},
+    "sockets": SHARED,
+    "wasi": {*SHARED, "sockets"},
+}
+"""The rooms of WASI, and what else of the host they may import."""
 LONGEST = 400
 """Lines of a module."""
 
 
 def test_ggml_imports_downwards() -> None:
     assert list(climbing(modules(HOST / "ggml"), GGML)) == []
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_of_wasi_imports_its_own_floors_alone(room: str) -> None:
+    imports = {name: others for name, others in modules(HOST).items() if name[0] == room}
+    assert len(imports) > 3
+    strange = {
+        ".".join(imported)
+        for others in imports.values()
+        for imported in others
+        if imported[0] not in {room, *MAY_IMPORT[room]}
+    }
+    assert strange == set()
 
 
 def test_the_host_imports_in_no_circle() -> None:

@@ -23,9 +23,9 @@ from llamaedge_host import (
     Preopen,
     PrivateNetwork,
 )
-from llamaedge_host.errno import Errno
 from llamaedge_host.imports import HostFunction
 from llamaedge_host.nn import ErrNo
+from llamaedge_host.preview1.errnos import Errno
 
 CALLS = 50_000  # on each of two networks
 SIZE = 8 * 65536

@@ -9,7 +9,7 @@ from guests.probe import Probe
 from guests.sockets import DATA, OUT, put_vectors
 
 from llamaedge_host import Preopen
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 HOME, OTHER, READONLY = 3, 4, 5
 NAME, NAME2, ROOM = 0x1000, 0x2000, 0x3000

@@ -10,7 +10,7 @@ from guests.sockets import DATA, LOOPBACK, OUT, OUT2, OUT3, connected, put_addre
 from guests.sockets import put_vectors as vectors
 
 from llamaedge_host import Preopen
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 STDOUT = 1
 

@@ -13,7 +13,7 @@ from guests.probe import Probe
 from guests.sockets import DGRAM, INET4, INET6, LOOPBACK, OUT, OUT2, STREAM
 
 from llamaedge_host import Guest, GuestStopped, HostNetwork, PrivateNetwork
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 from llamaedge_host.sockets.network import Found, Query
 
 FAR = 0x7FFFFFF0

@@ -37,7 +37,7 @@ from guests.sockets import (
 )
 
 from llamaedge_host import HostNetwork, Limits
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 FAR = 0x7FFFFFF0
 FAMILIES = [INET4, INET6]

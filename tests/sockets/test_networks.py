@@ -26,7 +26,7 @@ from guests.sockets import (
 )
 
 from llamaedge_host import HostError, HostNetwork, PrivateNetwork
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 ANY = bytes(4)
 MAPPED = bytes(10) + b"\xff\xff" + LOOPBACK[INET4]

@@ -23,7 +23,7 @@ from guests.sockets import (
     set_nonblocking,
 )
 
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 FAR = 0x7FFFFFF0
 TYPE, ERROR, LINGER, RCVTIMEO, SNDTIMEO, ACCEPTCONN, BINDTODEVICE = 1, 2, 9, 11, 12, 13, 14

@@ -34,7 +34,7 @@ from guests.sockets import (
     set_nonblocking,
 )
 
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 FAR = 0x7FFFFFF0
 PEEK, WAITALL = 1, 2

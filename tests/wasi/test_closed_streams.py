@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from wasmtime import wat2wasm
 
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 MODULE = "wasi_snapshot_preview1"
 COMMAND = "from llamaedge_launcher.cli.wasmedge import main; main()"

@@ -22,7 +22,7 @@ from guests.sockets import (
 )
 
 from llamaedge_host import Limits, Preopen
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 FAR = 0x7FFFFFF0
 ROOM = 0x300

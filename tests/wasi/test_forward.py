@@ -9,7 +9,7 @@ from guests.probe import Probe
 from guests.sockets import OUT
 
 from llamaedge_host import Preopen
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 FAR = 0x7FFFFFF8
 LAST = 8 * 65536 - 8

@@ -26,7 +26,7 @@ from guests.sockets import (
 from guests.streams import piped_stdin, piped_stdout
 
 from llamaedge_host import GuestStopped, Limits, Preopen
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 SUBSCRIPTIONS, EVENTS, COUNT = 0x1000, 0x4000, 0x80
 FAR = 0x7FFFFFF8

@@ -6,7 +6,7 @@ from guests.files import open_file
 from guests.probe import Probe
 from guests.sockets import OUT, connected, open_socket, put_vectors, receive, set_nonblocking
 
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 ROOM = 0x300
 FDSTAT = "BxH4xQQ"

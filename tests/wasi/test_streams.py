@@ -12,7 +12,7 @@ from guests.sockets import DATA, NONBLOCK, OUT, put_vectors, set_nonblocking
 from guests.streams import piped_stdin, piped_stdout
 
 from llamaedge_host import GuestStopped, HostError
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 ROOM = 0x300
 FDSTAT = "BxH4xQQ"

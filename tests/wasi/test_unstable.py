@@ -9,7 +9,7 @@ from guests.signatures import DESCRIPTORS, OTHERS
 from guests.sockets import DATA, OUT, put_vectors
 
 from llamaedge_host import LinkError, Preopen
-from llamaedge_host.errno import Errno
+from llamaedge_host.preview1.errnos import Errno
 
 MODULE = "wasi_unstable"
 SAME = {name: DESCRIPTORS[name] for name in DESCRIPTORS if name != "fd_filestat_get"} | OTHERS

@@ -10,11 +10,11 @@ import socket
 import struct
 import threading
 
-from ..errno import Errno, from_os_error
+from ..imports import Imports
 from ..memory import Memory
+from ..preview1.errnos import MISALIGNED, Errno, from_os_error
+from ..waker import Waker
 from .address import HOST_FAMILIES, HOST_KINDS, Family, Kind
-from .descriptors import Waker
-from .edge import MISALIGNED, Imports
 from .network import Found, Network, Query
 
 _ADDRINFO = struct.Struct("<HBBB3xIIIII")

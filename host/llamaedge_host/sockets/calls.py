@@ -8,8 +8,11 @@ import errno
 import select
 import socket
 
-from ..errno import Errno, from_os_error
+from ..imports import Imports
 from ..memory import Memory
+from ..preview1.errnos import MISALIGNED, Errno, answers_errno, from_os_error
+from ..preview1.flags import FDFLAG_NONBLOCK, FDFLAGS
+from ..waker import Waker
 from .address import (
     ADDRESS,
     STORAGE_SIZE,
@@ -18,14 +21,9 @@ from .address import (
     read_address,
     write_host,
 )
-from .descriptors import Descriptors, Waker
-from .edge import MISALIGNED, Imports, answers_errno
+from .descriptors import Descriptors
 from .network import Network
 from .socket import Socket
-
-FDFLAG_NONBLOCK = 4
-FDFLAGS = 0b11111
-"""All of preview 1's fdflags: append, dsync, nonblock, rsync, sync."""
 
 _SHUTDOWNS = {1: socket.SHUT_RD, 2: socket.SHUT_WR, 3: socket.SHUT_RDWR}
 _V1_TYPES = {Family.INET4: 4, Family.INET6: 6}

@@ -7,11 +7,11 @@ import socket
 import struct
 import sys
 
-from ..errno import Errno, from_os_error
+from ..imports import Imports
 from ..memory import Memory
+from ..preview1.errnos import MISALIGNED, Errno, answers_errno, from_os_error
 from .address import Kind
 from .descriptors import Descriptors
-from .edge import MISALIGNED, Imports, answers_errno
 from .socket import Socket
 
 _SOL_SOCKET = 0

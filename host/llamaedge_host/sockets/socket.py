@@ -7,6 +7,15 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 
+from ..preview1.flags import (
+    RIGHT_FD_READ,
+    RIGHT_FD_SET_FLAGS,
+    RIGHT_FD_WRITE,
+    RIGHT_POLL,
+    RIGHT_SOCK_SHUTDOWN,
+    RIGHTS_SOCK_RECV_TO_SEND_TO,
+    RIGHTS_SOCK_SHUTDOWN_TO_BIND,
+)
 from .address import (
     HOST_FAMILIES,
     HOST_KINDS,
@@ -21,19 +30,12 @@ from .address import (
 _LINGER = struct.Struct("ii")
 """struct linger of the host: on or off, seconds."""
 
-RIGHT_FD_READ = 1 << 1
-RIGHT_FD_SET_FLAGS = 1 << 3
-RIGHT_FD_WRITE = 1 << 6
-_RIGHT_POLL = 1 << 27
-_RIGHTS_SOCK_SHUTDOWN_TO_BIND = 0b1111 << 28
-_RIGHTS_SOCK_RECV_TO_SEND_TO = 0b1111 << 32
-_RIGHT_SOCK_SHUTDOWN = 1 << 28
-_RIGHTS_OF_STREAM = RIGHT_FD_READ | RIGHT_FD_SET_FLAGS | RIGHT_FD_WRITE | _RIGHT_POLL
+_RIGHTS_OF_STREAM = RIGHT_FD_READ | RIGHT_FD_SET_FLAGS | RIGHT_FD_WRITE | RIGHT_POLL
 
-RIGHTS_OPENED = _RIGHTS_OF_STREAM | _RIGHTS_SOCK_SHUTDOWN_TO_BIND | _RIGHTS_SOCK_RECV_TO_SEND_TO
+RIGHTS_OPENED = _RIGHTS_OF_STREAM | RIGHTS_SOCK_SHUTDOWN_TO_BIND | RIGHTS_SOCK_RECV_TO_SEND_TO
 """Rights of a socket from sock_open (WasmEdge's VINode::sockOpen)."""
 
-RIGHTS_ACCEPTED = _RIGHTS_OF_STREAM | _RIGHT_SOCK_SHUTDOWN | _RIGHTS_SOCK_RECV_TO_SEND_TO
+RIGHTS_ACCEPTED = _RIGHTS_OF_STREAM | RIGHT_SOCK_SHUTDOWN | RIGHTS_SOCK_RECV_TO_SEND_TO
 """Rights of a socket from sock_accept (WasmEdge's VINode::sockAccept)."""
 
 

@@ -9,8 +9,11 @@ import select
 import socket
 from typing import Any
 
-from ..errno import Errno, from_os_error
+from ..imports import Imports
 from ..memory import Memory
+from ..preview1.errnos import MISALIGNED, Errno, answers_errno, from_os_error
+from ..preview1.layouts import MAX_VECTORS, U16, U32, vectors
+from ..waker import Waker
 from .address import (
     ADDRESS,
     STORAGE_SIZE,
@@ -20,8 +23,7 @@ from .address import (
     read_address,
     write_host,
 )
-from .descriptors import Descriptors, Waker
-from .edge import MAX_VECTORS, MISALIGNED, U16, U32, Imports, answers_errno, vectors
+from .descriptors import Descriptors
 from .socket import Socket
 
 _PEEK = 1

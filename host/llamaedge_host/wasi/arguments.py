@@ -6,9 +6,9 @@ a command line may hold any bytes, and WasmEdge hands them on as they are.
 
 from collections.abc import Sequence
 
-from ..errno import Errno
+from ..imports import Imports
 from ..memory import Memory
-from ..sockets.edge import MISALIGNED, Imports
+from ..preview1.errnos import MISALIGNED, Errno
 
 
 class ArgumentCalls:

@@ -7,18 +7,23 @@ rights that each function needs, of which a socket has few.
 import struct
 from collections.abc import Callable
 
-from ..errno import Errno, from_os_error
-from ..imports import HostFunction
+from ..imports import HostFunction, Imports, WasmtimeCall
 from ..memory import Memory
-from ..sockets.calls import FDFLAG_NONBLOCK, FDFLAGS
+from ..preview1.errnos import MISALIGNED, Errno, from_os_error
+from ..preview1.flags import (
+    FDFLAG_NONBLOCK,
+    FDFLAGS,
+    FILETYPE_SOCKET_DGRAM,
+    FILETYPE_SOCKET_STREAM,
+    FILETYPE_UNKNOWN,
+    RIGHT_FD_READ,
+    RIGHT_FD_SET_FLAGS,
+    RIGHT_FD_WRITE,
+)
+from ..preview1.layouts import MAX_VECTORS, VECTOR, vectors
 from ..sockets.descriptors import FIRST, Descriptors
-from ..sockets.edge import MAX_VECTORS, MISALIGNED, VECTOR, Imports, vectors
-from ..sockets.socket import RIGHT_FD_READ, RIGHT_FD_SET_FLAGS, RIGHT_FD_WRITE
 from ..sockets.transfer import TransferCalls
 from .streams import STDIN, Streams
-
-Forward = Callable[[str, tuple[int, ...]], int]
-"""Calls wasmtime's function of that name in the guest's memory; its errno."""
 
 FDSTAT = struct.Struct("<BxH4xQQ")
 """fdstat: filetype u8, flags u16, rights u64, inheriting rights u64."""
@@ -28,11 +33,6 @@ _FILESTAT = struct.Struct("<QQB7xQQQQQ")
 """filestat: dev, ino, filetype u8, nlink, size, then atim, mtim, ctim (nanoseconds)."""
 
 _FILETYPE_OFFSET = 16
-_UNKNOWN = 0
-_DATAGRAM = 5
-_STREAM = 6
-"""filetypes: of sockets, and what wasmtime says of a named pipe"""
-
 _FLAGS_NEED_SYNC = 0b11010
 """dsync, rsync and sync need rights that no socket has."""
 
@@ -62,7 +62,7 @@ class FdCalls:
     def __init__(
         self,
         memory: Memory,
-        forward: Forward,
+        forward: WasmtimeCall,
         descriptors: Descriptors,
         transfer: TransferCalls,
         streams: Streams,
@@ -220,7 +220,7 @@ class FdCalls:
         answer = self._forward("path_filestat_get", (*where, 0))
         filetype = self._memory.read(_FILETYPE_OFFSET, 1)[0]
         self._memory.write(0, kept)
-        return answer == 0 and filetype == _UNKNOWN
+        return answer == 0 and filetype == FILETYPE_UNKNOWN
 
     def close(self, fd: int) -> int:
         """``fd``: close. BADF."""
@@ -278,7 +278,7 @@ class FdCalls:
         FDSTAT.pack_into(
             self._memory.whole(stat + 24),
             stat,
-            _STREAM if guest.stream else _DATAGRAM,
+            FILETYPE_SOCKET_STREAM if guest.stream else FILETYPE_SOCKET_DGRAM,
             FDFLAG_NONBLOCK if guest.nonblocking else 0,
             guest.rights,
             guest.inheriting,
@@ -320,6 +320,6 @@ class FdCalls:
             return self._file("fd_filestat_get", fd, stat)
         if stat & 7:
             return MISALIGNED
-        filetype = _STREAM if guest.stream else _DATAGRAM
+        filetype = FILETYPE_SOCKET_STREAM if guest.stream else FILETYPE_SOCKET_DGRAM
         self._memory.pack(_FILESTAT, stat, 0, 0, filetype, 1, 0, 0, 0, 0)
         return Errno.SUCCESS

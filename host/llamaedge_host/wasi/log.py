@@ -2,8 +2,8 @@
 
 import time
 
+from ..imports import Imports
 from ..memory import Memory
-from ..sockets.edge import Imports
 from .streams import STDERR, STDOUT, Streams
 
 MODULE = "wasi:logging/logging"

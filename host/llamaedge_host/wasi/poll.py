@@ -11,11 +11,12 @@ import sys
 import termios
 import time
 
-from ..errno import Errno
+from ..imports import Imports, WasmtimeCall
 from ..memory import Memory
-from ..sockets.descriptors import FIRST, Descriptors, Waker
-from ..sockets.edge import MISALIGNED, U32, Imports
-from .fd import Forward
+from ..preview1.errnos import MISALIGNED, Errno
+from ..preview1.layouts import U32
+from ..sockets.descriptors import FIRST, Descriptors
+from ..waker import Waker
 from .streams import STDIN, Streams
 
 _SUBSCRIPTION = struct.Struct("<QB7xI4xQQH6x")
@@ -95,7 +96,7 @@ class PollCalls:
     def __init__(
         self,
         memory: Memory,
-        forward: Forward,
+        forward: WasmtimeCall,
         descriptors: Descriptors,
         streams: Streams,
         waker: Waker,

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errno import Errno
-from ..imports import HostFunction, Provider
+from ..imports import HostFunction, Imports, Provider, WasmtimeCall
 from ..memory import Memory
+from ..preview1.errnos import Errno
 from ..sockets.addrinfo import AddrinfoCalls
 from ..sockets.calls import SocketCalls
-from ..sockets.descriptors import Descriptors, Waker
-from ..sockets.edge import Imports
+from ..sockets.descriptors import Descriptors
 from ..sockets.network import Network
 from ..sockets.options import OptionCalls
 from ..sockets.transfer import TransferCalls
+from ..waker import Waker
 from . import log
 from .arguments import ArgumentCalls
-from .fd import FdCalls, Forward
+from .fd import FdCalls
 from .poll import PollCalls
 from .streams import Output, Streams, open_file
 
@@ -60,7 +60,7 @@ class Wasi(Provider):
     def __init__(
         self,
         memory: Memory,
-        forward: Forward,
+        forward: WasmtimeCall,
         network: Network,
         *,
         arguments: Sequence[bytes] = (),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import HostError
-from ..sockets.descriptors import Waker
+from ..waker import Waker
 
 STDIN, STDOUT, STDERR = range(3)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .. import descriptors
+from .. import rlimit
 from ..errors import LauncherError
 
 _COMMANDS = {"run": ".run", "pull": ".pull"}
@@ -63,7 +63,7 @@ def llamaedge() -> None:
 
 def main() -> None:
     """The console script: errors are one line, exit code 2 for wrong usage and 1 otherwise."""
-    descriptors.raise_limit()
+    rlimit.raise_limit()
     sys.exit(execute(sys.argv[1:]))
 
 

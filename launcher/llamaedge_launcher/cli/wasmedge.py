@@ -18,7 +18,7 @@ import click
 from llamaedge_host import Guest, GuestExit, GuestStopped, GuestTrap, HostError, HostNetwork, Limits
 from llamaedge_host.modules import EngineSettings
 
-from .. import descriptors
+from .. import rlimit
 from .wasmedge_arguments import Integer, read_options
 from .wasmedge_guest import link_options, linked_guest
 from .wasmedge_options import common_options, configure, say_run_mode
@@ -42,7 +42,7 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_DFL)
     _hold_closed_streams()
-    descriptors.raise_limit()
+    rlimit.raise_limit()
     sys.exit(execute(sys.argv[1:]))
 
 

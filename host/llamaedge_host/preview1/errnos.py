@@ -4,7 +4,10 @@ Source: the witx of wasi_snapshot_preview1; WasmEdge's thirdparty/wasi/api.hpp.
 """
 
 import errno as posix
+import functools
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Concatenate, ParamSpec, TypeVar
 
 
 class Errno(IntEnum):
@@ -111,3 +114,25 @@ _FROM_POSIX: dict[int, Errno] = {
 def from_os_error(error: OSError) -> Errno:
     """The errno a guest gets for ``error``; IO for one that WASI has no name for."""
     return _FROM_POSIX.get(error.errno or 0, Errno.IO)
+
+
+MISALIGNED = Errno.ADDRNOTAVAIL
+"""What WasmEdge answers for a misaligned pointer."""
+
+_Self = TypeVar("_Self")
+_Params = ParamSpec("_Params")
+
+
+def answers_errno(
+    function: Callable[Concatenate[_Self, _Params], int],
+) -> Callable[Concatenate[_Self, _Params], int]:
+    """Make an OSError of ``function`` the errno that the guest gets."""
+
+    @functools.wraps(function)
+    def call(self: _Self, /, *args: _Params.args, **kwargs: _Params.kwargs) -> int:
+        try:
+            return function(self, *args, **kwargs)
+        except OSError as error:
+            return from_os_error(error)
+
+    return call

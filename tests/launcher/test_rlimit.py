@@ -9,10 +9,10 @@ resource = pytest.importorskip("resource")
 
 PROGRAM = """
 import resource
-from llamaedge_launcher import descriptors
+from llamaedge_launcher import rlimit
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-descriptors.raise_limit()
+rlimit.raise_limit()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 

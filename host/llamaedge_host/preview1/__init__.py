@@ -1,0 +1,1 @@
+"""What the functions of WASI preview 1 share: errnos, flags and layouts."""
