@@ -6,10 +6,11 @@ from importlib.metadata import version
 
 from rich.text import Text
 
+from llamaedge_host.ggml.llama.split import paths
+
 from .. import keys
 from ..address import Address
 from ..models.sizes import size_text
-from ..models.split import paths
 from ..settings import Settings
 from .console import stderr
 from .plan import Plan
