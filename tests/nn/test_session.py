@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -402,6 +403,21 @@ def test_every_preload_is_checked_at_once_on_request(guest: Guest) -> None:
     assert guest.backend.preloaded == [Path("one"), Path("two")]
     with pytest.raises(PreloadError, match="'gone': model file not found"):
         guest.network.preload_all()
+
+
+def test_guests_that_start_at_once_share_one_backend() -> None:
+    made: list[FakeBackend] = []
+
+    def make() -> FakeBackend:
+        time.sleep(0.05)
+        made.append(FakeBackend())
+        return made[-1]
+
+    network = NeuralNetwork(PRELOADS, backends={Encoding.GGML: make})
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: network.backend(Encoding.GGML), range(4)))
+    assert [id(each) for each in found] == [id(made[0])] * 4
+    assert len(made) == 1
 
 
 def test_statistics_are_the_backends(ready: Guest) -> None:

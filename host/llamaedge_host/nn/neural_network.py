@@ -1,6 +1,7 @@
 """The process's neural networks: preloads and backends, shared by every guest."""
 
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ class NeuralNetwork:
             self.preloads.setdefault(preload.name, preload)
         self._makers = backends or {Encoding.GGML: lambda: _ggml(parallel)}
         self._backends: dict[Encoding, Backend] = {}
+        self._lock = threading.Lock()
 
     def session(
         self, memory: Memory, files: Files = NO_FILES, stdout: Output | None = None
@@ -72,31 +74,34 @@ class NeuralNetwork:
         return self.backend(encoding).load(path, target, config)
 
     def backend(self, encoding: Encoding) -> Backend:
-        """The backend of ``encoding``. Raises BackendError where there is none."""
-        backend = self._backends.get(encoding)
-        if backend is None:
-            maker = self._makers.get(encoding)
-            if maker is None:
-                raise BackendError(
-                    ErrNo.INVALID_ARGUMENT,
-                    f"the {encoding.name} backend is not built in; GGML is",
-                )
-            backend = self._backends[encoding] = maker()
-        return backend
+        """The one backend of ``encoding``, made when first asked for. Any thread.
+
+        Raises BackendError where there is none.
+        """
+        maker = self._makers.get(encoding)
+        if maker is None:
+            raise BackendError(
+                ErrNo.INVALID_ARGUMENT, f"the {encoding.name} backend is not built in; GGML is"
+            )
+        with self._lock:
+            if encoding not in self._backends:
+                self._backends[encoding] = maker()
+            return self._backends[encoding]
 
     def statistics(self) -> dict[str, dict[str, object]]:
         """What the backends' engines have done; may be asked for while they work."""
         return {
             name: numbers
-            for backend in list(self._backends.values())
+            for backend in tuple(self._backends.values())
             for name, numbers in backend.statistics().items()
         }
 
     def close(self) -> None:
         """Free the backends, after the last session's end."""
-        for backend in self._backends.values():
-            backend.close()
-        self._backends.clear()
+        with self._lock:
+            for backend in self._backends.values():
+                backend.close()
+            self._backends.clear()
 
 
 def _print(data: bytes) -> None:
