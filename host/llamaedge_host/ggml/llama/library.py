@@ -72,36 +72,44 @@ def _words(path: Path) -> list[str]:
         return []
 
 
-class _Log:
-    """llama.cpp's log lines: passed on while somebody wants them, the errors kept."""
+class _Lines(threading.local):
+    """What llama.cpp has logged in one thread: the line that is being written, and the errors."""
 
     def __init__(self) -> None:
-        self._line = ""
-        self._level = logging.INFO
+        self.line = ""
+        self.level = logging.INFO
+        self.errors: list[str] = []
+
+
+class _Log:
+    """llama.cpp's log lines: passed on while somebody wants them, each thread's errors kept."""
+
+    def __init__(self) -> None:
         self._wanted = 0
         self._lock = threading.Lock()
-        self.errors: list[str] = []
+        self.mine = _Lines()
 
     def want(self, more: int) -> None:
         with self._lock:
             self._wanted += more
 
     def write(self, level: int, text: bytes, _: object) -> None:
+        mine = self.mine
         if level != _CONTINUED:
-            self._flush()
-            self._level = _LEVELS.get(level, logging.INFO)
-        self._line += text.decode(errors="replace")
-        if self._line.endswith("\n"):
-            self._flush()
+            self._flush(mine)
+            mine.level = _LEVELS.get(level, logging.INFO)
+        mine.line += text.decode(errors="replace")
+        if mine.line.endswith("\n"):
+            self._flush(mine)
 
-    def _flush(self) -> None:
-        line, self._line = self._line.rstrip(), ""
+    def _flush(self, mine: _Lines) -> None:
+        line, mine.line = mine.line.rstrip(), ""
         if not line:
             return
-        if self._level >= logging.ERROR and len(self.errors) < _ERRORS_KEPT:
-            self.errors.append(line)
+        if mine.level >= logging.ERROR and len(mine.errors) < _ERRORS_KEPT:
+            mine.errors.append(line)
         if self._wanted:
-            _log.log(self._level, "[WASI-NN] llama.cpp: %s", line)
+            _log.log(mine.level, "[WASI-NN] llama.cpp: %s", line)
 
 
 _sink = _Log()
@@ -116,11 +124,11 @@ def logging_to(wanted: bool) -> None:
 
 
 def forget_errors() -> None:
-    """Forget llama.cpp's error lines, before a call whose errors are asked for."""
-    _sink.errors.clear()
+    """Forget this thread's error lines of llama.cpp, before a call whose errors are asked for."""
+    _sink.mine.errors.clear()
 
 
 def first_error(otherwise: str) -> str:
-    """The first error line of llama.cpp since, the one that names the cause."""
-    line = _sink.errors[0] if _sink.errors else otherwise
-    return re.sub(r"^\w+: (error loading model: )?", "", line)
+    """This thread's first error line of llama.cpp since, the one that names the cause."""
+    errors = _sink.mine.errors
+    return re.sub(r"^\w+: (error loading model: )?", "", errors[0] if errors else otherwise)
