@@ -13,7 +13,7 @@ import pytest
 from llamaedge_host import Guest
 from llamaedge_launcher import cli, demo
 from llamaedge_launcher.address import Address
-from llamaedge_launcher.cli.options import SERVER_OPTIONS
+from llamaedge_launcher.cli.options import SERVER_OPTIONS, ServerOption
 from llamaedge_launcher.cli.plan import Plan, make_plan
 from llamaedge_launcher.cli.run import run
 from llamaedge_launcher.errors import LauncherError
@@ -81,9 +81,12 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         ("run --ctx-size 1,2,3", "2 error: .*--ctx-size.*'1,2,3' has 3 values"),
         ("run --batch-size 0", "2 error: .*--batch-size.*'0' must be 1 or more"),
         ("run --temp -1", "2 error: .*--temp.*'-1' must be 0 or more"),
-        ("run --temp nan", "2 error: .*--temp.*'nan' must be"),
+        ("run --temp nan", "2 error: .*--temp.*'nan' is not a number"),
         ("run --top-p 1.5", "2 error: .*--top-p.*'1.5' must be from 0 to 1"),
         ("run --no-mmap yes", "2 error: .*--no-mmap.*'yes' is not one of true, false"),
+        (f"run {GOOD} --web-ui nowhere", "1 error: --web-ui: nowhere is not a folder"),
+        ("run --model-name a,", "2 error: .*--model-name.*a name is empty"),
+        ("run --n-predict -3", "2 error: .*--n-predict.*'-3' must be -2 or more"),
         ("run --port 65536", "2 error: .*--port.*'65536' is not a whole number from 0 to 65535"),
         ("run --port 80a", "2 error: .*--port.*80a"),
         ("run --socket-addr 8080", "2 error: .*--socket-addr.*expected HOST:PORT"),
@@ -249,15 +252,28 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         "--top-p": "0.5",
         "--model-alias": "default",
         "--llava-mmproj": "eye.gguf",
+        "--web-ui": ".",
     }
     arguments = []
     expected = []
     for option in SERVER_OPTIONS:
         value = values.get(option.name, "1")
-        arguments += [option.flags[0], value] if option.check else [option.flags[0]]
-        expected.append(f"{option.name}={value}" if option.check else option.name)
+        arguments += [option.flags[0]] if option.is_switch else [option.flags[0], value]
+        expected.append(option.name if option.is_switch else f"{option.name}={value}")
     plan = planned(" ".join(["--nn-preload default:GGML:AUTO:model.gguf", *arguments]))
-    assert sorted(plan.arguments) == sorted(expected)
+    assert sorted(plan.arguments) == sorted(map(_as_the_guest_sees_it, expected))
+
+
+def _as_the_guest_sees_it(argument: str) -> str:
+    return "--web-ui=/web-ui" if argument == "--web-ui=." else argument
+
+
+def test_a_web_ui_is_the_guests_to_serve(planned: Planned, folder: Path) -> None:
+    assert planned(GOOD).known_only
+    assert not planned(f"{GOOD} --guest guest.wasm").known_only
+    plan = planned(f"{GOOD} --web-ui {folder} --dir data")
+    assert not plan.known_only
+    assert plan.dirs == ("data", f"/web-ui:{folder}:readonly")
 
 
 @pytest.mark.parametrize(
@@ -298,17 +314,55 @@ def test_the_demo_model_is_found_without_importing_its_package(smollm2: Path) ->
     assert (result.stdout.strip(), result.returncode) == (str(smollm2), 0)
 
 
-def test_the_options_are_those_of_the_bundled_server(module_cache: Path) -> None:
-    """But for those that are the launcher's own; with the same defaults."""
+def guest_says(*arguments: str) -> tuple[int, str]:
+    """What the bundled server ends with and prints."""
     written: list[bytes] = []
     server = files("llamaedge_launcher") / "llama-api-server.wasm"
-    with Guest(str(server), args=["--help"], stdout=written.append) as guest:
-        assert guest.run() == 0
-    text = b"".join(written).decode()
-    theirs = dict(re.findall(r"(--[a-z-]+)(?: <\w+>)?\n +(.*)", text))
-    own = {"--socket-addr", "--port", "--web-ui", "--help", "--version"}
-    assert {option.name for option in SERVER_OPTIONS} == set(theirs) - own
-    default = re.compile(r"\[default: (.*?)\]")
-    for option in SERVER_OPTIONS:
-        if option.name not in ("--model-alias", "--prompt-template", "--threads"):
-            assert default.findall(option.help) == default.findall(theirs[option.name]), option.name
+    output = {"stdout": written.append, "stderr": written.append}
+    with Guest(str(server), args=arguments, **output) as guest:  # type: ignore[arg-type]
+        return guest.run(), b"".join(written).decode()
+
+
+def test_the_options_are_those_of_the_bundled_server(module_cache: Path) -> None:
+    """But for those that are the launcher's own."""
+    _, text = guest_says("--help")
+    theirs = re.findall(r"  (?:-(.), )?--([a-z-]+)(?: <(\w+)>)?\n +(.*)", text)
+    own = {"socket-addr", "port", "help", "version"}
+    ours = [
+        (option.short, option.long, option.value, option.help, option.default)
+        for option in SERVER_OPTIONS
+    ]
+    said = [(*row[:3], *_help_and_default(row[3])) for row in theirs if row[1] not in own]
+    assert [row for row in ours if row[1] != "prompt-template"] == [
+        row for row in said if row[1] != "prompt-template"
+    ]
+
+
+def _help_and_default(text: str) -> tuple[str, str]:
+    """A line of the help, whose default the table has; a host's choice is part of the text."""
+    text = re.sub(r" \[possible values: .*\]$", "", text)
+    found = re.fullmatch(r"(.*) \[default: (?!the host)(.*)\]", text)
+    return (found[1], found[2]) if found else (text, "")
+
+
+VALUES = (
+    *("", " 1", "-3", "-1", "0", "1", "1.5", "+2", "2147483647", "2147483648", "1e3", ".5", "5."),
+    *("1_0", "nan", "inf", "0x10", "1,2", "1,2,3", "1,", "true", "row", "none", "\u0663"),
+)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("option", SERVER_OPTIONS, ids=lambda option: option.long)
+def test_a_value_is_refused_as_the_bundled_server_refuses_it(
+    option: ServerOption, module_cache: Path
+) -> None:
+    if option.is_switch or option.long == "prompt-template":
+        return
+    for value in VALUES:
+        code, text = guest_says(f"{option.name}={value}", "--help")
+        try:
+            option.check(value)
+        except ValueError:
+            assert (code, text[:6]) == (2, "error:"), value
+        else:
+            assert code == 0, (value, text)

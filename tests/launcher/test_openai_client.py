@@ -172,6 +172,21 @@ def test_a_strict_server_knows_its_own_models_alone(
         assert client.chat.completions.create(model="smol", **body).choices
 
 
+def test_a_web_ui_is_served_beside_the_api(
+    tmp_path: Path, smollm2: Path, module_cache: Path
+) -> None:
+    page = tmp_path / "ui" / "index.html"
+    page.parent.mkdir()
+    page.write_text("<p>Chat</p>")
+    with running(tmp_path, "--ctx-size", "512", "--web-ui", str(page.parent)) as server:
+        url = server.wait_ready()
+        answer = httpx.get(f"{url}/")
+        assert (answer.status_code, answer.text) == (200, "<p>Chat</p>")
+        assert answer.headers["content-type"].startswith("text/html")
+        assert httpx.get(f"{url}/../terminal").status_code == 404
+        assert httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "default"
+
+
 def test_the_terminal_shows_model_server_and_how_to_ask(
     tmp_path: Path, smollm2: Path, module_cache: Path
 ) -> None:

@@ -1,168 +1,122 @@
-"""The server options that `llamaedge run` passes on to the guest."""
+"""The server options that `llamaedge run` passes on to the guest.
 
-from collections.abc import Callable
+They are the bundled guest's: its table of options makes server_options.json.
+"""
+
+import json
+import re
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 import click
+
+_UNBOUNDED = 2.0**31 - 1
+_SHOWN_DEFAULTS = {
+    "--model-alias": "as preloaded",
+    "--prompt-template": "for the demo model: chatml",
+}
+"""What stands in for a default that the launcher completes."""
 
 
 @dataclass(frozen=True)
 class ServerOption:
     """An option of llama-api-server, passed on when it is given.
 
-    ``check`` raises ValueError for a wrong value; None is a switch without a value.
+    It takes ``count`` values of a ``kind`` at most, separated by commas, or any number of them if
+    that is 0. ``metadata`` is the key that it sets.
     """
 
-    flags: tuple[str, ...]
-    metavar: str
-    check: Callable[[str], object] | None
+    long: str
+    kind: str
+    count: int
     help: str
+    short: str = ""
+    value: str = ""
+    default: str = ""
+    metadata: str = ""
+    least: float = 0
+    most: float = 0
+    allowed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The long name, as the guest is given it."""
-        return self.flags[-1]
+        return f"--{self.long}"
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The names on the command line, the long one last."""
+        return (f"-{self.short}", self.name) if self.short else (self.name,)
 
-def _number(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], object]:
-    def check(text: str) -> None:
-        try:
-            value = kind(text)
-        except ValueError:
-            what = "a whole number" if kind is int else "a number"
-            raise ValueError(f"{text!r} is not {what}") from None
-        if not low <= value <= high:
-            limit = f"{low:g} or more" if high == _MAX else f"from {low:g} to {high:g}"
-            raise ValueError(f"{text!r} must be {limit}")
+    @property
+    def is_switch(self) -> bool:
+        """Whether it takes no value."""
+        return self.kind == "switch"
 
-    return check
+    @property
+    def described(self) -> str:
+        """The help, with the default that is used unless the option is given."""
+        shown = _SHOWN_DEFAULTS.get(self.name, self.default)
+        return f"{self.help}  [default: {shown}]" if shown else self.help
 
-
-def _pair(check: Callable[[str], object]) -> Callable[[str], object]:
-    def check_both(text: str) -> None:
-        values = text.split(",")
-        if len(values) > 2:
+    def check(self, text: str) -> None:
+        """Raise ValueError unless the guest takes ``text``."""
+        values = [text] if self.count == 1 else text.split(",")
+        if 0 < self.count < len(values):
             raise ValueError(f"{text!r} has {len(values)} values; a chat and an embedding one")
         for value in values:
-            check(value)
+            _CHECKS[self.kind](self, value)
 
-    return check_both
-
-
-def _name(text: str) -> None:
-    if not text.strip():
-        raise ValueError("it is empty")
-
-
-def _choice(*allowed: str) -> Callable[[str], object]:
-    def check(text: str) -> None:
-        if text not in allowed:
-            raise ValueError(f"{text!r} is not one of {', '.join(allowed)}")
-
-    return check
+    def bounded(self, text: str, value: float) -> None:
+        """Raise ValueError unless ``value``, which ``text`` says, is within the bounds."""
+        if not self.least <= value <= self.most:
+            least, most = self.least, self.most
+            limit = f"{least:g} or more" if most >= _UNBOUNDED else f"from {least:g} to {most:g}"
+            raise ValueError(f"{text!r} must be {limit}")
 
 
-_MAX = 2.0**31 - 1
+def _whole(option: ServerOption, text: str) -> None:
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(f"{text!r} is not a whole number")
+    option.bounded(text, int(text))
 
-SERVER_OPTIONS = (
-    ServerOption(
-        ("-m", "--model-name"), "NAME[,NAME]", _pair(_name),
-        "Names of the chat and the embedding model in the API  [default: default]",
-    ),
-    ServerOption(
-        ("-a", "--model-alias"), "NAME[,NAME]", _pair(_name),
-        "Names in --nn-preload of the chat and the embedding model  [default: as preloaded]",
-    ),
-    ServerOption(
-        ("-c", "--ctx-size"), "TOKENS[,TOKENS]", _pair(_number(int, 0, _MAX)),
-        "Context sizes  [default: 4096,384]",
-    ),
-    ServerOption(
-        ("-b", "--batch-size"), "TOKENS[,TOKENS]", _pair(_number(int, 1, _MAX)),
-        "Batch sizes  [default: 512,512]",
-    ),
-    ServerOption(
-        ("-u", "--ubatch-size"), "TOKENS[,TOKENS]", _pair(_number(int, 1, _MAX)),
-        "Physical batch sizes  [default: 512,512]",
-    ),
-    ServerOption(
-        ("-p", "--prompt-template"), "NAME[,NAME]", _pair(_name),
-        "Prompt templates, for example chatml, llama-3-chat  [default for the demo: chatml]",
-    ),
-    ServerOption(
-        ("-r", "--reverse-prompt"), "TEXT", _name,
-        "Stop generating at this text",
-    ),
-    ServerOption(
-        ("-n", "--n-predict"), "TOKENS", _number(int, -1, _MAX),
-        "Most tokens to generate for a request; -1 is no limit  [default: 1024]",
-    ),
-    ServerOption(
-        ("-g", "--n-gpu-layers"), "LAYERS", _number(int, 0, _MAX),
-        "Layers to run on the GPU  [default: 100]",
-    ),
-    ServerOption(
-        ("--split-mode",), "none|layer|row", _choice("none", "layer", "row"),
-        "How to split a model over GPUs  [default: layer]",
-    ),
-    ServerOption(
-        ("--main-gpu",), "NUMBER", _number(int, 0, _MAX),
-        "GPU to use",
-    ),
-    ServerOption(
-        ("--tensor-split",), "SHARE[,SHARE...]", _name,
-        'Shares of the GPUs, for example "3,2"',
-    ),
-    ServerOption(
-        ("--threads",), "NUMBER", _number(int, 1, _MAX),
-        "Threads to compute with  [default: as the machine has CPUs]",
-    ),
-    ServerOption(
-        ("--no-mmap",), "true|false", _choice("true", "false"),
-        "Do not map the model file into memory",
-    ),
-    ServerOption(
-        ("--temp",), "NUMBER", _number(float, 0, _MAX),
-        "Temperature; 0 always takes the likeliest token  [default: 1.0]",
-    ),
-    ServerOption(
-        ("--top-p",), "NUMBER", _number(float, 0, 1),
-        "Sample from the likeliest tokens of this total probability  [default: 1.0]",
-    ),
-    ServerOption(
-        ("--repeat-penalty",), "NUMBER", _number(float, 0, _MAX),
-        "Penalty on repeated tokens  [default: 1.1]",
-    ),
-    ServerOption(
-        ("--presence-penalty",), "NUMBER", _number(float, -_MAX, _MAX),
-        "Penalty on tokens that occurred  [default: 0.0]",
-    ),
-    ServerOption(
-        ("--frequency-penalty",), "NUMBER", _number(float, -_MAX, _MAX),
-        "Penalty on tokens by how often they occurred  [default: 0.0]",
-    ),
-    ServerOption(
-        ("--grammar",), "GBNF", _name,
-        "Grammar that the output must follow",
-    ),
-    ServerOption(
-        ("--json-schema",), "SCHEMA", _name,
-        "JSON schema that the output must follow",
-    ),
-    ServerOption(
-        ("--llava-mmproj",), "PATH", _name,
-        "Projector of a multimodal model",
-    ),
-    ServerOption(("--include-usage",), "", None, "End every stream with a chunk of token counts"),
-    ServerOption(
-        ("--strict-model",), "", None,
-        "Refuse requests for a model of another name than --model-name says",
-    ),
-    ServerOption(("--log-prompts",), "", None, "Print prompts"),
-    ServerOption(("--log-stat",), "", None, "Print statistics"),
-    ServerOption(("--log-all",), "", None, "Print everything"),
-)  # fmt: skip
+
+def _number(option: ServerOption, text: str) -> None:
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", text, re.IGNORECASE):
+        raise ValueError(f"{text!r} is not a number")
+    option.bounded(text, float(text))
+
+
+def _choice(option: ServerOption, text: str) -> None:
+    if text not in option.allowed:
+        raise ValueError(f"{text!r} is not one of {', '.join(option.allowed)}")
+
+
+def _name(option: ServerOption, text: str) -> None:
+    if not text:
+        raise ValueError("a name is empty")
+
+
+def _text(option: ServerOption, text: str) -> None:
+    """Any text will do."""
+
+
+_CHECKS = {
+    "whole": _whole,
+    "number": _number,
+    "choice": _choice,
+    "name": _name,
+    "text": _text,
+}
+
+
+def _read() -> tuple[ServerOption, ...]:
+    rows = json.loads((files(__package__) / "server_options.json").read_text("utf-8"))
+    return tuple(ServerOption(**row | {"allowed": tuple(row.get("allowed", ()))}) for row in rows)
+
+
+SERVER_OPTIONS = _read()
 
 
 class ServerClickOption(click.Option):
@@ -171,18 +125,16 @@ class ServerClickOption(click.Option):
     def __init__(self, option: ServerOption) -> None:
         self.server_option = option
         kind: dict[str, Any] = {"is_flag": True}
-        if option.check is not None:
-            kind = {"metavar": option.metavar, "callback": _checked(option.check)}
-        super().__init__(option.flags, help=option.help, **kind)
+        if not option.is_switch:
+            kind = {"metavar": "|".join(option.allowed) or option.value, "callback": _checked}
+        super().__init__(option.flags, help=option.described, **kind)
 
 
-def _checked(check: Callable[[str], object]) -> Callable[..., str | None]:
-    def callback(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                check(value)
-            except ValueError as error:
-                raise click.BadParameter(str(error), context, param) from error
-        return value
-
-    return callback
+def _checked(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    assert isinstance(param, ServerClickOption)
+    if value is not None:
+        try:
+            param.server_option.check(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, param) from error
+    return value

@@ -20,6 +20,7 @@ from .options import ServerOption
 
 BUNDLED = "bundled"
 PARALLEL = 8  # requests that the bundled guest computes at once
+WEB_UI = "/web-ui"  # where a guest has the folder of the web UI
 TURNS = 2  # times as many make progress, by turns
 _WASM = b"\0asm"
 
@@ -41,6 +42,11 @@ class Plan:
     parallel: int | None
     limit: int
     model_name: str
+
+    @property
+    def known_only(self) -> bool:
+        """Whether the guest serves nothing but the API."""
+        return self.bundled and f"--web-ui={WEB_UI}" not in self.arguments
 
     def worker(self, bound: Address) -> WorkerConfig:
         """The worker's configuration.
@@ -98,6 +104,7 @@ def make_plan(
     except HostError as error:
         raise click.UsageError(str(error), context) from error
     check(models)
+    dirs += _web_ui(options)
     _complete(context, options, models, bundled)
     given = (name if value is True else f"{name}={value}" for name, value in options.items())
     return Plan(
@@ -123,6 +130,17 @@ def _check_projector(options: dict[str, str | bool]) -> None:
         path = expanded(str(projector))
         check_projector(path)
         options["--llava-mmproj"] = str(path)
+
+
+def _web_ui(options: dict[str, str | bool]) -> tuple[str, ...]:
+    """The web UI's folder as a directory of the guest, which is told where it has it."""
+    if "--web-ui" not in options:
+        return ()
+    folder = expanded(str(options["--web-ui"]))
+    if not folder.is_dir():
+        raise LauncherError(f"--web-ui: {folder} is not a folder")
+    options["--web-ui"] = WEB_UI
+    return (f"{WEB_UI}:{folder}:readonly",)
 
 
 def _levels(log_level: str | None) -> dict[str, str]:

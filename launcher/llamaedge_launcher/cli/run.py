@@ -184,7 +184,7 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket) -> int:
             start,
             settings,
             limit=plan.limit,
-            known_only=plan.bundled,
+            known_only=plan.known_only,
             on_ready=screen.show_ready,
         )
     finally:

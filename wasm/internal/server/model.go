@@ -75,7 +75,7 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 	if template == prompt.Embedding {
 		model.Kind = "embedding"
 	}
-	model.metadata = metadata(settings, model, debug)
+	model.metadata = metadata(settings, index, model.Kind, debug)
 	config, err := json.Marshal(model.metadata)
 	if err != nil {
 		return nil, err
@@ -106,49 +106,23 @@ func (m *Model) notLoaded(err error) error {
 	return fmt.Errorf("loading the model '%s' failed: %w", m.Alias, err)
 }
 
-// metadata is what the host is told of a model: the keys the official server sends, and every
-// key that a request can set. What else the command line does not say, the host chooses.
-func metadata(settings *options.Options, model *Model, debug bool) map[string]any {
+// metadata is what the host is told of the index'th model: what the options set, and every key
+// that a request can set. What else the command line does not say, the host chooses.
+func metadata(settings *options.Options, index int, kind string, debug bool) map[string]any {
 	values := map[string]any{
-		"enable-log":        debug,
-		"enable-debug-log":  debug,
-		"embedding":         model.Kind == "embedding",
-		"ctx-size":          model.CtxSize,
-		"batch-size":        model.Batch,
-		"ubatch-size":       model.Ubatch,
-		"n-predict":         settings.NPredict,
-		"n-gpu-layers":      settings.NGPULayers,
-		"split-mode":        settings.SplitMode,
-		"single-wait":       turnMilliseconds,
-		"temp":              settings.Temp,
-		"top-k":             defaultTopK,
-		"top-p":             settings.TopP,
-		"min-p":             defaultMinP,
-		"seed":              randomSeed,
-		"repeat-penalty":    settings.RepeatPenalty,
-		"presence-penalty":  settings.PresencePenalty,
-		"frequency-penalty": settings.FrequencyPenalty,
-		"grammar":           settings.Grammar,
+		"enable-log":       debug,
+		"enable-debug-log": debug,
+		"embedding":        kind == "embedding",
+		"single-wait":      turnMilliseconds,
+		"top-k":            defaultTopK,
+		"min-p":            defaultMinP,
+		"seed":             randomSeed,
 	}
-	if settings.MainGPU != nil {
-		values["main-gpu"] = *settings.MainGPU
-	}
-	if settings.TensorSplit != "" {
-		values["tensor-split"] = settings.TensorSplit
-	}
-	if settings.Threads != nil {
-		values["threads"] = *settings.Threads
-	}
-	if settings.NoMmap != nil {
-		values["use-mmap"] = !*settings.NoMmap
-	}
-	if settings.Mmproj != "" && model.Kind == "chat" {
-		values["mmproj"] = settings.Mmproj
-	}
-	if settings.ReversePrompt != "" {
-		values["reverse-prompt"] = settings.ReversePrompt
-	}
-	if model.Kind == "chat" {
+	maps.Copy(values, settings.Metadata(index))
+	if kind == "embedding" {
+		delete(values, "mmproj")
+		delete(values, "json-schema")
+	} else {
 		setSchema(values, settings.JSONSchema)
 	}
 	return values
