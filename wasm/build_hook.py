@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 GUEST = "launcher/llamaedge_launcher/llama-api-server.wasm"
+VERSION = "llama-api-server/internal/options.Version"
+"""The Go variable that holds the guest's version."""
 SETTINGS = {
     "CGO_ENABLED": "0",
     "GO111MODULE": "on",
@@ -30,12 +33,18 @@ class GuestBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the guest and name it as an artifact of the wheel."""
         guest = Path(self.root, GUEST)
-        compile_guest(Path(self.root, "wasm"), guest)
+        compile_guest(Path(self.root, "wasm"), guest, project_version(Path(self.root)))
         build_data["artifacts"].append(GUEST)
 
     def clean(self, versions: list[str]) -> None:
         """Remove the built guest."""
         Path(self.root, GUEST).unlink(missing_ok=True)
+
+
+def project_version(root: Path) -> str:
+    """The version that pyproject.toml in ``root`` gives the distribution."""
+    with Path(root, "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
 
 
 def go_command() -> Path:
@@ -67,15 +76,15 @@ def go_environment(**settings: str) -> dict[str, str]:
     return kept | settings
 
 
-def compile_guest(source: Path, guest: Path) -> None:
+def compile_guest(source: Path, guest: Path, version: str) -> None:
     """Compile the Go module in ``source`` to the file ``guest``; the same source, the same bytes.
 
-    The file is replaced only if its bytes change. Raises RuntimeError with the compiler's
-    messages if it fails.
+    ``version`` is what the guest says of itself. The file is replaced only if its bytes change.
+    Raises RuntimeError with the compiler's messages if it fails.
     """
     built = guest.with_name(f".{guest.name}.{os.getpid()}")
     command = [str(go_command()), "build", "-trimpath", "-buildvcs=false"]
-    command += ["-ldflags", "-s -w -buildid=", "-o", str(built), "."]
+    command += ["-ldflags", f"-s -w -buildid= -X {VERSION}={version}", "-o", str(built), "."]
     guest.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(
@@ -90,4 +99,5 @@ def compile_guest(source: Path, guest: Path) -> None:
 
 
 if __name__ == "__main__":
-    compile_guest(Path(__file__).parent, Path(sys.argv[1]).absolute())
+    here = Path(__file__).resolve().parent
+    compile_guest(here, Path(sys.argv[1]).absolute(), project_version(here.parent))

@@ -27,5 +27,5 @@ def source() -> Path:
 def guest(hook: ModuleType, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The guest, built from the source as it is now."""
     built = tmp_path_factory.mktemp("guest") / "llama-api-server.wasm"
-    hook.compile_guest(source, built)
+    hook.compile_guest(source, built, hook.project_version(ROOT))
     return built

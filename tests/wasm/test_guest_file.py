@@ -4,6 +4,8 @@ from types import ModuleType
 import pytest
 import wasmtime
 
+from llamaedge_host import Guest
+
 MOST_BYTES = 8_000_000
 WASI = {
     "args_get": "ii",
@@ -61,6 +63,14 @@ def test_imports_are_those_of_wasmedge(guest: Path) -> None:
         assert results == ([] if wanted.name == "proc_exit" else ["i32"]), wanted.name
 
 
+def test_its_version_is_the_distributions(hook: ModuleType, source: Path, guest: Path) -> None:
+    printed: list[bytes] = []
+    with Guest(guest, args=["-V"], stdout=printed.append) as instance:
+        assert instance.run() == 0
+    version = hook.project_version(source.parent)
+    assert b"".join(printed).decode() == f"llama-api-server {version}\n"
+
+
 def test_it_is_small(guest: Path) -> None:
     assert guest.stat().st_size < MOST_BYTES
 
@@ -75,7 +85,7 @@ def test_two_builds_are_the_same_bytes(
         target.write_bytes(file.read_bytes())
     monkeypatch.setenv("GOFLAGS", "-tags=other")
     monkeypatch.setenv("GOOS", "linux")
-    hook.compile_guest(copy, tmp_path / "again.wasm")
+    hook.compile_guest(copy, tmp_path / "again.wasm", hook.project_version(source.parent))
     assert (tmp_path / "again.wasm").read_bytes() == guest.read_bytes()
 
 
@@ -85,5 +95,5 @@ def test_a_compiler_error_is_told(hook: ModuleType, tmp_path: Path) -> None:
     (source / "go.mod").write_text("module broken\n\ngo 1.27\n")
     (source / "main.go").write_text("package main\n\nfunc main() { nowhere() }\n")
     with pytest.raises(RuntimeError, match="undefined: nowhere"):
-        hook.compile_guest(source, tmp_path / "out.wasm")
+        hook.compile_guest(source, tmp_path / "out.wasm", "1.2.3")
     assert not (tmp_path / "out.wasm").exists()

@@ -3,12 +3,11 @@
 import sys
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
 
-from .. import rlimit
+from .. import __version__, rlimit
 from ..errors import LauncherError
 
 _COMMANDS = {"run": ".run", "pull": ".pull"}
@@ -50,7 +49,7 @@ def _hint(name: str) -> str:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("llamaedge-host"), "-V", "--version", message="llamaedge %(version)s")
+@click.version_option(__version__, "-V", "--version", message="llamaedge %(version)s")
 def llamaedge() -> None:
     """Serve large language models with an API like OpenAI's, by LlamaEdge's own servers.
 

@@ -2,13 +2,12 @@
 
 import json
 import time
-from importlib.metadata import version
 
 from rich.text import Text
 
 from llamaedge_host.ggml.llama.split import paths
 
-from .. import keys
+from .. import __version__, keys
 from ..address import Address
 from ..models.sizes import size_text
 from ..settings import Settings
@@ -28,7 +27,7 @@ class Screen:
 
     def show_plan(self) -> None:
         """What is being loaded and where it will be served."""
-        self._console.print(Text(f"llamaedge {version('llamaedge-host')}", "bold"))
+        self._console.print(Text(f"llamaedge {__version__}", "bold"))
         for preload in self._plan.preloads:
             size = size_text(sum(each.stat().st_size for each in paths(preload.path)))
             self._row(

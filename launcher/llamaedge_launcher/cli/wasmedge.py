@@ -15,10 +15,18 @@ from pathlib import Path
 
 import click
 
-from llamaedge_host import Guest, GuestExit, GuestStopped, GuestTrap, HostError, HostNetwork, Limits
-from llamaedge_host.modules import EngineSettings
+from llamaedge_host import (
+    EngineSettings,
+    Guest,
+    GuestExit,
+    GuestStopped,
+    GuestTrap,
+    HostError,
+    HostNetwork,
+    Limits,
+)
 
-from .. import rlimit
+from .. import __version__, rlimit
 from .wasmedge_arguments import Integer, read_options
 from .wasmedge_guest import link_options, linked_guest
 from .wasmedge_options import common_options, configure, say_run_mode
@@ -28,7 +36,7 @@ from .wasmedge_tools import TOOLS
 _log = logging.getLogger(__name__)
 _UNLIMITED_FUEL = 2**63
 _VERSION = (
-    f"wasmedge version %(version)s (llamaedge-host, wasmtime {version('wasmtime')}, "
+    f"wasmedge version {__version__} (llamaedge-host, wasmtime {version('wasmtime')}, "
     f"wasi_nn GGML by llama-cpp-python {version('llama-cpp-python')})"
 )
 _MEASURES = {"enable_instruction_count", "enable_gas_measuring", "enable_time_measuring"}
@@ -111,7 +119,7 @@ def _arrange(arguments: Sequence[str]) -> tuple[click.Command, list[str]]:
 @click.option("--run-mode", metavar="MODE", help="Accepted: guests are always compiled.")
 @click.option("--allow-command", "commands", multiple=True, hidden=True)
 @common_options
-@click.version_option(None, "-v", "--version", package_name="llamaedge-host", message=_VERSION)
+@click.version_option(__version__, "-v", "--version", message=_VERSION)
 def _command(
     wasm: Path,
     args: tuple[str, ...],

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Version is what -V prints and /v1/info tells.
-const Version = "0.1.0"
+// Version is what -V prints and /v1/info tells; the build sets it to the distribution's.
+var Version = "unversioned"
 
 // Options are the settings of one server. A list has the chat model's value first, then the
 // embedding model's.
