@@ -94,6 +94,13 @@ def test_a_guest_reads_why_a_call_failed(
     assert "error" not in loaded.counts()
 
 
+def test_a_model_from_the_guests_memory_can_be_loaded_again(loaded: Loaded) -> None:
+    for layers in 3, 0, 100:
+        assert loaded.give(1, json.dumps({"n-gpu-layers": layers}).encode()) == 0
+        assert loaded.give(0, b"a") == 0
+        assert call(loaded.session, "compute", 0) == 0
+
+
 def test_a_model_from_the_guests_memory_computes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -95,7 +96,10 @@ class FakeBackend:
     def load(self, path: Path, target: Target, config: str | None) -> FakeGraph:
         if path.name == "missing":
             raise BackendError(ErrNo.MODEL_NOT_FOUND, f"model file not found: {path}")
-        self.graphs.append(FakeGraph(path, target, config))
+        made = FakeGraph(path, target, config)
+        if made.content == b"bad":
+            raise BackendError(ErrNo.INVALID_ARGUMENT, "it is no model")
+        self.graphs.append(made)
         return self.graphs[-1]
 
     def statistics(self) -> dict[str, dict[str, object]]:
@@ -205,14 +209,35 @@ def test_metadata_that_is_not_text_is_refused(guest: Guest) -> None:
     assert guest.load_by_name(b"m", b"\xff") == (ErrNo.INVALID_ENCODING, 0)
 
 
-def test_load_gives_the_model_in_a_file_that_is_removed(guest: Guest) -> None:
+def test_load_gives_the_model_in_a_file_that_stays_with_the_graph(guest: Guest) -> None:
     guest.memory.write(DATA, b"model bytes")
     guest.memory.write(CONFIG, b'{"temp":0}')
     guest.memory.write(NAME, struct.pack("<IIII", DATA, 11, CONFIG, 10))
     assert guest.call("load", NAME, 2, Encoding.GGML, Target.CPU, OUT) == 0
     graph = guest.backend.graphs[0]
     assert (graph.content, graph.config) == (b"model bytes", '{"temp":0}')
+    assert guest.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT) == 0
+    assert guest.context() == 0
+    assert guest.call("unload", 0) == 0
+    assert graph.path.read_bytes() == b"model bytes"
+    assert guest.call("finalize_execution_context", 0) == 0
     assert not graph.path.exists()
+    other = guest.backend.graphs[1].path
+    assert other.exists()
+    guest.session.close()
+    assert not other.exists()
+
+
+def test_a_model_that_is_refused_or_has_no_place_leaves_no_file(
+    guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    guest.memory.write(DATA, b"bad")
+    guest.memory.write(NAME, struct.pack("<II", DATA, 3))
+    assert guest.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT) == ErrNo.INVALID_ARGUMENT
+    assert list(tmp_path.iterdir()) == []
+    tempfile.tempdir = str(tmp_path / "none")
+    assert guest.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT) == ErrNo.RUNTIME_ERROR
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What a guest holds by numbers: its graphs and its execution contexts."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
 from .backend import BackendError, Context, Graph
 from .errno import ErrNo
@@ -55,17 +55,27 @@ class Handles(Generic[_T]):
 
 @dataclass(eq=False)
 class Loaded:
-    """A graph, the name it was loaded by, and how many contexts still need it."""
+    """A graph, the name it was loaded by, and how many contexts still need it.
+
+    ``file`` holds the model if the guest gave its bytes; the graph may load it again.
+    """
 
     graph: Graph
-    name: str | None
+    name: str | None = None
+    file: IO[bytes] | None = None
     unloaded: bool = False
     contexts: int = 0
 
     def settle(self) -> None:
         """Close the graph if nothing needs it any more."""
         if self.unloaded and not self.contexts:
-            self.graph.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the graph and remove its file."""
+        self.graph.close()
+        if self.file is not None:
+            self.file.close()
 
 
 @dataclass(eq=False)

@@ -9,9 +9,10 @@ import logging
 import struct
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol
+from typing import IO, Concatenate, ParamSpec, Protocol
 
 from ..errors import Interrupted
 from ..files import Files
@@ -99,7 +100,7 @@ class Session:
         for opened in self._contexts.drain():
             opened.close()
         for loaded in self._graphs.drain():
-            loaded.graph.close()
+            loaded.close()
         self._by_name.clear()
 
     @_answers
@@ -120,13 +121,13 @@ class Session:
         if not parts:
             raise BackendError(ErrNo.INVALID_ARGUMENT, "no builder, so no model")
         config = _text(bytes(parts[1]), ErrNo.INVALID_ENCODING) if len(parts) > 1 else None
-        with tempfile.NamedTemporaryFile(prefix="llamaedge-", suffix=".gguf") as file:
-            file.write(parts[0])
-            file.flush()
+        with ExitStack() as undo:
+            file = undo.enter_context(_file_of(parts[0]))
             loaded = self._loader.load(
                 Path(file.name), Encoding(encoding), Target(target), config or None
             )
-        memory.set_u32(graph, self._graphs.add(Loaded(loaded, None)))
+            undo.pop_all()
+        memory.set_u32(graph, self._graphs.add(Loaded(loaded, file=file)))
         return ErrNo.SUCCESS
 
     @_answers
@@ -279,6 +280,25 @@ class Session:
             )
         memory.write(buffer, data)
         return ErrNo.SUCCESS
+
+
+def _file_of(model: memoryview) -> IO[bytes]:
+    """A file that holds ``model`` until it is closed. Raises BackendError (RUNTIME_ERROR)."""
+    with ExitStack() as undo:
+        try:
+            file = undo.enter_context(
+                tempfile.NamedTemporaryFile(prefix="llamaedge-", suffix=".gguf")
+            )
+            file.write(model)
+            file.flush()
+        except OSError as error:
+            raise BackendError(
+                ErrNo.RUNTIME_ERROR,
+                f"the model's {len(model)} bytes cannot be kept in {tempfile.gettempdir()}:"
+                f" {error.strerror}",
+            ) from None
+        undo.pop_all()
+    return file
 
 
 def _text(data: bytes, errno: ErrNo) -> str:
