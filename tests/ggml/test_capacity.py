@@ -224,6 +224,16 @@ def test_it_is_said_how_many_tokens_fit(
     assert run(graph.context(), SEA)
 
 
+def test_swapped_caches_take_no_more_than_there_is(machine: Machine, tiny_llama: Path) -> None:
+    backend = GgmlBackend()
+    machine(HUGE)
+    load_on(backend, tiny_llama)
+    machine(40 << 20)
+    with pytest.raises(BackendError, match=r"cache-ram .* 43\.0 MB, and 41\.9 MB of memory"):
+        load_on(backend, tiny_llama, cache_ram=41, ctx_size=256)
+    assert run(load_on(backend, tiny_llama, cache_ram=40, ctx_size=256).context(), SEA)
+
+
 @pytest.mark.parametrize("size", [2**31 - 1, 2**30])
 def test_a_cache_larger_than_any_memory_is_refused(
     load: Load, tiny_llama: Path, tiny_gemma: Path, size: int

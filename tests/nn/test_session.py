@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from llamaedge_host.errors import BadPointer, Interrupted, PreloadError
 from llamaedge_host.files import Files
 from llamaedge_host.memory import Memory
-from llamaedge_host.nn import Encoding, ErrNo, NeuralNetwork, Preload, Target
+from llamaedge_host.nn import Encoding, ErrNo, NeuralNetwork, Preload, Target, session
 from llamaedge_host.nn.backend import BackendError, Output
 from llamaedge_host.nn.session import FUNCTIONS, UNSIZED_BUFFER, Session
 
@@ -246,6 +246,48 @@ def test_a_model_that_is_refused_or_has_no_place_leaves_no_file(
 )
 def test_load_refuses(guest: Guest, count: int, encoding: int, target: int, errno: int) -> None:
     assert guest.call("load", NAME, count, encoding, target, OUT) == errno
+
+
+def test_a_guest_has_a_bounded_number_of_contexts(
+    ready: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MAX_CONTEXTS", 3)
+    assert [ready.context() for _ in range(2)] == [1, 2]
+    assert ready.call("init_execution_context", 0, OUT) == ErrNo.RUNTIME_ERROR
+    assert len(ready.backend.graphs[0].contexts) == 3
+    assert ready.call("finalize_execution_context", 1) == 0
+    assert ready.context() == 3
+
+
+def test_a_guest_has_a_bounded_number_of_graphs_and_of_bytes_in_them(
+    ready: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(size: int) -> int:
+        ready.memory.write(DATA, bytes(size))
+        ready.memory.write(NAME, struct.pack("<II", DATA, size))
+        return ready.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT)
+
+    monkeypatch.setattr(session, "MAX_MODEL_BYTES", 100)
+    assert (load(60), load(60)) == (0, ErrNo.RUNTIME_ERROR)
+    assert ready.context(1) == 1
+    assert ready.call("unload", 1) == 0
+    assert load(60) == ErrNo.RUNTIME_ERROR, "its context keeps the graph"
+    assert ready.call("finalize_execution_context", 1) == 0
+    assert (load(60), load(40)) == (0, 0)
+    monkeypatch.setattr(session, "MAX_GRAPHS", 3)
+    assert load(0) == ErrNo.RUNTIME_ERROR
+    assert ready.load_by_name(b"m") == (0, 0)
+    assert ready.load_by_name(b"n")[0] == ErrNo.RUNTIME_ERROR
+    assert len(ready.backend.graphs) == 4
+
+
+def test_metadata_has_a_bounded_length(ready: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "MAX_METADATA", 10)
+    assert ready.set_input(0, 1, b"x" * 11) == ErrNo.TOO_LARGE
+    assert ready.counts()["error"] == "the metadata has 11 bytes; 10 are the most"
+    assert ready.set_input(0, 1, b"x" * 10) == 0
+    assert ready.set_input(0, 0, b"x" * 11) == 0
+    assert ready.load_by_name(b"n", b"x" * 11)[0] == ErrNo.TOO_LARGE
 
 
 def test_a_computation(ready: Guest) -> None:

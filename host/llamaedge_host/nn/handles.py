@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
 
 from .backend import BackendError, Context, Graph
+from .bounds import MAX_REASON
 from .errno import ErrNo
 
 STAYING = {
@@ -11,8 +12,6 @@ STAYING = {
     ErrNo.PROMPT_TOO_LONG: "the prompt is too long for the context",
 }
 """Ends that are answered again and again, and the reason where none was given."""
-MAX_REASON = 1000
-"""Characters of an error that a guest is told."""
 
 _T = TypeVar("_T")
 
@@ -23,6 +22,9 @@ class Handles(Generic[_T]):
     def __init__(self) -> None:
         self._things: dict[int, _T] = {}
         self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._things)
 
     def add(self, thing: _T) -> int:
         """The number of ``thing`` from now on."""
@@ -57,18 +59,24 @@ class Handles(Generic[_T]):
 class Loaded:
     """A graph, the name it was loaded by, and how many contexts still need it.
 
-    ``file`` holds the model if the guest gave its bytes; the graph may load it again.
+    ``file`` holds the model if the guest gave its ``size`` bytes; the graph may load it again.
     """
 
     graph: Graph
     name: str | None = None
     file: IO[bytes] | None = None
+    size: int = 0
     unloaded: bool = False
     contexts: int = 0
 
+    @property
+    def needed(self) -> bool:
+        """Whether the guest still holds the graph or a context of it."""
+        return not self.unloaded or self.contexts > 0
+
     def settle(self) -> None:
         """Close the graph if nothing needs it any more."""
-        if self.unloaded and not self.contexts:
+        if not self.needed:
             self.close()
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from ..files import Files
 from ..imports import HostFunction
 from ..memory import Memory
 from .backend import BackendError, Context, Graph, Output
+from .bounds import MAX_CONTEXTS, MAX_GRAPHS, MAX_METADATA, MAX_MODEL_BYTES
 from .errno import ErrNo
 from .handles import Handles, Loaded, Opened, reason
 from .preload import Encoding, Target
@@ -32,8 +33,8 @@ UNSIZED_BUFFER = 245_888
 """Bytes that a guest's buffer holds when it says 0: llama-core's vectors, which it sizes so
 and whose size it does not pass."""
 
-COUNTS = 1
-"""The index of the output that is the counts as JSON."""
+COUNTS = METADATA = 1
+"""The index of the output that is the counts, and of the input that is metadata, both JSON."""
 
 _BUILDER = struct.Struct("<II")  # pointer, length
 _TENSOR = struct.Struct("<IIIII")  # dimensions: pointer, length; type; data: pointer, length
@@ -77,6 +78,7 @@ class Session:
         self._stdout = stdout
         self._loader = loader
         self._graphs: Handles[Loaded] = Handles()
+        self._needed: list[Loaded] = []
         self._contexts: Handles[Opened] = Handles()
         self._by_name: dict[str, int] = {}
         self._running: Context | None = None
@@ -108,7 +110,8 @@ class Session:
         """Load the model whose bytes are the first builder; the second is metadata.
 
         INVALID_ENCODING for an unknown encoding, INVALID_ARGUMENT for an unknown target, no
-        builder, or a model that does not load.
+        builder, or a model that does not load, TOO_LARGE for too much metadata, RUNTIME_ERROR
+        past the bounds of graphs and of their bytes, and where the host has no place for these.
         """
         memory = self._memory
         memory.view(graph, 4)
@@ -120,22 +123,35 @@ class Session:
         parts = [memory.view(*pair) for pair in _BUILDER.iter_unpack(table)]
         if not parts:
             raise BackendError(ErrNo.INVALID_ARGUMENT, "no builder, so no model")
-        config = _text(bytes(parts[1]), ErrNo.INVALID_ENCODING) if len(parts) > 1 else None
+        config = _metadata(bytes(parts[1])) if len(parts) > 1 else None
+        self._check_graphs(len(parts[0]))
         with ExitStack() as undo:
             file = undo.enter_context(_file_of(parts[0]))
             loaded = self._loader.load(
                 Path(file.name), Encoding(encoding), Target(target), config or None
             )
             undo.pop_all()
-        memory.set_u32(graph, self._graphs.add(Loaded(loaded, file=file)))
+        memory.set_u32(graph, self._hold(Loaded(loaded, file=file, size=len(parts[0]))))
         return ErrNo.SUCCESS
+
+    def _hold(self, loaded: Loaded) -> int:
+        self._needed.append(loaded)
+        return self._graphs.add(loaded)
+
+    def _check_graphs(self, size: int) -> None:
+        """Raise BackendError if the guest may not load a graph more, of ``size`` bytes of its."""
+        self._needed = [loaded for loaded in self._needed if loaded.needed]
+        if len(self._needed) >= MAX_GRAPHS:
+            raise _too_many(f"{MAX_GRAPHS} graphs")
+        if size + sum(loaded.size for loaded in self._needed) > MAX_MODEL_BYTES:
+            raise _too_many(f"models of {MAX_MODEL_BYTES} bytes together")
 
     @_answers
     def load_by_name(self, name: int, length: int, graph: int) -> ErrNo:
         """Load a preloaded model; the same graph again while it is loaded.
 
         NOT_FOUND for an unknown name, MODEL_NOT_FOUND for a file that does not exist,
-        INVALID_ARGUMENT for one that does not load.
+        INVALID_ARGUMENT for one that does not load, RUNTIME_ERROR past the bound of graphs.
         """
         return self._load_by_name(name, length, None, graph)
 
@@ -145,9 +161,9 @@ class Session:
     ) -> ErrNo:
         """As load_by_name, with metadata; a name that is loaded ignores it.
 
-        Also INVALID_ENCODING for metadata that is not JSON.
+        Also INVALID_ENCODING for metadata that is not JSON, and TOO_LARGE for too much of it.
         """
-        text = _text(self._memory.read(config, config_length), ErrNo.INVALID_ENCODING)
+        text = _metadata(self._memory.view(config, config_length))
         return self._load_by_name(name, length, text or None, graph)
 
     def _load_by_name(self, name: int, length: int, config: str | None, graph: int) -> ErrNo:
@@ -156,16 +172,22 @@ class Session:
         key = _text(memory.read(name, length), ErrNo.NOT_FOUND)
         handle = self._by_name.get(key)
         if handle is None:
+            self._check_graphs(0)
             loaded = Loaded(self._loader.load_by_name(key, config), key)
-            handle = self._by_name[key] = self._graphs.add(loaded)
+            handle = self._by_name[key] = self._hold(loaded)
         memory.set_u32(graph, handle)
         return ErrNo.SUCCESS
 
     @_answers
     def init_execution_context(self, graph: int, context: int) -> ErrNo:
-        """Make an execution context of ``graph``; INVALID_ARGUMENT for an unknown graph."""
+        """Make an execution context of ``graph``.
+
+        INVALID_ARGUMENT for an unknown graph, RUNTIME_ERROR past the bound of contexts.
+        """
         self._memory.view(context, 4)
         loaded = self._graphs.get(graph)
+        if len(self._contexts) >= MAX_CONTEXTS:
+            raise _too_many(f"{MAX_CONTEXTS} execution contexts")
         made = loaded.graph.context(self._files, self._stdout)
         loaded.contexts += 1
         self._memory.set_u32(context, self._contexts.add(Opened(made, loaded)))
@@ -176,17 +198,20 @@ class Session:
         """Give ``context`` its prompt, or at index 1 metadata.
 
         INVALID_ARGUMENT for a bad handle, tensor type or metadata value, INVALID_ENCODING for
-        metadata that is not JSON. The dimensions must lie in memory but mean nothing.
+        metadata that is not JSON, TOO_LARGE for too much of it. The dimensions must lie in
+        memory but mean nothing.
         """
         memory = self._memory
         dimensions, dimension_count, kind, data, length = memory.unpack(_TENSOR, tensor)
         memory.view(dimensions, 4 * dimension_count)
-        content = memory.read(data, length)
+        content = memory.view(data, length)
 
         def give(to: Context) -> ErrNo:
+            if index == METADATA and length > MAX_METADATA:
+                raise _too_large(length)
             if kind not in TENSOR_TYPES:
                 raise BackendError(ErrNo.INVALID_ARGUMENT, f"unknown tensor type {kind}")
-            to.set_input(index, kind, content)
+            to.set_input(index, kind, bytes(content))
             return ErrNo.SUCCESS
 
         return self._using(context, give)
@@ -299,6 +324,24 @@ def _file_of(model: memoryview) -> IO[bytes]:
             ) from None
         undo.pop_all()
     return file
+
+
+def _metadata(data: bytes | memoryview) -> str:
+    if len(data) > MAX_METADATA:
+        raise _too_large(len(data))
+    return _text(bytes(data), ErrNo.INVALID_ENCODING)
+
+
+def _too_large(size: int) -> BackendError:
+    return BackendError(
+        ErrNo.TOO_LARGE, f"the metadata has {size} bytes; {MAX_METADATA} are the most"
+    )
+
+
+def _too_many(what: str) -> BackendError:
+    return BackendError(
+        ErrNo.RUNTIME_ERROR, f"the guest holds {what}, the most that one may; it must free some"
+    )
 
 
 def _text(data: bytes, errno: ErrNo) -> str:

@@ -86,9 +86,7 @@ class Engines:
         parameters = fitting(model, parameters)
         if parameters.embeddings:
             return Embedder(model, parameters, self._thread)
-        swap = parameters.swap
-        if swap < 0:
-            swap = swap_bytes(model.header, parameters)
+        swap = swap_bytes(model.header, parameters)
         try:
             engine = Engine(model, parameters, self._thread, swap=swap, arrivals=self._arrivals)
         except ContextError:

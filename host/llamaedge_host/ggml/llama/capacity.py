@@ -102,6 +102,18 @@ def layer_bytes(header: Gguf, parameters: ContextParameters) -> list[int]:
 
 
 def swap_bytes(header: Gguf, parameters: ContextParameters) -> int:
-    """Bytes that caches may take that were swapped out: as many as the KV cache itself, or less."""
-    whole = cache_bytes(header, parameters) * parameters.parallel
-    return min(whole, available_memory() // (2 * SHARE))
+    """Bytes that caches may take that were swapped out.
+
+    Unless they are told, as many as the KV cache itself, or less. Raises GgmlError for more
+    than there is memory.
+    """
+    free = available_memory()
+    if parameters.swap > free:
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT,
+            f"the option cache-ram cannot be used: it asks for {shown(parameters.swap)}, and"
+            f" {shown(free)} of memory are free",
+        )
+    if parameters.swap >= 0:
+        return parameters.swap
+    return min(cache_bytes(header, parameters) * parameters.parallel, free // (2 * SHARE))
