@@ -96,6 +96,15 @@ def test_a_missing_file_and_a_folder(backend: GgmlBackend, tmp_path: Path) -> No
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
 
 
+def test_a_file_that_somebody_must_write_or_a_device_is_not_waited_for(
+    backend: GgmlBackend, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    for path in tmp_path / "pipe.gguf", Path("/dev/zero"):
+        with pytest.raises(BackendError, match="cannot be read: it is no regular file"):
+            backend.load(path, Target.AUTO, None)
+
+
 def test_a_truncated_model_says_where(
     backend: GgmlBackend, tiny_llama: Path, tmp_path: Path
 ) -> None:

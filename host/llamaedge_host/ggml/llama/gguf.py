@@ -4,11 +4,15 @@ Source: ggml's docs/gguf.md and gguf.cpp. A file is magic, version (u32), tensor
 metadata count (u64), the metadata pairs, the tensor table, padding, then the tensors' data.
 """
 
+import errno
 import math
 import mmap
+import os
+import stat
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from ...first_bytes import ENOUGH, described
 
@@ -133,12 +137,21 @@ class Gguf:
         return [value] * layers if isinstance(value, int) else []
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """The file at ``path``; waits for nobody. Raises OSError, also for what is no regular file."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
 def read(path: Path) -> Gguf:
     """The header of the GGUF at ``path``.
 
     Raises GgufError for a file that is not a sound GGUF, FileNotFoundError, and OSError.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(ENOUGH)
         if start[:4] != MAGIC:
             raise GgufError(f"it is not a GGUF file: {described(start)}")
