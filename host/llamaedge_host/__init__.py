@@ -1,6 +1,13 @@
 """Run WasmEdge guests from Python: WASI by wasmtime, WasmEdge's sockets and wasi-nn by us."""
 
+import sys
 from importlib.metadata import version
+
+if sys.platform == "win32":
+    raise ImportError(
+        "llamaedge_host needs Linux (or macOS, which is not tested): Windows has no poll(2) for "
+        "the guests' sockets; the Windows Subsystem for Linux is Linux"
+    )
 
 from .errors import (
     GuestExit,

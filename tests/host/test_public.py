@@ -1,6 +1,8 @@
 """What the package offers by name is all that a program needs to run a guest."""
 
 import inspect
+import subprocess
+import sys
 import typing
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -24,6 +26,35 @@ def test_what_a_program_makes_and_calls_takes_public_types() -> None:
 def test_the_version_is_the_distributions() -> None:
     assert llamaedge_host.__version__ == version("llamaedge-host")
     assert llamaedge_launcher.__version__ == version("llamaedge-host")
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_windows_is_refused_in_one_sentence() -> None:
+    done = run("import sys; sys.platform = 'win32'; import llamaedge_host")
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith("ImportError: llamaedge_host needs Linux")
+
+
+def test_a_system_without_linuxs_own_socket_flags_serves() -> None:
+    """As macOS is."""
+    done = run("""
+import socket
+del socket.MSG_NOSIGNAL, socket.SO_BINDTODEVICE
+import sys
+from wasmtime import wat2wasm
+sys.platform = "darwin"
+from llamaedge_host import Guest
+from llamaedge_host.sockets.address import HOST_UNIX_PATH_SIZE
+with Guest(bytes(wat2wasm('(module (func (export "f") (result i32) (i32.const 0)))'))) as guest:
+    sys.exit(guest.call("f") + HOST_UNIX_PATH_SIZE)
+""")
+    assert (done.returncode, done.stderr) == (104, "")
 
 
 def _own_types(function: Callable[..., object]) -> Iterator[type]:

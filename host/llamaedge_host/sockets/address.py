@@ -5,6 +5,7 @@ Source: WasmEdge's thirdparty/wasi/api.hpp and include/host/wasi/environ.h (Wasi
 
 import socket
 import struct
+import sys
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -17,7 +18,10 @@ STORAGE_SIZE = 128
 """A V2 buffer: family u16, then the address."""
 
 UNIX_PATH_SIZE = 108
-"""Bytes of ``sockaddr_un.sun_path``."""
+"""Bytes of a guest's ``sockaddr_un.sun_path``, as on Linux."""
+
+HOST_UNIX_PATH_SIZE = 104 if sys.platform == "darwin" else 108
+"""Bytes of this machine's."""
 
 HostAddress = tuple[str, int] | bytes
 """An address as Python's sockets take it."""

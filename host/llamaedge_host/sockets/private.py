@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import HostError
-from .address import UNIX_PATH_SIZE, UNSPECIFIED, Address, Family, Kind
+from .address import HOST_UNIX_PATH_SIZE, UNSPECIFIED, Address, Family, Kind
 from .network import Found, Query, lookup
-from .socket import RIGHTS_ACCEPTED, RIGHTS_OPENED, Socket
+from .socket import NOSIGNAL, RIGHTS_ACCEPTED, RIGHTS_OPENED, Socket
 
 _LOOPBACK = {
     Family.INET4: bytes((127, 0, 0, 1)),
@@ -33,10 +33,10 @@ class PrivateNetwork:
     """
 
     def __init__(self, folder: Path, on_listen: Callable[[Path], None] | None = None) -> None:
-        if len(os.fsencode(folder / _LONGEST_NAME)) >= UNIX_PATH_SIZE:
+        if len(os.fsencode(folder / _LONGEST_NAME)) >= HOST_UNIX_PATH_SIZE:
             raise HostError(
                 f"the folder {str(folder)!r} has too long a path for a Unix socket: "
-                f"{UNIX_PATH_SIZE} bytes are the limit; choose a shorter one"
+                f"{HOST_UNIX_PATH_SIZE} bytes are the limit; choose a shorter one"
             )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -197,4 +197,4 @@ class _PrivateConnection(Socket):
 
     def send_to(self, data: Sequence[memoryview], address: Address) -> int:
         """As a connected TCP socket does, send and ignore ``address``."""
-        return self.host.sendmsg(data, (), socket.MSG_NOSIGNAL)
+        return self.host.sendmsg(data, (), NOSIGNAL)

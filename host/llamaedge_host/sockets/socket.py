@@ -27,6 +27,9 @@ from .address import (
     from_host,
 )
 
+NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+"""No SIGPIPE when the far end is gone; macOS has no such flag, and Python ignores the signal."""
+
 _LINGER = struct.Struct("ii")
 """struct linger of the host: on or off, seconds."""
 
@@ -100,7 +103,7 @@ class Socket:
 
     def send_to(self, data: Sequence[memoryview], address: Address) -> int:
         """Send one message of ``data`` to ``address``; bytes sent."""
-        return self.host.sendmsg(data, (), socket.MSG_NOSIGNAL, self.fitting(address))
+        return self.host.sendmsg(data, (), NOSIGNAL, self.fitting(address))
 
     def local(self) -> Address:
         """The address it is bound to."""

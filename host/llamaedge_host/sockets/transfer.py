@@ -24,13 +24,12 @@ from .address import (
     write_host,
 )
 from .descriptors import Descriptors
-from .socket import Socket
+from .socket import NOSIGNAL, Socket
 
 _PEEK = 1
 _WAITALL = 2
 _RIFLAGS = _PEEK | _WAITALL
 _TRUNCATED = 1
-_NOSIGNAL = socket.MSG_NOSIGNAL
 _SUCCESS = Errno.SUCCESS
 _set_u16, _set_u32 = U16.pack_into, U32.pack_into
 _AGAIN = (errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -223,7 +222,7 @@ class TransferCalls:
     def _send_once(self, guest: Socket, data: memoryview) -> int:
         """As _send; nearly every call has one buffer, and the host takes it at once."""
         try:
-            sent = guest.host.send(data, _NOSIGNAL)
+            sent = guest.host.send(data, NOSIGNAL)
         except BlockingIOError:
             return self._send(guest, [data])
         if sent == len(data) or guest.nonblocking:
@@ -261,8 +260,8 @@ class TransferCalls:
                 if where is not None:
                     return guest.send_to(data, where)
                 if len(data) == 1:
-                    return guest.host.send(data[0], _NOSIGNAL)
-                return guest.host.sendmsg(data, (), _NOSIGNAL)
+                    return guest.host.send(data[0], NOSIGNAL)
+                return guest.host.sendmsg(data, (), NOSIGNAL)
             except BlockingIOError:
                 self._wait(guest, select.POLLOUT, guest.send_timeout)
 
