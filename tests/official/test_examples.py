@@ -115,7 +115,7 @@ def test_an_embedding_input_longer_than_the_batch_is_refused(run: Run) -> None:
     )
     assert result.code == 134
     assert "PromptTooLong" in result.err
-    assert "batch size 16" in result.err
+    assert "16 (batch-size)" in result.err
 
 
 def test_a_full_context_keeps_the_text_so_far(run: Run) -> None:
