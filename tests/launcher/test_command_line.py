@@ -68,7 +68,7 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("rum", "2 error: no such command 'rum'; is it llamaedge run?"),
+        ("runn", "2 error: no such command 'runn'; is it llamaedge run?"),
         ("serve", "2 error: no such command 'serve'; is it llamaedge run?"),
         ("some/model.gguf", "2 error: .*; is it llamaedge run some/model.gguf?"),
         ("--versio", "2 error: no such option --versio; is it --version?"),

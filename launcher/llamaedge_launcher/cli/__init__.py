@@ -10,10 +10,21 @@ import click
 from .. import __version__, rlimit
 from ..errors import LauncherError
 
-_COMMANDS = {"run": ".run", "pull": ".pull"}
-"""The modules of the subcommands, which have a command of the same name."""
+_COMMANDS = {
+    "run": ".run:run",
+    "pull": ".pull:pull",
+    "list": ".inventory:list_models",
+    "show": ".inventory:show",
+    "rm": ".inventory:rm",
+    "search": ".inventory:search",
+}
+"""The subcommands: their modules, and what they are there."""
 
-_MEANT = {"serve": "run", "start": "run", "server": "run", "download": "pull", "get": "pull"}
+_MEANT = {
+    "serve": "run", "start": "run", "server": "run", "download": "pull", "get": "pull",
+    "ls": "list", "models": "list", "ps": "list", "info": "show", "inspect": "show",
+    "remove": "rm", "delete": "rm", "del": "rm", "find": "search",
+}  # fmt: skip
 """What other programs call a subcommand."""
 
 
@@ -28,7 +39,8 @@ class _Commands(click.Group):
         """click's call."""
         if name not in _COMMANDS:
             return None
-        found: click.Command = getattr(import_module(_COMMANDS[name], __package__), name)
+        module, _, attribute = _COMMANDS[name].partition(":")
+        found: click.Command = getattr(import_module(module, __package__), attribute)
         return found
 
     def resolve_command(

@@ -26,14 +26,16 @@ def check(preloads: Sequence[Preload]) -> None:
 
 
 def check_model(what: str, path: Path) -> Gguf:
-    """The header of the model at ``path``, once all of its files are there and sound.
+    """The header of the model at ``path``, with the tensors of all its files, which are sound.
 
     Raises LauncherError, which calls it ``what``.
     """
     files = split.paths(path)
     if path != files[0]:
         raise LauncherError(f"{what}: {path} is not its first file; name {files[0]}")
-    header, *_ = [_header(what, each) for each in files]
+    header, *others = [_header(what, each) for each in files]
+    for each in others:
+        header.tensors += each.tensors
     if header.architecture == PROJECTORS:
         raise LauncherError(f"{what}: {path} is a projector; name it in --llava-mmproj")
     return header

@@ -1,5 +1,6 @@
 """The models that are here: in huggingface-hub's cache, and those that came from a URL."""
 
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,21 @@ from huggingface_hub.utils import CachedFileInfo, CachedRepoInfo, CachedRevision
 
 from . import web
 from .reference import MAIN, HubModel, Reference, WebModel
-from .variants import File, Variant, choose, matching, projector, variants
+from .variants import File, Variant, matching, projector, variants
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A model that is here whole; ``name`` is what to run it by, ``used`` seconds since 1970."""
+    """A model that is here whole; ``name`` is what to run it by.
+
+    It came and was last read at ``arrived`` and ``used``, in seconds since 1970.
+    """
 
     name: str
     files: tuple[Path, ...]
     projector: Path | None
     size: int
+    arrived: float
     used: float
 
     @property
@@ -44,21 +49,23 @@ class _Place:
 
 
 def find(model: Reference) -> Stored | None:
-    """``model``, if it is here whole; the one that came last, if it names several.
+    """``model``, if it is here whole; the one that came last, if it names several."""
+    return max(find_all(model), key=lambda each: each.arrived, default=None)
 
-    Raises LauncherError if its quantization is that of several."""
+
+def find_all(model: Reference) -> tuple[Stored, ...]:
+    """The models that are here whole and that ``model`` names."""
     if isinstance(model, Path):
-        return None
+        return ()
     if isinstance(model, WebModel):
-        return next((each for each in _from_web() if each.name == model.url), None)
+        return tuple(each for each in _from_web() if each.name == model.url)
     for place in _places(model.repo):
         if model.revision not in (place.revision.commit_hash, *place.revision.refs):
             continue
         here = [each for each in _variants(place) if each.whole]
-        if matching(model, here):
-            found = here if model.choice is None else choose(model, here)
-            return _stored(place, max(found, key=lambda each: _arrived(place, each)), here)
-    return None
+        if found := matching(model, here):
+            return tuple(_stored(place, each, here) for each in found)
+    return ()
 
 
 def stored() -> tuple[Stored, ...]:
@@ -107,10 +114,6 @@ def _variants(place: _Place) -> tuple[Variant, ...]:
     return variants(File(name, each.size_on_disk) for name, each in place.files.items())
 
 
-def _arrived(place: _Place, variant: Variant) -> float:
-    return max(place.files[file.name].blob_last_modified for file in variant.files)
-
-
 def _from_hub() -> Iterator[Stored]:
     seen: set[tuple[str, str]] = set()
     for place in _places():
@@ -132,6 +135,7 @@ def _stored(place: _Place, variant: Variant, here: Iterable[Variant]) -> Stored:
         tuple(file.file_path for file in files),
         place.files[eye.name].file_path if eye else None,
         variant.size + (eye.size if eye else 0),
+        max(file.blob_last_modified for file in files),
         max(file.blob_last_accessed for file in files),
     )
 
@@ -139,7 +143,7 @@ def _stored(place: _Place, variant: Variant, here: Iterable[Variant]) -> Stored:
 def _from_web() -> Iterator[Stored]:
     for url, path in web.stored():
         status = path.stat()
-        yield Stored(url, (path,), None, status.st_size, status.st_atime)
+        yield Stored(url, (path,), None, status.st_size, status.st_mtime, status.st_atime)
 
 
 def _remove_from_cache(model: Stored) -> int:
@@ -152,10 +156,9 @@ def _remove_from_cache(model: Stored) -> int:
         for each in revision.files
     }
     names = {name for each, name in files.items() if each.file_path in model.files}
-    going = {each for each, name in files.items() if name in names}
-    if variants(File(name.as_posix(), 0) for name in set(files.values()) - names):
-        strategy = cache.delete_files(*going)
-    else:
-        strategy = cache.delete_revisions(*(each.commit_hash for each in repo.revisions))
+    last = not variants(File(name.as_posix(), 0) for name in set(files.values()) - names)
+    strategy = cache.delete_files(*(each for each in files if last or files[each] in names))
     strategy.execute()
+    if last:
+        shutil.rmtree(repo.repo_path, ignore_errors=True)
     return strategy.expected_freed_size
