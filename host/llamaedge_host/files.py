@@ -1,4 +1,4 @@
-"""The files that a guest may name to the host: those in its own directories.
+"""The files that a guest may name to the host: those in its own directories, with few exceptions.
 
 Source: WasmEdge's lib/host/wasi/vfs_io.cpp, which opens them through the guest's WASI.
 """
@@ -8,6 +8,9 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable
+from copy import copy
+from pathlib import Path
+from typing import Self
 
 from .preopen import Preopen
 
@@ -16,10 +19,30 @@ class Files:
     """Reads and writes files by the paths that a guest has for them. Raises OSError.
 
     No symbolic link is followed below a directory, so nothing outside of it is reached.
+    ``named`` are the words of the host's command line; each, and what follows a ``=`` in it, may
+    be a path that ``host_path`` lets a guest repeat.
     """
 
-    def __init__(self, dirs: Iterable[Preopen] = ()) -> None:
+    def __init__(self, dirs: Iterable[Preopen] = (), *, named: Iterable[str] = ()) -> None:
         self._dirs = [(_absolute(each.guest), each) for each in dirs]
+        self._named = {path for word in named for path in (word, word.partition("=")[2]) if path}
+
+    def naming(self, paths: Iterable[str]) -> Self:
+        """These files, with ``paths`` named too."""
+        files = copy(self)
+        files._named = {*self._named, *paths}
+        return files
+
+    def host_path(self, path: str) -> Path:
+        """The host's path of the regular file ``path``, for what can only open by path.
+
+        A path that the command line names is the host's own; any other is the guest's.
+        """
+        if path in self._named:
+            return Path(path)
+        os.close(self._open(path, os.O_RDONLY))
+        found, names = self._locate(path)
+        return found.host.joinpath(*names)
 
     def read(self, path: str, most: int) -> bytes:
         """The first ``most`` bytes of the regular file ``path``."""

@@ -140,7 +140,8 @@ class Guest:
             ),
         ]
         if nn is not None:
-            self._providers.append(nn.session(memory, Files(dirs), stdout))
+            words = [*args, *(env.values() if isinstance(env, Mapping) else env)]
+            self._providers.append(nn.session(memory, Files(dirs, named=words), stdout))
         self._linked: dict[str, Instance] = {}
         try:
             for name, path in (linked or {}).items():

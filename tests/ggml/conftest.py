@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
+from llamaedge_host.files import Files
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.preopen import Preopen
 
 from ..models import tiny
 
 Load = Callable[..., GgmlGraph]
+
+ANYWHERE = Files([Preopen(Path("/"), "/")])
+"""A guest's files that are all of the host's, by the same paths."""
 
 FRANCE = b"<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
 

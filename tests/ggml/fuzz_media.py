@@ -18,6 +18,7 @@ from llamaedge_host.nn import Target
 from llamaedge_host.nn.backend import BackendError
 
 from ..models import pictures, speech, tiny, vision
+from .conftest import ANYWHERE
 from .fuzz import corrupted
 
 RED = pictures.png((255, 0, 0))
@@ -89,7 +90,7 @@ def _context(backend: GgmlBackend, model: Path, **metadata: object) -> Iterator[
     config = {"ctx-size": 256, "threads": 1, "tts-output-file": "", **metadata}
     graph = backend.load(model, Target.AUTO, json.dumps(config))
     try:
-        yield graph.context()
+        yield graph.context(ANYWHERE)
     finally:
         graph.close()
 

@@ -22,7 +22,7 @@ from llamaedge_host.preopen import Preopen
 
 from ..models import pictures, tiny, vision
 from ..models.pictures import png, tag
-from .conftest import Load, counts, run, stream
+from .conftest import ANYWHERE, Load, counts, run, stream
 
 TOKENS = tiny.PATCHES**2
 
@@ -38,7 +38,7 @@ def projector(folder: Path) -> Path:
 @pytest.fixture
 def seeing(load: Load, tiny_llama: Path, projector: Path, tmp_path: Path) -> GgmlContext:
     graph = load(tiny_llama, mmproj=str(projector), n_predict=12, ignore_eos=True)
-    return graph.context(Files([Preopen(tmp_path, ".")]))
+    return graph.context(Files([Preopen(tmp_path, ".")], named=[str(projector)]))
 
 
 def test_the_text_depends_on_the_picture(seeing: GgmlContext) -> None:
@@ -46,6 +46,22 @@ def test_the_text_depends_on_the_picture(seeing: GgmlContext) -> None:
     assert red != blue
     assert run(seeing, tag(RED) + b"what is it") == red
     assert counts(seeing)[0] > TOKENS
+
+
+def test_a_projector_is_the_guests_or_named_on_the_command_line(
+    load: Load, tiny_llama: Path, projector: Path, tmp_path: Path
+) -> None:
+    graph = load(tiny_llama, mmproj=str(projector), n_predict=1)
+    folder = [Preopen(tmp_path, ".")]
+    prompt = tag(RED) + b"sea"
+    context = graph.context(Files(folder))
+    with pytest.raises(BackendError, match=r"be read: .* with --dir, or be named on") as raised:
+        context.set_input(0, 3, prompt)
+    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    text = run(graph.context(Files(folder, named=[f"--llava-mmproj={projector}"])), prompt)
+    tmp_path.joinpath("mine.gguf").hardlink_to(projector)
+    context.set_input(1, 3, b'{"mmproj": "mine.gguf"}')
+    assert run(context, prompt) == text
 
 
 def test_several_pictures_keep_their_order(seeing: GgmlContext) -> None:
@@ -63,7 +79,7 @@ def test_tokens_come_singly_too(seeing: GgmlContext) -> None:
 
 
 def test_text_after_a_picture_is_text(seeing: GgmlContext, load: Load, tiny_llama: Path) -> None:
-    plain = run(load(tiny_llama, n_predict=12, ignore_eos=True).context(), b"the sea")
+    plain = run(load(tiny_llama, n_predict=12, ignore_eos=True).context(ANYWHERE), b"the sea")
     run(seeing, tag(RED) + b"the sea")
     assert run(seeing, b"the sea") == plain
 
@@ -159,7 +175,7 @@ def test_a_picture_seen_before_is_not_computed_again(
     load: Load, tiny_llama: Path, projector: Path
 ) -> None:
     graph = load(tiny_llama, mmproj=str(projector), n_predict=4, ignore_eos=True)
-    context = graph.context()
+    context = graph.context(ANYWHERE)
     counters = engine_of(context).counters
 
     def evaluated(prompt: bytes) -> int:
@@ -198,8 +214,8 @@ def test_pictures_and_texts_of_several_contexts_do_not_mix(
 ) -> None:
     graph = load(tiny_llama, mmproj=str(projector), n_predict=24, ignore_eos=True)
     prompts = [b"the sea", tag(RED) + b"sea", tag(BLUE) + b"sea", b"and", tag(RED) + b"and"] * 2
-    alone = [run(graph.context(), prompt) for prompt in prompts]
-    contexts = [graph.context() for _ in prompts]
+    alone = [run(graph.context(ANYWHERE), prompt) for prompt in prompts]
+    contexts = [graph.context(ANYWHERE) for _ in prompts]
     with ThreadPoolExecutor(len(prompts)) as pool:
         assert list(pool.map(run, contexts, prompts)) == alone
 
@@ -247,7 +263,7 @@ def test_pictures_too_large_together_are_refused(
 
 
 def test_a_picture_needs_a_projector(load: Load, tiny_llama: Path, tiny_bert: Path) -> None:
-    context = load(tiny_llama).context()
+    context = load(tiny_llama).context(ANYWHERE)
     with pytest.raises(BackendError, match="need a projector"):
         context.set_input(0, 3, tag(RED))
     for path, said in ((tiny_bert, "a bert model, not a projector"), ("nope.gguf", "No such file")):
@@ -308,7 +324,7 @@ def test_a_projector_that_would_end_the_process(
     wrong = damaged(
         projector, tmp_path / "mmproj.gguf", lambda each, old: value if each == name else old
     )
-    context = load(tiny_llama, mmproj=str(wrong)).context()
+    context = load(tiny_llama, mmproj=str(wrong)).context(ANYWHERE)
     with pytest.raises(BackendError, match=r"the projector .* cannot be loaded") as raised:
         context.set_input(0, 3, tag(RED) + b"sea")
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
@@ -320,7 +336,7 @@ def test_a_projector_has_a_position_for_each_column_of_the_widest_picture(
     model = vision.gemma4(folder / "gemma4.gguf")
     sound = vision.gemma4_projector(folder / "gemma4.mmproj", positions=474)
     graph = load(model, mmproj=str(sound), ctx_size=2048, ubatch_size=2048, n_predict=1)
-    context = graph.context()
+    context = graph.context(ANYWHERE)
     run(context, tag(png((9, 9, 9), 3200, height=16)) + b"sea")
     small = vision.gemma4_projector(tmp_path / "small.mmproj", positions=200)
     context.set_input(1, 3, json.dumps({"mmproj": str(small)}).encode())
@@ -333,14 +349,14 @@ def test_a_picture_that_sees_all_of_itself_fits_into_one_piece(load: Load, folde
     projector = vision.gemma4_projector(folder / "gemma4.mmproj")
     settings = {"mmproj": str(projector), "ctx_size": 2048, "n_predict": 1}
     prompt = tag(png((9, 9, 9), 200)) + b"sea"
-    context = load(model, **settings).context()
+    context = load(model, **settings).context(ANYWHERE)
     context.set_input(0, 3, prompt)
     with pytest.raises(
         BackendError, match="625 tokens, more than the ubatch-size of 512"
     ) as raised:
         context.compute()
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
-    run(load(model, **settings, ubatch_size=640).context(), prompt)
+    run(load(model, **settings, ubatch_size=640).context(ANYWHERE), prompt)
 
 
 def chat(context: GgmlContext, *parts: bytes | str) -> bytes:
@@ -370,7 +386,7 @@ def talking(load: Load, tiny_llama: Path, projector: Path) -> GgmlContext:
         mmproj=str(projector),
         n_predict=12,
         ignore_eos=True,
-    ).context()
+    ).context(ANYWHERE)
 
 
 def test_pictures_of_a_conversation_stand_where_its_template_puts_them(

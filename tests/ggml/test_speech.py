@@ -20,7 +20,7 @@ from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.preopen import Preopen
 
 from ..models import speech as models
-from .conftest import Load, counts, run
+from .conftest import ANYWHERE, Load, counts, run
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,10 @@ def vocoder(folder: Path) -> Path:
 
 
 @pytest.fixture
-def context(load: Load, speaking: Path, vocoder: Path, tmp_path: Path) -> GgmlContext:
+def context(load: Load, speaking: Path, vocoder: Path, tmp_path: Path, folder: Path) -> GgmlContext:
     graph = load(speaking, tts=True, model_vocoder=str(vocoder), n_predict=40, tts_output_file="")
-    return graph.context(Files([Preopen(tmp_path, ".")]))
+    folders = Preopen(tmp_path, "."), *(Preopen(each, str(each)) for each in (tmp_path, folder))
+    return graph.context(Files(folders))
 
 
 def heard(data: bytes) -> npt.NDArray[np.int16]:
@@ -183,7 +184,7 @@ def test_graphs_share_a_vocoder(load: Load, speaking: Path, vocoder: Path) -> No
     ("metadata", "said"),
     [
         ({"model-vocoder": ""}, "metadata names none"),
-        ({"model-vocoder": "nope.gguf"}, "nope.gguf cannot be loaded: it does not exist"),
+        ({"model-vocoder": "nope.gguf"}, "nope.gguf cannot be read: No such file"),
         ({"tts-speaker-file": "nope.json"}, "nope.json cannot be read: No such file"),
     ],
 )
@@ -194,6 +195,15 @@ def test_what_speech_lacks_is_said(
     with pytest.raises(BackendError, match=said) as raised:
         context.set_input(0, 3, HELLO)
     assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+
+
+def test_a_vocoder_is_the_guests_or_named_on_the_command_line(
+    load: Load, speaking: Path, vocoder: Path
+) -> None:
+    graph = load(speaking, tts=True, model_vocoder=str(vocoder))
+    with pytest.raises(BackendError, match=r"the vocoder .* cannot be read: .* with --dir"):
+        graph.context().set_input(0, 3, HELLO)
+    graph.context(Files(named=[str(vocoder)])).set_input(0, 3, HELLO)
 
 
 def test_a_text_without_words_is_refused(context: GgmlContext) -> None:
@@ -220,7 +230,7 @@ def test_another_model_is_no_vocoder(context: GgmlContext, tiny_llama: Path) -> 
 
 def test_a_model_that_says_no_code_makes_no_sound(load: Load, folder: Path, vocoder: Path) -> None:
     silent = models.speaker(folder / "silent.gguf", speaks=False)
-    context = load(silent, tts=True, model_vocoder=str(vocoder), n_predict=8).context()
+    context = load(silent, tts=True, model_vocoder=str(vocoder), n_predict=8).context(ANYWHERE)
     context.set_input(0, 3, HELLO)
     with pytest.raises(BackendError, match="no sound") as raised:
         context.compute()

@@ -94,3 +94,23 @@ def test_a_readonly_directory_is_not_written_to(files: Files, tmp_path: Path) ->
         with pytest.raises(PermissionError):
             files.write(f"data/other/{name}", b"x")
     assert (tmp_path / "other" / "c").read_bytes() == b"c"
+
+
+def test_a_path_of_the_host_is_a_guests_or_named_on_the_command_line(
+    inside: Path, outside: Path
+) -> None:
+    secret = str(outside / "secret")
+    files = Files([Preopen(inside, "in")], named=["--llava-mmproj=" + secret, "x=a=b", "word"])
+    assert files.host_path("/in/sub/b") == inside / "sub" / "b"
+    assert files.host_path(secret) == outside / "secret"
+    assert [str(files.host_path(path)) for path in ("a=b", "word", "x=a=b")] == [
+        *("a=b", "word", "x=a=b")
+    ]
+    for path in (f"{outside}/./secret", "in/link", "in/way/secret", "in/pipe", "in/none", "a", ""):
+        with pytest.raises(OSError):
+            files.host_path(path)
+    other = str(inside / "a")
+    assert files.naming([other]).host_path(other) == inside / "a"
+    for kept in files, NO_FILES:
+        with pytest.raises(PermissionError):
+            kept.host_path(other)

@@ -115,8 +115,8 @@ BAD = {
     "WebP": ("data:image/webp;base64,UklGRiQAAABXRUJQVlA4IBgA", "format WebP; PNG, JPEG, GIF and"),
     "no base64": ("data:image/png;base64,!!!", "base64"),
     "no picture": ("data:image/png;base64,AAAA", "of no format that is known"),
-    "cut off": (pictures.url(RED[:60]), "an image"),
-    "a bomb": (pictures.url(pictures.png((1, 2, 3), size=40_000, rows=1)), "an image"),
+    "cut off": (pictures.url(RED[:60]), "the image cannot be read: it is damaged"),
+    "a bomb": (pictures.url(pictures.png((1, 2, 3), size=40_000, rows=1)), "40000 x 40000 pixels"),
 }
 
 

@@ -75,6 +75,7 @@ class FakeGraph:
         self.closed = False
 
     def context(self, files: Files, stdout: Output) -> FakeContext:
+        self.files = files
         self.contexts.append(FakeContext(self))
         return self.contexts[-1]
 
@@ -485,6 +486,12 @@ def test_guests_that_start_at_once_share_one_backend() -> None:
         found = list(pool.map(lambda _: network.backend(Encoding.GGML), range(4)))
     assert [id(each) for each in found] == [id(made[0])] * 4
     assert len(made) == 1
+
+
+def test_a_guest_may_name_the_files_of_preloads(ready: Guest) -> None:
+    assert ready.backend.graphs[0].files.host_path("two") == Path("two")
+    with pytest.raises(PermissionError):
+        ready.backend.graphs[0].files.host_path("four")
 
 
 def test_statistics_are_the_backends(ready: Guest) -> None:

@@ -23,7 +23,7 @@ from .engine.sequence import End, Limits, Sequence
 from .errors import GgmlError
 from .llama.library import BUILD_NUMBER, COMMIT
 from .metadata.parse import OWN_KEYS, Settings, Value, read, values
-from .prompt import Prompt, Source, make, of_conversation
+from .prompt import Prompt, Source, host_file, make, of_conversation
 from .sampling.sampler import Sampler, Sampling, check
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -106,7 +106,9 @@ class GgmlContext:
         if CONVERSATION in document:
             self._forget()
             self._prompt = Prompt()
-            self._prompt = of_conversation(self._graph, settings, document[CONVERSATION])
+            self._prompt = of_conversation(
+                self._graph, settings, self._files, document[CONVERSATION]
+            )
 
     def compute(self) -> ErrNo:
         """Run to the end. SUCCESS or CONTEXT_FULL; raises GgmlError for everything else."""
@@ -138,7 +140,8 @@ class GgmlContext:
     def _speak(self, tokens: list[int]) -> None:
         """Make the codes among ``tokens`` a WAV file: the output, and a file if one is named."""
         self._output = bytearray()
-        self._output += self._graph.speech(tokens, self._settings["model-vocoder"])
+        vocoder = host_file(self._files, self._settings["model-vocoder"], "vocoder")
+        self._output += self._graph.speech(tokens, vocoder)
         if path := self._settings["tts-output-file"]:
             try:
                 self._files.write(path, self._output)

@@ -66,17 +66,16 @@ def make(source: Source, settings: Settings, files: Files, tensor_type: int, dat
     vocabulary = source.model.vocabulary
     if tensor_type == TENSOR_I32:
         return _of(vocabulary.tokens(data))
-    picture = _picture(settings["image"], files)
-    if prompt := _with_pictures(source, settings["mmproj"], data, picture):
+    if prompt := _with_pictures(source, settings, files, data):
         return prompt
     if not settings["tts"]:
         return _of(vocabulary.tokenize(data))
-    source.vocoder(settings["model-vocoder"])
+    source.vocoder(host_file(files, settings["model-vocoder"], "vocoder"))
     speaker = _speaker(settings["tts-speaker-file"], files)
     return _of(speech.prompt(data, speaker, vocabulary))
 
 
-def of_conversation(source: Source, settings: Settings, document: object) -> Prompt:
+def of_conversation(source: Source, settings: Settings, files: Files, document: object) -> Prompt:
     """The prompt that the chat template makes of a conversation (``Conversation.parse``).
 
     Raises GgmlError: PROMPT_TOO_LONG for a text longer than a context could hold,
@@ -94,22 +93,34 @@ def of_conversation(source: Source, settings: Settings, document: object) -> Pro
     if not written.pictures:
         tokens = written.tokens(vocabulary)
         return Prompt(tokens, len(tokens), text=written.text)
-    made = source.projector(settings["mmproj"]).prompt(*written.parts(vocabulary))
+    projector = source.projector(host_file(files, settings["mmproj"], "projector"))
+    made = projector.prompt(*written.parts(vocabulary))
     return Prompt(made.tokens, made.cells, made.pictures, made.largest, written.text)
+
+
+def host_file(files: Files, path: str, what: str) -> str:
+    """The host's path of the file that metadata names ``path``; "" for none. Raises GgmlError."""
+    try:
+        return str(files.host_path(path)) if path else ""
+    except OSError as error:
+        raise GgmlError(
+            ErrNo.INVALID_ARGUMENT,
+            f"the {what} {path} cannot be read: {error.strerror}; it must lie in a directory given"
+            " with --dir, or be named on the command line as it is in the metadata",
+        ) from None
 
 
 def _of(tokens: list[int]) -> Prompt:
     return Prompt(tokens, len(tokens))
 
 
-def _with_pictures(
-    source: Source, projector: str, data: bytes, named: bytes | None
-) -> Prompt | None:
-    texts, pictures = split(data, named)
+def _with_pictures(source: Source, settings: Settings, files: Files, data: bytes) -> Prompt | None:
+    texts, pictures = split(data, _picture(settings["image"], files))
     _check_length(source, sum(map(len, texts)))
     if not pictures:
         return None
-    made = source.projector(projector).prompt([[(text, True)] for text in texts], pictures)
+    projector = source.projector(host_file(files, settings["mmproj"], "projector"))
+    made = projector.prompt([[(text, True)] for text in texts], pictures)
     return Prompt(made.tokens, made.cells, made.pictures, made.largest)
 
 

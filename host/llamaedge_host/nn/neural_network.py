@@ -45,6 +45,7 @@ class NeuralNetwork:
 
         What it has printed goes to ``stdout``, None for this process's own.
         """
+        files = files.naming(str(preload.path) for preload in self.preloads.values())
         return Session(memory, self, files, stdout or _print)
 
     def preload_all(self) -> None:
