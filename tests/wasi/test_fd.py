@@ -194,15 +194,6 @@ def test_buffers_of_a_file(folder: tuple[Probe, Path], name: str) -> None:
     assert probe(name, fd, iovs, count, *offset, OUT) == Errno.FAULT
 
 
-@pytest.mark.parametrize("dirfd", ["socket", "closed"])
-def test_paths_under_a_socket(folder: tuple[Probe, Path], dirfd: str) -> None:
-    probe, _ = folder
-    fd = open_socket(probe) if dirfd == "socket" else 65600
-    probe.write(DATA, b"x")
-    assert probe("path_create_directory", fd, DATA, 1) == Errno.BADF
-    assert probe("path_open", fd, 0, DATA, 1, 1, 0, 0, 0, OUT) == Errno.BADF
-
-
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("rights", [0, RIGHT_READ, RIGHT_WRITE, RIGHT_READ | RIGHT_WRITE])
 @pytest.mark.parametrize(("name", "follow"), [(b"pipe", 0), (b"pipe", 1), (b"link", 1)])

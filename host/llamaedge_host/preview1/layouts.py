@@ -10,6 +10,11 @@ MAX_VECTORS = 1024
 VECTOR = struct.Struct("<II")
 """An iovec: buffer u32, length u32."""
 
+FILESTAT = struct.Struct("<QQB7xQQQQQ")
+"""filestat: dev, ino, filetype u8, nlink, size, then atim, mtim, ctim (nanoseconds)."""
+
+FILETYPE_OFFSET = 16
+
 U32 = struct.Struct("<I")
 U16 = struct.Struct("<H")
 

@@ -1,4 +1,4 @@
-"""The fd functions, and path_open: a socket's are answered here, a file's by wasmtime.
+"""The fd functions: a socket's are answered here, a file's by wasmtime.
 
 Source: the witx of wasi_snapshot_preview1; WasmEdge's include/host/wasi/vinode.h for the
 rights that each function needs, of which a socket has few.
@@ -15,12 +15,11 @@ from ..preview1.flags import (
     FDFLAGS,
     FILETYPE_SOCKET_DGRAM,
     FILETYPE_SOCKET_STREAM,
-    FILETYPE_UNKNOWN,
     RIGHT_FD_READ,
     RIGHT_FD_SET_FLAGS,
     RIGHT_FD_WRITE,
 )
-from ..preview1.layouts import MAX_VECTORS, VECTOR, vectors
+from ..preview1.layouts import FILESTAT, MAX_VECTORS, VECTOR, vectors
 from ..sockets.descriptors import FIRST, Descriptors
 from ..sockets.transfer import TransferCalls
 from .streams import STDIN, Streams
@@ -29,10 +28,6 @@ FDSTAT = struct.Struct("<BxH4xQQ")
 """fdstat: filetype u8, flags u16, rights u64, inheriting rights u64."""
 
 _FLAGS_OFFSET = 2
-_FILESTAT = struct.Struct("<QQB7xQQQQQ")
-"""filestat: dev, ino, filetype u8, nlink, size, then atim, mtim, ctim (nanoseconds)."""
-
-_FILETYPE_OFFSET = 16
 _FLAGS_NEED_SYNC = 0b11010
 """dsync, rsync and sync need rights that no socket has."""
 
@@ -57,7 +52,7 @@ _NOT_PREOPENED = {"fd_prestat_get": "ii", "fd_prestat_dir_name": "iii"}
 
 
 class FdCalls:
-    """The fd functions over one guest's descriptors."""
+    """The fd functions over one guest's descriptors; ``files`` are those that it has opened."""
 
     def __init__(
         self,
@@ -66,7 +61,7 @@ class FdCalls:
         descriptors: Descriptors,
         transfer: TransferCalls,
         streams: Streams,
-        max_files: int,
+        files: set[int],
     ) -> None:
         self._memory = memory
         self._forward = forward
@@ -74,8 +69,7 @@ class FdCalls:
         self._sockets = descriptors.sockets
         self._transfer = transfer
         self._streams = streams
-        self._max_files = max_files
-        self._files: set[int] = set()
+        self._files = files
 
     def imports(self) -> Imports:
         """Every fd function there is."""
@@ -88,8 +82,6 @@ class FdCalls:
             ("fd_read", "iiii"): self.read,
             ("fd_renumber", "ii"): self.renumber,
             ("fd_write", "iiii"): self.write,
-            ("path_filestat_set_times", "iiiiIIi"): self.path_filestat_set_times,
-            ("path_open", "iiiiiIIii"): self.path_open,
         }
         for name, params in _NOT_CAPABLE.items():
             way = self._move if name in _MOVES else self._file
@@ -182,45 +174,6 @@ class FdCalls:
             return from_os_error(error)
         memory.set_u32(nwritten, sent)
         return Errno.SUCCESS
-
-    def path_open(self, *args: int) -> int:
-        """``dirfd, lookupflags, *path, path_len, oflags, rights, inheriting, fdflags, *fd``: open.
-
-        MFILE: too many files; ADDRNOTAVAIL: misaligned ``fd``; NOTSUP: a named pipe; else as
-        wasmtime answers. It would open the file before it looked at ``fd``.
-        """
-        new_fd = args[-1]
-        if new_fd & 3:
-            return MISALIGNED
-        self._memory.view(new_fd, 4)
-        if len(self._files) >= self._max_files:
-            return Errno.MFILE
-        if self._is_pipe(args[:4]):
-            return Errno.NOTSUP
-        answer = self._forward("path_open", args)
-        if answer == 0:
-            self._files.add(self._memory.u32(new_fd))
-        return answer
-
-    def path_filestat_set_times(self, *args: int) -> int:
-        """``dirfd, lookupflags, *path, path_len, atim, mtim, fst_flags``: set a file's times.
-
-        NOTSUP: a named pipe, which wasmtime would open; else as wasmtime answers.
-        """
-        if self._is_pipe(args[:4]):
-            return Errno.NOTSUP
-        return self._forward("path_filestat_set_times", args)
-
-    def _is_pipe(self, where: tuple[int, ...]) -> bool:
-        """Whether ``dirfd, lookupflags, *path, path_len`` is a named pipe.
-
-        To open one waits for its other end, where no stop reaches the guest.
-        """
-        kept = self._memory.read(0, _FILESTAT.size)
-        answer = self._forward("path_filestat_get", (*where, 0))
-        filetype = self._memory.read(_FILETYPE_OFFSET, 1)[0]
-        self._memory.write(0, kept)
-        return answer == 0 and filetype == FILETYPE_UNKNOWN
 
     def close(self, fd: int) -> int:
         """``fd``: close. BADF."""
@@ -321,5 +274,5 @@ class FdCalls:
         if stat & 7:
             return MISALIGNED
         filetype = FILETYPE_SOCKET_STREAM if guest.stream else FILETYPE_SOCKET_DGRAM
-        self._memory.pack(_FILESTAT, stat, 0, 0, filetype, 1, 0, 0, 0, 0)
+        self._memory.pack(FILESTAT, stat, 0, 0, filetype, 1, 0, 0, 0, 0)
         return Errno.SUCCESS

@@ -16,6 +16,7 @@ from ..waker import Waker
 from . import log
 from .arguments import ArgumentCalls
 from .fd import FdCalls
+from .path import PathCalls
 from .poll import PollCalls
 from .streams import Output, Streams, open_file
 
@@ -25,19 +26,12 @@ UNSTABLE = "wasi_unstable"
 _SAME_IN_UNSTABLE = {
     "clock_res_get": "ii",
     "clock_time_get": "iIi",
-    "path_create_directory": "iii",
-    "path_link": "iiiiiii",
-    "path_readlink": "iiiiii",
-    "path_remove_directory": "iii",
-    "path_rename": "iiiiii",
-    "path_symlink": "iiiii",
-    "path_unlink_file": "iii",
     "random_get": "ii",
     "sched_yield": "",
 }
 """wasmtime's functions that wasi_unstable has too, with the same meaning."""
 
-_OTHER_IN_UNSTABLE = ("fd_filestat_get", "fd_seek", "poll_oneoff")
+_OTHER_IN_UNSTABLE = ("fd_filestat_get", "fd_seek", "path_filestat_get", "poll_oneoff")
 """A shorter filestat, whence in another order, longer subscriptions."""
 
 _WHENCE = {0: 1, 1: 2, 2: 0}
@@ -80,6 +74,7 @@ class Wasi(Provider):
         self._streams = streams = Streams(file, stdout, stderr, self._waker)
         transfer = TransferCalls(memory, self._descriptors, self._waker)
         poll = PollCalls(memory, forward, self._descriptors, streams, self._waker)
+        files: set[int] = set()
         calls: Imports = {}
         for group in (
             SocketCalls(memory, self._descriptors, network, self._waker),
@@ -87,7 +82,8 @@ class Wasi(Provider):
             OptionCalls(memory, self._descriptors),
             AddrinfoCalls(memory, network, self._waker),
             ArgumentCalls(memory, arguments, environment),
-            FdCalls(memory, forward, self._descriptors, transfer, streams, max_sockets),
+            FdCalls(memory, forward, self._descriptors, transfer, streams, files),
+            PathCalls(memory, forward, self._descriptors, files, max_sockets),
             poll,
         ):
             calls |= group.imports()
