@@ -3,8 +3,6 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-PROMPT_TEMPLATE = "chatml"
-
 
 def find() -> Path | None:
     """The demo model's GGUF file, or None where the extra is not installed."""

@@ -12,7 +12,8 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from llamaedge_host.ggml.chat.conversation import Conversation
 from llamaedge_host.ggml.chat.renderer import Renderer, TemplateFailure, TemplateRefusal
-from llamaedge_host.ggml.chat.template import ChatTemplate, sources
+from llamaedge_host.ggml.chat.sources import sources
+from llamaedge_host.ggml.chat.template import ChatTemplate
 from llamaedge_host.ggml.errors import GgmlError
 from llamaedge_host.ggml.llama.vocabulary import Vocabulary
 

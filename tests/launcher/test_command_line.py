@@ -13,6 +13,7 @@ import pytest
 from llamaedge_host import Guest
 from llamaedge_launcher import cli, demo
 from llamaedge_launcher.address import Address
+from llamaedge_launcher.cli import templates
 from llamaedge_launcher.cli.options import SERVER_OPTIONS, ServerOption
 from llamaedge_launcher.cli.plan import Plan, make_plan
 from llamaedge_launcher.cli.run import run
@@ -29,6 +30,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model and a projector."""
     folder = tmp_path_factory.mktemp("models")
     tiny.llama(folder / "model.gguf")
+    tiny.llama(folder / "odd.gguf", template="odd")
+    tiny.bert(folder / "bert.gguf")
     tiny.projector(folder / "eye.gguf")
     return folder
 
@@ -38,7 +41,9 @@ def folder(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """The working directory, with models, a page, a guest and an empty file in it."""
     for name in ("model.gguf", "part-00001-of-00002.gguf"):
         tmp_path.joinpath(name).hardlink_to(models / "model.gguf")
-    tmp_path.joinpath("eye.gguf").hardlink_to(models / "eye.gguf")
+    for name in ("eye.gguf", "odd.gguf", "bert.gguf"):
+        tmp_path.joinpath(name).hardlink_to(models / name)
+    tmp_path.joinpath("own.jinja").write_text("{{ messages }}")
     for name, content in {
         "page.gguf": b"<!doctype html>",
         "empty.gguf": b"",
@@ -102,9 +107,16 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
             f"run {GOOD} --nn-preload default:GGML:AUTO:model.gguf",
             "2 error: .*two models.*'default'",
         ),
+        ("run -p llama3", "2 error: --prompt-template: 'llama3' .* is it llama-3-chat or"),
+        ("run -p chatml,embeding", "2 error: .*'embeding' .* is it embedding"),
+        ("run --chat-template none.jinja", "1 error: --chat-template: cannot read none.jinja"),
         (
-            "run --nn-preload a:GGML:AUTO:model.gguf",
-            "2 error: --prompt-template is missing.*chatml",
+            "run --guest guest.wasm --nn-preload a:GGML:AUTO:model.gguf",
+            "2 error: the model has no chat template.*--prompt-template: .*chatml",
+        ),
+        (
+            "run --guest guest.wasm --nn-preload a:GGML:AUTO:odd.gguf",
+            "2 error: the model's own template .llama. is of no format.*chatml",
         ),
         (f"run {GOOD} --model-alias other", "2 error: --model-alias names 'other'.*default"),
         (f"run {GOOD} --guest guest.wasm --parallel 2", "2 error: --parallel.*--instances"),
@@ -217,10 +229,20 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
 @pytest.mark.parametrize(
     ("arguments", "passed"),
     [
-        ("", ["--prompt-template=chatml"]),
-        ("--port 0", ["--prompt-template=chatml", "--socket-addr=127.0.0.1:8181"]),
+        ("", []),
+        ("--port 0", ["--socket-addr=127.0.0.1:8181"]),
+        ("-p auto", ["--prompt-template=auto"]),
+        ("--chat-template own.jinja", ["--chat-template={{ messages }}"]),
+        ("--nn-preload chat:GGML:AUTO:model.gguf", ["--model-alias=chat"]),
+        ("--nn-preload default:GGML:AUTO:bert.gguf", ["--prompt-template=embedding"]),
+        (
+            "--nn-preload default:GGML:AUTO:model.gguf --nn-preload embedding:GGML:AUTO:bert.gguf",
+            ["--prompt-template=auto,embedding"],
+        ),
+        ("--guest guest.wasm", ["--prompt-template=chatml"]),
+        ("--guest guest.wasm -p auto", ["--prompt-template=chatml"]),
         ("-p llama-3-chat", ["--prompt-template=llama-3-chat"]),
-        ("-a other", ["--model-alias=other", "--prompt-template=chatml"]),
+        ("-a other", ["--model-alias=other"]),
         (GOOD, ["--prompt-template=chatml"]),
         (f"{GOOD} -n -1 -c 512", ["--prompt-template=chatml", "--n-predict=-1", "--ctx-size=512"]),
         (
@@ -253,6 +275,7 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         "--model-alias": "default",
         "--llava-mmproj": "eye.gguf",
         "--web-ui": ".",
+        "--chat-template": "own.jinja",
     }
     arguments = []
     expected = []
@@ -265,7 +288,11 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
 
 
 def _as_the_guest_sees_it(argument: str) -> str:
-    return "--web-ui=/web-ui" if argument == "--web-ui=." else argument
+    seen = {
+        "--web-ui=.": "--web-ui=/web-ui",
+        "--chat-template=own.jinja": "--chat-template={{ messages }}",
+    }
+    return seen.get(argument, argument)
 
 
 def test_a_web_ui_is_the_guests_to_serve(planned: Planned, folder: Path) -> None:
@@ -366,3 +393,10 @@ def test_a_value_is_refused_as_the_bundled_server_refuses_it(
             assert (code, text[:6]) == (2, "error:"), value
         else:
             assert code == 0, (value, text)
+
+
+def test_the_names_of_templates_are_those_of_the_bundled_server(module_cache: Path) -> None:
+    _, text = guest_says("--help")
+    said = re.search(r"--prompt-template <.*?\[possible values: (.*?)\]", text, re.DOTALL)
+    assert said
+    assert said[1].split(", ") == [templates.AUTO, *templates.NAMES, "embedding", "none"]

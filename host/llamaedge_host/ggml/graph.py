@@ -9,7 +9,8 @@ from ..nn.backend import Output
 from ..nn.errno import ErrNo
 from ..nn.preload import Target
 from .chat.renderer import Renderer
-from .chat.template import DEFAULT, KEY, ChatTemplate, NoTemplate, sources
+from .chat.sources import DEFAULT, KEY, sources
+from .chat.template import ChatTemplate, NoTemplate
 from .context import GgmlContext
 from .engine.embedding import Embedder
 from .engine.engine import Engine

@@ -14,7 +14,6 @@ import click
 _UNBOUNDED = 2.0**31 - 1
 _SHOWN_DEFAULTS = {
     "--model-alias": "as preloaded",
-    "--prompt-template": "for the demo model: chatml",
 }
 """What stands in for a default that the launcher completes."""
 

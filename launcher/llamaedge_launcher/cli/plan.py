@@ -15,6 +15,7 @@ from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
 from ..models.check import check, check_projector
+from . import templates
 from .naming import name_models, take_model
 from .options import ServerOption
 
@@ -97,15 +98,17 @@ def make_plan(
     try:
         path = _guest(guest)
         _check_projector(options)
+        templates.check(options)
         model = take_model(model, preloads, options)
         models = name_models(model, preloads, options) or _demo(options)
         for each in dirs:
             Preopen.parse(each)
     except HostError as error:
         raise click.UsageError(str(error), context) from error
-    check(models)
+    headers = check(models)
     dirs += _web_ui(options)
-    _complete(context, options, models, bundled)
+    aliases = _aliases(context, options, models)
+    templates.complete(options, [headers.get(each) for each in aliases], bundled=bundled)
     given = (name if value is True else f"{name}={value}" for name, value in options.items())
     return Plan(
         address=address or Address(),
@@ -157,18 +160,14 @@ def _demo(options: dict[str, str | bool]) -> tuple[Preload, ...]:
             " pip install 'llamaedge-host[demo]'",
             exit_code=2,
         )
-    options.setdefault("--prompt-template", demo.PROMPT_TEMPLATE)
     alias = str(options.get("--model-alias", "default"))
     return (Preload.parse(f"{alias}:GGML:AUTO:{path}"),)
 
 
-def _complete(
-    context: click.Context,
-    options: dict[str, str | bool],
-    preloads: tuple[Preload, ...],
-    bundled: bool,
-) -> None:
-    """Name the models to the server as they are preloaded, and see that it can use them."""
+def _aliases(
+    context: click.Context, options: dict[str, str | bool], preloads: tuple[Preload, ...]
+) -> list[str]:
+    """The models' names in --nn-preload, which the server is told where it cannot guess them."""
     names = [each.name for each in preloads]
     if names not in (["default"], ["default", "embedding"]):
         options.setdefault("--model-alias", ",".join(names))
@@ -177,9 +176,7 @@ def _complete(
         if alias not in names:
             message = f"--model-alias names {alias!r}, but --nn-preload {', '.join(names)}"
             raise click.UsageError(message, context)
-    if bundled and "--prompt-template" not in options:
-        message = "--prompt-template is missing: the model's chat format, for example chatml"
-        raise click.UsageError(f"{message} or llama-3-chat", context)
+    return aliases
 
 
 def _guest(name: str) -> Path:

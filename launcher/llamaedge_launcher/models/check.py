@@ -13,8 +13,12 @@ PROJECTORS = "clip"
 """The architecture that multimodal projectors name."""
 
 
-def check(preloads: Sequence[Preload]) -> None:
-    """Raise LauncherError for a name given twice and a file that is missing or cannot be used."""
+def check(preloads: Sequence[Preload]) -> dict[str, Gguf]:
+    """The headers of the GGUF files by the models' names.
+
+    Raises LauncherError for a name given twice and a file that is missing or cannot be used.
+    """
+    headers: dict[str, Gguf] = {}
     seen: set[str] = set()
     for preload in preloads:
         if preload.name in seen:
@@ -22,7 +26,8 @@ def check(preloads: Sequence[Preload]) -> None:
             raise LauncherError(message, exit_code=2)
         seen.add(preload.name)
         if preload.encoding == Encoding.GGML:
-            check_model(f"model {preload.name!r}", preload.path)
+            headers[preload.name] = check_model(f"model {preload.name!r}", preload.path)
+    return headers
 
 
 def check_model(what: str, path: Path) -> Gguf:

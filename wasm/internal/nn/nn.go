@@ -50,6 +50,8 @@ func (e Errno) Error() string {
 const (
 	Text     uint32 = 0
 	Metadata uint32 = 1
+	// Prompt is the output that a conversation was written out as; WasmEdge has none.
+	Prompt uint32 = 2
 )
 
 // Graph is a loaded model.
@@ -84,6 +86,9 @@ type Counts struct {
 	Commit      string `json:"llama_commit"`
 	Parallel    int    `json:"n_parallel"`
 	Error       string `json:"error"`
+	// Template is what the model's own template can do: null where it has none, nothing from
+	// a host that does not write templates out.
+	Template json.RawMessage `json:"chat_template"`
 }
 
 // ReadCounts asks a context for its counts.

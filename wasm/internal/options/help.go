@@ -9,7 +9,7 @@ import (
 func HelpText(templates []string) string {
 	var help strings.Builder
 	help.WriteString("LlamaEdge API Server\n\n")
-	help.WriteString("Usage: llama-api-server.wasm [OPTIONS] --prompt-template <PROMPT_TEMPLATE>\n\nOptions:\n")
+	help.WriteString("Usage: llama-api-server.wasm [OPTIONS]\n\nOptions:\n")
 	for _, option := range Table(templates) {
 		short := "    "
 		if option.Short != "" {

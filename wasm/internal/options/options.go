@@ -20,6 +20,7 @@ type Options struct {
 	BatchSizes       []int // tokens
 	UbatchSizes      []int // tokens
 	Templates        []string
+	ChatTemplate     string
 	ReversePrompt    string
 	NPredict         int // tokens; below 0 is no limit but the context's
 	NGPULayers       int
@@ -141,8 +142,8 @@ func (o *Options) check(given map[string]bool) error {
 	if given["socket-addr"] && given["port"] {
 		return errors.New("the argument '--socket-addr <SOCKET_ADDR>' cannot be used with '--port <PORT>'")
 	}
-	if len(o.Templates) == 0 {
-		return errors.New("the required argument '--prompt-template <PROMPT_TEMPLATE>' was not given")
+	if o.ChatTemplate != "" && o.Templates[0] != "auto" {
+		return fmt.Errorf("'--chat-template' is for the model's own template; it cannot be used with '--prompt-template %s'", o.Templates[0])
 	}
 	models := len(o.Templates)
 	if models > 2 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var names3 = []string{"chatml", "llama-3-chat", "embedding", "none"}
+var names3 = []string{"auto", "chatml", "llama-3-chat", "embedding", "none"}
 
 func TestParse(t *testing.T) {
 	one, no := 1, true
@@ -72,8 +72,10 @@ func TestAddress(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	table := []struct{ arguments, want string }{
-		{"", "'--prompt-template <PROMPT_TEMPLATE>' was not given"},
-		{"-p nope", "invalid value 'nope' for '--prompt-template <PROMPT_TEMPLATE>': possible values: chatml, llama-3-chat"},
+		{"-p llama3", "is it llama-3-chat? --help lists all"},
+		{"-p chatmi", "is it chatml? --help lists all"},
+		{"--chat-template x -p chatml", "'--chat-template' is for the model's own template"},
+		{"-p qqqq", "invalid value 'qqqq' for '--prompt-template <PROMPT_TEMPLATE>': possible values: auto, chatml, llama-3-chat"},
 		{"-p", "a value is required for '--prompt-template <PROMPT_TEMPLATE>'"},
 		{"-p chatml --nope", "unexpected argument '--nope'"},
 		{"-p chatml -x 1", "unexpected argument '-x'"},
@@ -130,7 +132,8 @@ func TestHelpAndVersion(t *testing.T) {
 }
 
 // The options of LlamaEdge's documents: short names, names, values and defaults. The documents'
-// default for --threads, 2, is left to the host, which knows its processors.
+// default for --threads, 2, is left to the host, which knows its processors, and they have none
+// for --prompt-template.
 func TestTheDocumentsOptions(t *testing.T) {
 	text, err := os.ReadFile("testdata/options.txt")
 	if err != nil {
@@ -144,8 +147,11 @@ func TestTheDocumentsOptions(t *testing.T) {
 			t.Errorf("--%s is missing", fields[1])
 			continue
 		}
-		if fields[1] == "threads" {
+		switch fields[1] {
+		case "threads":
 			fields[3] = ""
+		case "prompt-template":
+			fields[3] = "auto"
 		}
 		if option.Short != fields[0] || option.Value != fields[2] || option.Default != fields[3] {
 			t.Errorf("--%s: got %q %q %q", fields[1], option.Short, option.Value, option.Default)

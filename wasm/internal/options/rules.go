@@ -201,6 +201,9 @@ func list[T any](target *[]T, most int, read func(string) (T, error)) func(strin
 
 func oneOf(value string, allowed []string) (string, error) {
 	if !slices.Contains(allowed, value) {
+		if near := nearest(value, allowed); len(near) > 0 {
+			return "", fmt.Errorf("is it %s? --help lists all", strings.Join(near, " or "))
+		}
 		return "", fmt.Errorf("possible values: %s", strings.Join(allowed, ", "))
 	}
 	return value, nil

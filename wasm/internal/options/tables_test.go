@@ -102,7 +102,7 @@ func TestTheMetadataOfOptions(t *testing.T) {
 		"prompt-template": "none,embedding", "split-mode": "row", "no-mmap": "true", "top-p": "0.25", "socket-addr": "127.0.0.1:1",
 	}
 	for _, option := range split(false) {
-		base := []string{"--prompt-template=chatml,embedding", "--model-name=a,b"}
+		base := []string{"--prompt-template=auto,embedding", "--model-name=a,b"}
 		word := "--" + option.Long
 		if option.Value != "" {
 			value := values[option.Long]
@@ -117,7 +117,7 @@ func TestTheMetadataOfOptions(t *testing.T) {
 			t.Errorf("%s: %v", word, err)
 			continue
 		}
-		plain, err := Parse([]string{"--prompt-template=chatml,embedding", "--model-name=a,b"}, names3)
+		plain, err := Parse([]string{"--prompt-template=auto,embedding", "--model-name=a,b"}, names3)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,9 +23,19 @@ const (
 // Message is one turn.
 type Message struct {
 	Role       string
+	Wrote      string // the role as the client wrote it
 	Content    string
+	Parts      []Part // of a content that has pictures
+	Name       string
+	Reasoning  string     // of an assistant
 	ToolCalls  []ToolCall // of an assistant
 	ToolCallID string     // of a tool: the call it answers
+}
+
+// Part is a text or a picture of a content.
+type Part struct {
+	Text    string
+	Picture string // a data: URL
 }
 
 // ToolCall is a call of a function as the model made it.
@@ -49,6 +59,12 @@ type Conversation struct {
 	Messages []Message
 	Tools    []Tool
 	Now      time.Time
+
+	// The rest is for the model's own template alone.
+	Documents []json.RawMessage
+	Keywords  map[string]json.RawMessage // the template's own settings
+	Continue  bool                       // the last message is gone on with
+	NoCue     bool                       // no answer is begun
 }
 
 // Template is one of the formats that --prompt-template names.
@@ -62,6 +78,8 @@ type Template struct {
 	Answer answer.Format
 	// Thinks is set where the prompt ends inside of <think>.
 	Thinks bool
+	// Own is set for the model's own template, whose prompts the host writes out.
+	Own bool
 
 	render func(Conversation) (string, error)
 }
@@ -87,10 +105,10 @@ func Find(name string) *Template {
 	return nil
 }
 
-// Names are the templates in the order of the help text, and the two names that stand for a
-// model that is given no prompt by a template.
+// Names are the templates in the order of the help text: first the model's own, last the two
+// names that stand for a model that is given no prompt by a template.
 func Names() []string {
-	var names []string
+	names := []string{Auto}
 	for _, template := range templates {
 		names = append(names, template.Name)
 	}

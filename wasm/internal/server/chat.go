@@ -23,6 +23,7 @@ type chatRequest struct {
 	TopLogprobs    int               `json:"top_logprobs"`
 	Functions      json.RawMessage   `json:"functions"`
 	Audio          json.RawMessage   `json:"audio"`
+	templateSettings
 }
 
 func (c *chatRequest) check() error {
@@ -77,7 +78,7 @@ type chatDelta struct {
 // chatWork is a chat request made ready.
 type chatWork struct {
 	generation
-	reader  func() answer.Reader
+	reader  func(prompt string) answer.Reader
 	schema  string
 	dropped int // messages that did not fit into the context
 }
@@ -141,22 +142,31 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 			return nil, err
 		}
 	}
+	if err := request.templateSettings.give(template, &conversation); err != nil {
+		return nil, err
+	}
 	work := &chatWork{schema: schema}
-	work.param, work.constraint = "messages", constraint
-	work.reader = func() answer.Reader { return format.NewReader(choice != choiceNone, template.Thinks && schema == "") }
+	work.param, work.constraint, work.own = "messages", constraint, template.Own
+	work.reader = func(prompt string) answer.Reader {
+		return format.NewReader(choice != choiceNone, template.Reasons(prompt) && schema == "")
+	}
 	work.limit = request.limit(s.Options.NPredict)
 	work.stops = s.stops(template.Stops, request.Stop.texts)
 	work.keep = format.Keep
 	if work.prompt, work.dropped, err = model.fit(ctx, conversation); err != nil {
 		return nil, err
 	}
-	s.Log.Prompt(work.prompt)
 	return work, nil
 }
 
-// choice is the work of a request's index'th choice.
-func (c *chatWork) choice(request *chatRequest, index int) generation {
+// choice is the work of a request's index'th choice, whose reader is there once its prompt is.
+func (s *Server) choice(c *chatWork, request *chatRequest, index int, reader *answer.Reader) generation {
 	work := c.generation
+	work.prompted = func(prompt string) {
+		if *reader = c.reader(prompt); index == 0 {
+			s.Log.Prompt(prompt)
+		}
+	}
 	work.changes = request.changes(index)
 	if c.schema != "" {
 		work.changes["json-schema"] = c.schema
@@ -177,9 +187,9 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 	reply.Object = "chat.completion"
 	reply.Usage = &usage{}
 	for index := range request.choices() {
-		reader := work.reader()
+		var reader answer.Reader
 		var parts []answer.Part
-		result, err := model.generate(r.Context(), work.choice(request, index), func(text string) error {
+		result, err := model.generate(r.Context(), s.choice(work, request, index, &reader), func(text string) error {
 			parts = append(parts, reader.Push(text)...)
 			return nil
 		})
@@ -212,8 +222,8 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 	total := usage{}
 	for index := range request.choices() {
 		chunks := chunks{events: events, reply: reply, index: index}
-		reader := work.reader()
-		result, err := model.generate(ctx, work.choice(request, index), func(text string) error {
+		var reader answer.Reader
+		result, err := model.generate(ctx, s.choice(work, request, index, &reader), func(text string) error {
 			return chunks.send(reader.Push(text))
 		})
 		if err == nil {

@@ -106,7 +106,7 @@ type input struct {
 // tokens; a host that does says that it computes in parallel, too.
 func (m *Model) give(used nn.Context, input input) (int, error) {
 	if input.tokens == nil {
-		return m.input(used, "input", input.text)
+		return m.input(used, "input", input.text, false)
 	}
 	if m.Counts.Parallel == 0 {
 		return 0, invalid("input", "'input' is token numbers, which this host does not take; send text.")

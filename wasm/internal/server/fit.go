@@ -33,7 +33,7 @@ func (m *Model) fit(ctx context.Context, conversation prompt.Conversation) (stri
 	limit := m.CtxSize * promptShare / promptShareParts
 	turns := turnStarts(conversation.Messages)
 	// No token is shorter than a byte.
-	if m.CtxSize == 0 || len(text) <= limit || len(turns) < 2 {
+	if m.CtxSize == 0 || m.written+len(text) <= limit || len(turns) < 2 {
 		return text, 0, nil
 	}
 	used, err := m.acquire(ctx)
@@ -88,7 +88,7 @@ func (m *Model) hasRoom(work fitting, first int, text string) (bool, error) {
 	}
 	m.pace.take()
 	defer m.pace.give()
-	tokens, err := m.input(work.used, "messages", text)
+	tokens, err := m.input(work.used, "messages", text, m.Template.Own)
 	return err == nil && tokens <= work.limit, err
 }
 

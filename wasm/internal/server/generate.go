@@ -22,10 +22,12 @@ const reserve = 4
 // generation is one answer to make.
 type generation struct {
 	prompt     string
-	param      string         // the request's parameter that the prompt is made from
-	constraint string         // the one that says what the answer has to be, if one does
-	changes    map[string]any // of the model's metadata
-	limit      int            // tokens; below 0 is no limit but the context's
+	own        bool              // the prompt is a conversation, which the host writes out
+	param      string            // the request's parameter that the prompt is made from
+	constraint string            // the one that says what the answer has to be, if one does
+	changes    map[string]any    // of the model's metadata
+	prompted   func(text string) // is told the prompt as the model sees it
+	limit      int               // tokens; below 0 is no limit but the context's
 	stops      []string
 	keep       []string // control tokens that are text to what reads the answer
 }
@@ -120,9 +122,12 @@ func (m *Model) start(used nn.Context, work generation, result *outcome) error {
 	if err := used.SetInput(nn.Metadata, settings); err != nil {
 		return m.explain(used, err, fault{param: work.constraint})
 	}
-	tokens, err := m.input(used, work.param, work.prompt)
+	tokens, err := m.input(used, work.param, work.prompt, work.own)
 	if err != nil {
 		return err
+	}
+	if err := work.tell(used); err != nil {
+		return m.explain(used, err, work.fault(result))
 	}
 	if tokens == 0 {
 		return invalid(work.param, "The prompt is empty.")
@@ -134,9 +139,31 @@ func (m *Model) start(used nn.Context, work generation, result *outcome) error {
 	return nil
 }
 
-// input gives the context a prompt and answers its size in tokens.
-func (m *Model) input(used nn.Context, param, prompt string) (int, error) {
-	if err := used.SetInput(nn.Text, []byte(prompt)); err != nil {
+// tell gives the prompt as it is written out to what waits for it.
+func (g generation) tell(used nn.Context) error {
+	if g.prompted == nil {
+		return nil
+	}
+	text := g.prompt
+	if g.own {
+		written, err := used.Output(nn.Prompt)
+		if err != nil {
+			return err
+		}
+		text = string(written)
+	}
+	g.prompted(text)
+	return nil
+}
+
+// input gives the context a prompt, or a conversation that becomes one, and answers its size in
+// tokens.
+func (m *Model) input(used nn.Context, param, prompt string, own bool) (int, error) {
+	index := nn.Text
+	if own {
+		index = nn.Metadata
+	}
+	if err := used.SetInput(index, []byte(prompt)); err != nil {
 		return 0, m.explain(used, err, fault{param: param, bytes: len(prompt)})
 	}
 	counts, err := nn.ReadCounts(used)

@@ -15,6 +15,7 @@ type chatMessage struct {
 	Name       string     `json:"name"`
 	ToolCalls  []toolCall `json:"tool_calls"`
 	ToolCallID string     `json:"tool_call_id"`
+	Reasoning  string     `json:"reasoning_content"`
 }
 
 type toolCall struct {
@@ -95,7 +96,9 @@ var roles = map[string]string{
 // vision says that the model has a projector.
 func (m *chatMessage) turn(index int, vision bool) (prompt.Message, error) {
 	param := fmt.Sprintf("messages[%d]", index)
-	turn := prompt.Message{Role: roles[m.Role], ToolCallID: m.ToolCallID}
+	turn := prompt.Message{
+		Role: roles[m.Role], Wrote: m.Role, Name: m.Name, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID,
+	}
 	if turn.Role == "" {
 		return turn, invalid(param+".role", "The role '%s' is not known; system, developer, user, assistant and tool are.", m.Role)
 	}
@@ -113,14 +116,25 @@ func (m *chatMessage) turn(index int, vision bool) (prompt.Message, error) {
 		turn.ToolCalls = append(turn.ToolCalls, call)
 	}
 	var texts []string
+	var parts []prompt.Part
+	pictures := false
 	for _, part := range m.Content.parts {
 		text, err := part.inline(param+".content", vision)
 		if err != nil {
 			return turn, err
 		}
 		texts = append(texts, text)
+		if url, found := pictureURL(text); found && part.Type != "text" {
+			pictures = true
+			parts = append(parts, prompt.Part{Picture: url})
+		} else {
+			parts = append(parts, prompt.Part{Text: text})
+		}
 	}
 	turn.Content = strings.Join(texts, "\n")
+	if pictures {
+		turn.Parts = parts
+	}
 	return turn, nil
 }
 

@@ -41,6 +41,7 @@ type Model struct {
 	idle     []nn.Context
 	places   chan struct{} // one for each computation that may be under way
 	pace     *pace         // of all models
+	written  int           // tokens that the model's own template adds to a conversation
 }
 
 // Load asks the host for the model preloaded as alias, set up with config (JSON).
@@ -92,6 +93,11 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 	if counts, err := nn.ReadCounts(context); err == nil {
 		model.Counts = counts
 	}
+	if template == prompt.Auto {
+		if err := model.takeOwn(context); err != nil {
+			return nil, err
+		}
+	}
 	model.places = make(chan struct{}, max(1, model.Counts.Parallel))
 	return model, nil
 }
@@ -125,6 +131,7 @@ func metadata(settings *options.Options, index int, kind string, debug bool) map
 	} else {
 		setSchema(values, settings.JSONSchema)
 	}
+	values["enable-chat-template"] = kind == "chat" && settings.Templates[index] == prompt.Auto
 	return values
 }
 

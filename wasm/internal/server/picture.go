@@ -24,6 +24,14 @@ var others = []struct {
 // pictureStart begins a picture in a prompt.
 const pictureStart = `<img src="data:image/`
 
+// pictureURL is the data: URL in the form that inlinePicture makes.
+func pictureURL(inline string) (string, bool) {
+	if !strings.HasPrefix(inline, pictureStart) {
+		return "", false
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(inline, `<img src="`), `">`), true
+}
+
 // beginning is as much base64 as tells a file's format.
 const beginning = 32
 

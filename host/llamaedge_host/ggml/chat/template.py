@@ -12,11 +12,11 @@ from ..llama.vocabulary import Vocabulary
 from . import pictures
 from .conversation import Conversation, Traits
 from .marks import Controls, Private, mark
+from .reasoning import thoughts
 from .renderer import Renderer, TemplateFailure, TemplateRefusal
+from .sources import DEFAULT
 from .tokens import runs, tokenize
 
-KEY = "tokenizer.chat_template"
-DEFAULT = "default"
 MOST_CHARACTERS = 1 << 20
 """Of a template."""
 _FOR_TOOLS, _FOR_DOCUMENTS = "tool_use", "rag"
@@ -65,15 +65,6 @@ class Written:
         """Characters at the start that are added again with pictures."""
         name = vocabulary.names.get("bos_token", "") if vocabulary.frame[0] else ""
         return len(name) if self.text.startswith(name) and 0 not in self.typed else 0
-
-
-def sources(metadata: Mapping[str, object]) -> dict[str, str]:
-    """The templates of a GGUF's metadata by name; the one without a name is ``default``."""
-    return {
-        key.removeprefix(KEY).removeprefix(".") or DEFAULT: value
-        for key, value in metadata.items()
-        if (key == KEY or key.startswith(f"{KEY}.")) and isinstance(value, str)
-    }
 
 
 class NoTemplate(GgmlError):
@@ -138,8 +129,26 @@ class ChatTemplate:
         return self._traits[name]
 
     def abilities(self) -> dict[str, object]:
-        """What a guest is told of the template. Raises BrokenTemplate if it cannot be used."""
-        return {"tools": self.traits().tools}
+        """What a guest is told of the template. Raises BrokenTemplate if it cannot be used.
+
+        ``tools``: whether it writes tools; ``think``: the tags around reasoning; ``stops``: the
+        names of tokens that end an answer.
+        """
+        name = self._choose(Conversation([], tools=[_TOOL]))
+        return {
+            "tools": self.traits(name).tools,
+            "think": list(thoughts(self._sources[name])),
+            "stops": self._stops(self._choose(Conversation([]))),
+        }
+
+    def _stops(self, name: str) -> list[str]:
+        """The control token that the template writes behind an answer, if it does."""
+        said = {"role": "assistant", "content": _SAID}
+        user = {"role": "user", "content": "-"}
+        wrote = self._trial(name, self.traits(name), [user, said], add_generation_prompt=False)
+        rest = wrote.rpartition(_SAID)[2].lstrip()
+        names = (each.name for each in self._vocabulary.specials if each.control)
+        return [name for name in names if name and rest.startswith(name)][:1]
 
     def _choose(self, conversation: Conversation) -> str:
         for name, wanted in (

@@ -20,6 +20,10 @@ type Graph struct {
 	CtxSize  int              // tokens; a prompt's tokens are its words
 	Parallel int
 	Build    int // llama.cpp's number
+	// Template is what the host tells of the model's own template, as JSON; a conversation is
+	// written out as its messages' texts and Cue.
+	Template string
+	Cue      string
 	// Answer, if set, makes the pieces from the prompt.
 	Answer func(prompt string) []string
 	Busy   int // times each token is asked for in vain
@@ -27,12 +31,13 @@ type Graph struct {
 	Computed func()
 	Given    func(prompt string)
 
-	mutex    sync.Mutex
-	Settings []map[string]any // every metadata input
-	Prompts  []string         // every text input
-	Made     int              // contexts
-	Tokens   int              // computed
-	Finished int              // computations ended
+	mutex         sync.Mutex
+	Settings      []map[string]any // every metadata input
+	Conversations []map[string]any // every conversation
+	Prompts       []string         // every text input, and what conversations were written out as
+	Made          int              // contexts
+	Tokens        int              // computed
+	Finished      int              // computations ended
 }
 
 // Load is the graph for every name but "missing", and "gone" and "damaged".
@@ -80,20 +85,42 @@ func (c *context) SetInput(index uint32, data []byte) error {
 		return c.failed
 	}
 	if index != nn.Metadata {
-		c.prompt, c.next = string(data), 0
-		c.pieces = c.graph.Pieces
-		if c.graph.Answer != nil {
-			c.pieces = c.graph.Answer(c.prompt)
-		}
-		c.graph.Prompts = append(c.graph.Prompts, c.prompt)
+		c.take(string(data))
 		return nil
 	}
 	var settings map[string]any
 	if err := json.Unmarshal(data, &settings); err != nil {
 		return nn.InvalidEncoding
 	}
+	if conversation, found := settings["conversation"].(map[string]any); found {
+		if c.failed = c.graph.Refused[nn.Prompt]; c.failed != nil {
+			return c.failed
+		}
+		c.graph.Conversations = append(c.graph.Conversations, conversation)
+		c.take(written(conversation) + c.graph.Cue)
+		return nil
+	}
 	c.graph.Settings = append(c.graph.Settings, settings)
 	return nil
+}
+
+func (c *context) take(prompt string) {
+	c.prompt, c.next = prompt, 0
+	c.pieces = c.graph.Pieces
+	if c.graph.Answer != nil {
+		c.pieces = c.graph.Answer(c.prompt)
+	}
+	c.graph.Prompts = append(c.graph.Prompts, c.prompt)
+}
+
+// written is the texts of a conversation, a line each.
+func written(conversation map[string]any) string {
+	var text strings.Builder
+	messages, _ := conversation["messages"].([]any)
+	for _, message := range messages {
+		fmt.Fprintln(&text, message.(map[string]any)["content"])
+	}
+	return text.String()
 }
 
 func (c *context) SetTokens(tokens []int32) error {
@@ -141,10 +168,16 @@ func (c *context) Output(index uint32) ([]byte, error) {
 			"input_tokens": c.tokens(), "output_tokens": c.next, "n_parallel": c.graph.Parallel,
 			"llama_build_number": c.graph.Build, "llama_commit": "c0ffee",
 		}
+		if c.graph.Template != "" {
+			counts["chat_template"] = json.RawMessage(c.graph.Template)
+		}
 		if c.failed != nil && c.graph.Reason != "" {
 			counts["error"] = c.graph.Reason
 		}
 		return json.Marshal(counts)
+	}
+	if index == nn.Prompt {
+		return []byte(c.prompt), nil
 	}
 	return fmt.Appendf(nil, `{"n_embedding": 3, "embedding": [%d,0.5,-0.25]}`, len(c.prompt)), nil
 }
