@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..health import Health
 from ..settings import Settings
+from .chunks import Chunks
 from .errors import (
     ApiError,
     answer_api_error,
@@ -101,6 +102,7 @@ def _middleware(settings: Settings, *, page: bool, local: bool) -> list[Middlewa
 def _file_routes(files: Files) -> list[Route]:
     one = {"GET": request_response(files.get), "DELETE": request_response(files.delete)}
     return [
+        _route("/v1/chunks", {"POST": Chunks(files)}),
         _route("/v1/files", {"GET": request_response(files.list), "POST": files.upload}),
         _route("/v1/files/{id}", one),
         _route("/v1/files/{id}/content", {"GET": request_response(files.content)}),

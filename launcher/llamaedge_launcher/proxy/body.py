@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
@@ -41,8 +41,8 @@ def check_type(scope: Scope) -> None:
         raise ApiError(415, message, code="unsupported_media_type", headers=unread(scope))
 
 
-def check_json(body: bytes, field: str) -> None:
-    """Raise ApiError 400 unless ``body`` is a JSON object in UTF-8 that has ``field``."""
+def check_json(body: bytes, *fields: str) -> dict[str, Any]:
+    """The JSON object. Raise ApiError 400 unless ``body`` is one in UTF-8 that has ``fields``."""
     try:
         value = json.loads(body.decode(), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -55,9 +55,11 @@ def check_json(body: bytes, field: str) -> None:
         raise _invalid(str(error)) from error
     if not isinstance(value, dict):
         raise _invalid("it must be an object")
-    if field not in value:
-        message = f"the request has no {field!r}"
-        raise ApiError(400, message, code="missing_required_parameter", param=field)
+    for field in fields:
+        if field not in value:
+            message = f"the request has no {field!r}"
+            raise ApiError(400, message, code="missing_required_parameter", param=field)
+    return value
 
 
 def _no_constant(name: str) -> NoReturn:

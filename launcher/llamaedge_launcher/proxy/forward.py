@@ -1,6 +1,5 @@
 """A client's request to a guest, and the guest's answer back, piece by piece."""
 
-import asyncio
 from collections.abc import Iterable
 
 from starlette.requests import ClientDisconnect
@@ -10,6 +9,7 @@ from ..pool import Overloaded, Unavailable
 from .body import check_json, check_type, read_body
 from .errors import ApiError, retry_after
 from .exchange import GuestGone
+from .gone import until_gone
 from .transport import Answer, Transport
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -47,17 +47,7 @@ class Forward:
             return
         if self._requires is not None:
             check_json(body, self._requires)
-        answer = asyncio.create_task(self._answer(_request(scope, body), send))
-        gone = asyncio.create_task(_disconnected(receive))
-        try:
-            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            if not answer.done():
-                answer.cancel()
-            await asyncio.wait((answer,))
-        if not answer.cancelled():
-            answer.result()
+        await until_gone(receive, self._answer(_request(scope, body), send))
 
     async def _answer(self, request: bytes, send: Send) -> None:
         try:
@@ -84,11 +74,6 @@ def _request(scope: Scope, body: bytes) -> bytes:
     lines = [b"%s %s HTTP/1.1" % (method.encode(), target)]
     lines += [b"%s: %s" % pair for pair in headers]
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _pass_on(answer: Answer, send: Send) -> None:

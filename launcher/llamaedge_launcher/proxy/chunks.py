@@ -1,0 +1,95 @@
+"""/v1/chunks: a file's text in pieces for embeddings."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from .body import check_json, check_type, read_body
+from .errors import ApiError
+from .files import Files
+from .gone import until_gone
+
+_COMMAND = (sys.executable, "-P", "-m", "llamaedge_launcher.files.split")
+_KINDS = {".txt": "txt", ".md": "md"}
+_NOT_TEXT = 3
+_AT_ONCE = 2  # texts
+_LONGEST = 60  # seconds for one
+_LARGEST = 2**31 - 1  # tokens of a chunk
+_FIELDS = {"id": str, "filename": str, "chunk_capacity": int}
+_CALLED = {str: "a string", int: "a whole number"}
+
+
+class Chunks:
+    """An ASGI application that splits one of ``files`` into chunks.
+
+    A process of its own does it: some texts take a splitter for ever, and a process can be
+    ended, when the time is up or the client has gone.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        check_type(scope)
+        try:
+            body = await read_body(scope, receive)
+        except ClientDisconnect:
+            return
+        wanted = _checked(check_json(body, *_FIELDS))
+        archive, file = await self._files.find(wanted["id"])
+        if file.filename != wanted["filename"]:
+            message = f"the file {file.id} is named {file.filename!r}"
+            raise ApiError(404, message, code="file_not_found", param="filename")
+        kind = _KINDS.get(Path(file.filename).suffix.lower())
+        if kind is None:
+            message = f"{file.filename!r} is neither .txt nor .md, which are what can be split"
+            raise ApiError(400, message, code="unsupported_file", param="filename")
+        split = self._split(kind, wanted["chunk_capacity"], archive.path(file))
+        chunks = await until_gone(receive, split)
+        if chunks is not None:
+            answer = {"id": file.id, "filename": file.filename, "chunks": chunks}
+            await JSONResponse(answer)(scope, receive, send)
+
+    async def _split(self, kind: str, capacity: int, path: Path) -> Any:
+        async with self._turns:
+            process = await asyncio.create_subprocess_exec(
+                *_COMMAND,
+                kind,
+                str(capacity),
+                str(path),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            try:
+                output, _ = await asyncio.wait_for(process.communicate(), _LONGEST)
+            except TimeoutError as error:
+                message = f"the text was not split within {_LONGEST} s; give a larger"
+                message = f"{message} chunk_capacity, or a shorter file"
+                raise ApiError(504, message, code="timeout", param="chunk_capacity") from error
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        if process.returncode == _NOT_TEXT:
+            raise ApiError(400, f"{path.name!r} is not UTF-8", code="unsupported_file", param="id")
+        if process.returncode:
+            raise ApiError(500, "the text could not be split; the server's log has the details")
+        return json.loads(output)
+
+
+def _checked(request: dict[str, Any]) -> dict[str, Any]:
+    for name, kind in _FIELDS.items():
+        if type(request[name]) is not kind:
+            raise ApiError(400, f"{name} must be {_CALLED[kind]}", code="invalid_type", param=name)
+    if not 1 <= request["chunk_capacity"] <= _LARGEST:
+        message = f"chunk_capacity must be from 1 to {_LARGEST} tokens"
+        raise ApiError(400, message, code="invalid_value", param="chunk_capacity")
+    return request
