@@ -72,22 +72,33 @@ class ModuleCache:
                 yield path, path.stat()
 
 
-def user_cache() -> ModuleCache | None:
-    """This user's, or None if its folder cannot be trusted or made.
+def user_folder() -> Path:
+    """This user's, whether it is there or not.
 
     ``LLAMAEDGE_CACHE_DIR`` names another folder than the one in the user's cache folder.
     """
     root = os.environ.get("LLAMAEDGE_CACHE_DIR") or platformdirs.user_cache_path("llamaedge")
-    folder = Path(root) / "modules"
+    return Path(root) / "modules"
+
+
+def is_private(folder: Path) -> bool:
+    """Whether nobody else can write to ``folder``. Raises OSError if it is not there."""
+    status = folder.stat()
+    if not hasattr(os, "getuid"):
+        return True
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def user_cache() -> ModuleCache | None:
+    """This user's, or None if its folder cannot be trusted or made."""
+    folder = user_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
+        private = is_private(folder)
     except OSError as error:
         _warn_once(f"no cache of compiled modules: {error}")
         return None
-    if hasattr(os, "getuid") and (
-        status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    ):
+    if not private:
         _warn_once(f"no cache of compiled modules: others can write to {folder}")
         return None
     return ModuleCache(folder)

@@ -9,6 +9,14 @@ ENOUGH = 65536
 """Descriptors: room for every guest's files and sockets and the clients' connections."""
 
 
+def current() -> int | None:
+    """Descriptors that this process may open; None without a limit."""
+    if resource is None:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 def raise_limit() -> None:
     """Raise the soft limit to ENOUGH, or to the hard limit if that is lower.
 

@@ -17,6 +17,7 @@ _COMMANDS = {
     "show": ".inventory:show",
     "rm": ".inventory:rm",
     "search": ".inventory:search",
+    "doctor": ".doctor:doctor",
 }
 """The subcommands: their modules, and what they are there."""
 
@@ -24,6 +25,7 @@ _MEANT = {
     "serve": "run", "start": "run", "server": "run", "download": "pull", "get": "pull",
     "ls": "list", "models": "list", "ps": "list", "info": "show", "inspect": "show",
     "remove": "rm", "delete": "rm", "del": "rm", "find": "search",
+    "check": "doctor", "diagnose": "doctor", "env": "doctor",
 }  # fmt: skip
 """What other programs call a subcommand."""
 

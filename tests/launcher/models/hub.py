@@ -68,7 +68,7 @@ class Hub:
         return [line.split()[-1] for line in self.asked if line.startswith("GET /storage")]
 
     def _search(self, request: Request) -> Response:
-        words = request.query_params["search"].lower()
+        words = request.query_params.get("search", "").lower()
         return self._refused(request) or JSONResponse(
             [
                 {"id": name, "downloads": 1200 * (number + 1), "likes": 3, "gated": repo.gated}
