@@ -284,8 +284,14 @@ def test_statistics_are_printed_when_asked_for(
 @pytest.mark.parametrize(
     ("level", "shown"),
     [
-        *(("off", 0), ("fatal", 0), ("critical", 0), ("error", 1), ("warning", 1), ("warn", 1)),
-        *(("info", 1), ("trace", 1)),
+        ("off", 0),
+        ("fatal", 0),
+        ("critical", 0),
+        ("error", 1),
+        ("warning", 1),
+        ("warn", 1),
+        ("info", 1),
+        ("trace", 1),
     ],
 )
 def test_the_log_level(

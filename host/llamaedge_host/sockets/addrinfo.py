@@ -100,16 +100,29 @@ class AddrinfoCalls:
         max_len: int,
         written: int,
     ) -> int:
-        """``node, node_len, service, service_len, *hints, **res, max_len, *res_len``: look up.
+        """``sock_getaddrinfo``: look a name up; blocks until the host's resolver answers.
 
-        ``*res`` is the first of ``max_len`` nodes, linked by their next pointers; as many as
-        there are answers are filled in, and ``*res_len`` says how many that is. A node's data
-        has room for 26 bytes. Blocks until the host's resolver answers.
+        Parameters:
+            node: a host's name or address, which may end in NUL.
+            node_len: its bytes, 0 for none.
+            service: a service's name or port, which may end in NUL.
+            service_len: its bytes, 0 for none.
+            hints: an addrinfo whose flags, family, type and protocol narrow the answer.
+            results: where the pointer to the first node is, each with room for 26 bytes of data.
+            max_len: of nodes, linked by their next pointers.
+            written: where the number of nodes that were filled in is written, u32.
 
-        ADDRNOTAVAIL: misaligned; AINONAME: no node and no service, or an unknown node; AIMEMORY:
-        ``max_len`` 0; AIBADFLAG: an unknown flag, or CANONNAME with no node; AIFAMILY: an unknown
-        family; NOSYS: an unknown type or protocol; AIAGAIN: too many at once; else getaddrinfo's
-        own, AIADDRFAMILY to AISYSTEM.
+        Result:
+            ADDRNOTAVAIL: a misaligned pointer.
+            AINONAME: no node and no service, or an unknown node.
+            AIMEMORY: ``max_len`` is 0.
+            AIBADFLAG: an unknown flag, or CANONNAME with no node.
+            AIFAMILY: an unknown family.
+            NOSYS: an unknown type or protocol.
+            AIAGAIN: too many lookups at once, or the resolver has no answer now.
+            AIADDRFAMILY, AIFAIL, AINODATA, AISERVICE, AISOCKTYPE, AISYSTEM: the resolver's own.
+
+        Like getaddrinfo(3). See WasmEdge's WasiSockGetAddrinfo.
         """
         if (hints | results | written) & 3:
             return MISALIGNED

@@ -1,4 +1,4 @@
-"""sock_open, sock_bind, sock_listen, sock_accept, sock_connect, sock_shutdown and the addresses.
+"""sock_open, sock_bind, sock_listen, sock_accept, sock_connect and sock_shutdown.
 
 V1 and V2 of a function that have one type are one function here: it takes both buffer sizes.
 Source: WasmEdge's lib/host/wasi/wasifunc.cpp and inode-linux.cpp.
@@ -14,19 +14,15 @@ from ..preview1.errnos import MISALIGNED, Errno, answers_errno, from_os_error
 from ..preview1.flags import FDFLAG_NONBLOCK, FDFLAGS
 from ..waker import Waker
 from .address import (
-    ADDRESS,
-    STORAGE_SIZE,
     Family,
     Kind,
     read_address,
-    write_host,
 )
 from .descriptors import Descriptors
 from .network import Network
 from .socket import Socket
 
 _SHUTDOWNS = {1: socket.SHUT_RD, 2: socket.SHUT_WR, 3: socket.SHUT_RDWR}
-_V1_TYPES = {Family.INET4: 4, Family.INET6: 6}
 _LONGEST_BACKLOG = 4096
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 _UNIX_QUEUE_RETRY = 0.01
@@ -53,26 +49,32 @@ class SocketCalls:
             ("sock_listen", "ii"): self.listen,
             ("sock_connect", "iii"): self.connect,
         }
-        second: Imports = {
-            ("sock_accept", "iii"): self.accept,
-            ("sock_getlocaladdr", "iii"): self.getlocaladdr_v2,
-            ("sock_getpeeraddr", "iii"): self.getpeeraddr_v2,
-        }
+        second: Imports = {("sock_accept", "iii"): self.accept}
         named = {(f"{name}_v2", params): call for (name, params), call in (both | second).items()}
         first: Imports = {
             ("sock_accept", "ii"): self.accept_v1,
-            ("sock_getlocaladdr", "iiii"): self.getlocaladdr_v1,
-            ("sock_getpeeraddr", "iiii"): self.getpeeraddr_v1,
             ("sock_shutdown", "ii"): self.shutdown,
         }
         return both | second | named | first
 
     @answers_errno
     def open(self, family: int, kind: int, new_fd: int) -> int:
-        """``af, type, *fd``: a new socket.
+        """``sock_open``: make a socket.
 
-        ADDRNOTAVAIL: misaligned; INVAL: an unknown or unspecified family or type; NOSYS: AF_UNIX,
-        unless it is allowed; MFILE: too many sockets; ACCES: the network refuses.
+        Parameters:
+            family: 1 INET4, 2 INET6, 3 AF_UNIX.
+            kind: 1 DGRAM, 2 STREAM.
+            new_fd: where its descriptor is written, u32.
+
+        Result:
+            ADDRNOTAVAIL: ``new_fd`` is misaligned.
+            INVAL: an unknown or unspecified family or type.
+            NOSYS: AF_UNIX, unless it is allowed.
+            MFILE: too many sockets.
+            ACCES: the network refuses.
+
+        Like socket(2). The descriptor is the lowest free one from 65536 on.
+        See WasmEdge's WasiSockOpenV1.
         """
         if new_fd & 3:
             return MISALIGNED
@@ -88,10 +90,23 @@ class SocketCalls:
 
     @answers_errno
     def bind(self, fd: int, address: int, port: int) -> int:
-        """``fd, *addr, port``: bind to an address.
+        """``sock_bind``: give a socket its address.
 
-        ADDRNOTAVAIL: misaligned, or not this machine's; INVAL: a bad buffer, or bound already;
-        BADF; NOTSOCK; AFNOSUPPORT: another family's; ADDRINUSE; ACCES: refused.
+        Parameters:
+            fd: the socket.
+            address: an address structure, whose buffer is 4, 16 or 128 bytes.
+            port: in host order; only the low 16 bits count.
+
+        Result:
+            ADDRNOTAVAIL: ``address`` is misaligned, or not one of this machine's.
+            INVAL: a buffer of another size, or the socket is bound already.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            AFNOSUPPORT: the address is of another family.
+            ADDRINUSE: another socket has the address.
+            ACCES: the host or the network refuses.
+
+        Like bind(2). See WasmEdge's WasiSockBindV1 and WasiSockBindV2.
         """
         if address & 3:
             return MISALIGNED
@@ -106,9 +121,21 @@ class SocketCalls:
 
     @answers_errno
     def listen(self, fd: int, backlog: int) -> int:
-        """``fd, backlog``: accept connections from now on.
+        """``sock_listen``: accept connections from now on.
 
-        BADF; NOTSOCK; NOTSUP: a datagram socket; ADDRINUSE; INVAL: connected; ACCES: refused.
+        Parameters:
+            fd: the socket.
+            backlog: connections that may wait, 4,096 at most.
+
+        Result:
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            NOTSUP: a datagram socket.
+            ADDRINUSE: another socket listens on the address.
+            INVAL: the socket is connected.
+            ACCES: the network refuses.
+
+        Like listen(2). See WasmEdge's WasiSockListenV1.
         """
         guest = self._sockets.get(fd)
         if guest is None:
@@ -117,15 +144,36 @@ class SocketCalls:
         return Errno.SUCCESS
 
     def accept_v1(self, fd: int, new_fd: int) -> int:
-        """``fd, *new_fd``: as accept with no flags."""
+        """``sock_accept`` of V1: accept without flags.
+
+        Parameters:
+            fd: the listening socket.
+            new_fd: where the connection's descriptor is written, u32.
+
+        Result: as accept's. See WasmEdge's WasiSockAcceptV1.
+        """
         return self.accept(fd, 0, new_fd)
 
     @answers_errno
     def accept(self, fd: int, flags: int, new_fd: int) -> int:
-        """``fd, fdflags, *new_fd``: the next connection; blocks unless ``fd`` is non-blocking.
+        """``sock_accept``: take the next connection; blocks unless ``fd`` is non-blocking.
 
-        The new socket blocks, unless ``flags`` has NONBLOCK. ADDRNOTAVAIL: misaligned; INVAL:
-        unknown flags, or not listening; BADF; NOTSOCK; AGAIN; MFILE; NOTSUP: a datagram socket.
+        Parameters:
+            fd: the listening socket.
+            flags: fdflags of the connection, of which NONBLOCK (4) counts.
+            new_fd: where its descriptor is written, u32.
+
+        Result:
+            ADDRNOTAVAIL: ``new_fd`` is misaligned.
+            INVAL: unknown flags, or the socket does not listen.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            AGAIN: none waits and ``fd`` is non-blocking, or SO_RCVTIMEO is over.
+            MFILE: too many sockets.
+            NOTSUP: a datagram socket.
+
+        Like accept(2), but the connection blocks whatever the listener does.
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_accept
         """
         if new_fd & 3:
             return MISALIGNED
@@ -152,11 +200,26 @@ class SocketCalls:
 
     @answers_errno
     def connect(self, fd: int, address: int, port: int) -> int:
-        """``fd, *addr, port``: connect; blocks unless ``fd`` is non-blocking.
+        """``sock_connect``: connect; blocks unless ``fd`` is non-blocking.
 
-        ADDRNOTAVAIL: misaligned; INVAL: a bad buffer; BADF; NOTSOCK; AFNOSUPPORT: another
-        family's; INPROGRESS, ALREADY: non-blocking, and under way; ISCONN; CONNREFUSED;
-        TIMEDOUT; NETUNREACH; HOSTUNREACH; ACCES: refused by the host or the network.
+        Parameters:
+            fd: the socket.
+            address: an address structure, whose buffer is 4, 16 or 128 bytes.
+            port: in host order; only the low 16 bits count.
+
+        Result:
+            ADDRNOTAVAIL: ``address`` is misaligned.
+            INVAL: a buffer of another size.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            AFNOSUPPORT: the address is of another family.
+            INPROGRESS: non-blocking and begun, or SO_SNDTIMEO is over.
+            ALREADY: non-blocking, and under way since before.
+            ISCONN: connected already.
+            CONNREFUSED, TIMEDOUT, NETUNREACH, HOSTUNREACH: the far end cannot be reached.
+            ACCES: the host or the network refuses.
+
+        Like connect(2). See WasmEdge's WasiSockConnectV1 and WasiSockConnectV2.
         """
         if address & 3:
             return MISALIGNED
@@ -190,9 +253,20 @@ class SocketCalls:
 
     @answers_errno
     def shutdown(self, fd: int, how: int) -> int:
-        """``fd, how`` (1 read, 2 write, 3 both): end a direction.
+        """``sock_shutdown``: end one direction of a connection, or both.
 
-        INVAL: another ``how``; BADF; NOTSOCK; NOTCONN.
+        Parameters:
+            fd: the socket.
+            how: 1 read, 2 write, 3 both.
+
+        Result:
+            INVAL: another ``how``.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            NOTCONN: the socket is not connected.
+
+        Like shutdown(2).
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_shutdown
         """
         end = _SHUTDOWNS.get(how)
         if end is None:
@@ -201,68 +275,4 @@ class SocketCalls:
         if guest is None:
             return self._descriptors.absent(fd)
         guest.host.shutdown(end)
-        return Errno.SUCCESS
-
-    @answers_errno
-    def getlocaladdr_v1(self, fd: int, address: int, kind: int, port: int) -> int:
-        """``fd, *addr, *type, *port``: the address bound to, in a buffer of 4 or 16 bytes.
-
-        ``*type`` is 4 or 6, ``*port`` a u32 in host order. ADDRNOTAVAIL: misaligned; INVAL: a
-        buffer of another size; BADF; NOTSOCK; NOMEM: an address longer than the buffer.
-        """
-        return self._answer_v1(fd, address, kind, port, local=True)
-
-    @answers_errno
-    def getpeeraddr_v1(self, fd: int, address: int, kind: int, port: int) -> int:
-        """``fd, *addr, *type, *port``: the far end's address; as getlocaladdr_v1, and NOTCONN."""
-        return self._answer_v1(fd, address, kind, port, local=False)
-
-    @answers_errno
-    def getlocaladdr_v2(self, fd: int, address: int, port: int) -> int:
-        """``fd, *addr, *port``: the address bound to, in a buffer of 128 bytes.
-
-        ``*port`` is a u32 in host order. ADDRNOTAVAIL: misaligned; INVAL: a buffer of another
-        size; BADF; NOTSOCK.
-        """
-        return self._answer_v2(fd, address, port, local=True)
-
-    @answers_errno
-    def getpeeraddr_v2(self, fd: int, address: int, port: int) -> int:
-        """``fd, *addr, *port``: the far end's address; as getlocaladdr_v2, and NOTCONN."""
-        return self._answer_v2(fd, address, port, local=False)
-
-    def _answer_v1(self, fd: int, address: int, kind: int, port: int, *, local: bool) -> int:
-        if (address | kind | port) & 3:
-            return MISALIGNED
-        memory = self._memory
-        room = memory.view(*memory.unpack(ADDRESS, address))
-        if len(room) not in (4, 16):
-            return Errno.INVAL
-        memory.view(kind, 4)
-        memory.view(port, 4)
-        guest = self._sockets.get(fd)
-        if guest is None:
-            return self._descriptors.absent(fd)
-        where = guest.local() if local else guest.peer()
-        if not write_host(room, where):
-            return Errno.NOMEM
-        memory.set_u32(kind, _V1_TYPES[where.family])
-        memory.set_u32(port, where.port)
-        return Errno.SUCCESS
-
-    def _answer_v2(self, fd: int, address: int, port: int, *, local: bool) -> int:
-        if (address | port) & 3:
-            return MISALIGNED
-        memory = self._memory
-        room = memory.view(*memory.unpack(ADDRESS, address))
-        memory.view(port, 4)
-        if len(room) != STORAGE_SIZE:
-            return Errno.INVAL
-        guest = self._sockets.get(fd)
-        if guest is None:
-            return self._descriptors.absent(fd)
-        where = guest.local() if local else guest.peer()
-        room[:2] = where.family.to_bytes(2, "little")
-        write_host(room[2:], where)
-        memory.set_u32(port, where.port)
         return Errno.SUCCESS

@@ -68,11 +68,24 @@ class OptionCalls:
 
     @answers_errno
     def getsockopt(self, fd: int, level: int, name: int, value: int, size: int) -> int:
-        """``fd, level, name, *value, *size``: read an option.
+        """``sock_getsockopt``: read an option.
 
-        ``*size`` is the buffer's length in bytes, and then the value's. SO_ERROR is answered as
-        a WASI errno, SO_TYPE as a socket type. ADDRNOTAVAIL: misaligned ``size``; INVAL: an
-        unknown level or name; BADF; NOTSOCK; NOPROTOOPT: the host lacks the option.
+        Parameters:
+            fd: the socket.
+            level: 0, SOL_SOCKET.
+            name: of __wasi_sock_opt_so_t, 0 REUSEADDR to 14 BINDTODEVICE.
+            value: where the option is written.
+            size: the room there in bytes, u32, and then the option's own.
+
+        Result:
+            ADDRNOTAVAIL: ``size`` is misaligned.
+            INVAL: an unknown level or name.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            NOPROTOOPT: the host lacks the option.
+
+        Like getsockopt(2), but SO_ERROR is a WASI errno and SO_TYPE a WASI socket type.
+        See WasmEdge's WasiSockGetOpt.
         """
         if size & 3:
             return MISALIGNED
@@ -101,10 +114,24 @@ class OptionCalls:
 
     @answers_errno
     def setsockopt(self, fd: int, level: int, name: int, value: int, size: int) -> int:
-        """``fd, level, name, *value, size``: set an option to ``size`` bytes.
+        """``sock_setsockopt``: set an option.
 
-        INVAL: an unknown level or name, a value of the wrong length; BADF; NOPROTOOPT: an option
-        that cannot be set; PERM: one that the host's user may not set; DOM: a bad timeout.
+        Parameters:
+            fd: the socket.
+            level: 0, SOL_SOCKET.
+            name: of __wasi_sock_opt_so_t, 0 REUSEADDR to 14 BINDTODEVICE.
+            value: the option.
+            size: its bytes.
+
+        Result:
+            INVAL: an unknown level or name, or a value of the wrong length.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            NOPROTOOPT: an option that cannot be set.
+            PERM: one that the host's user may not set.
+            DOM: a bad timeout.
+
+        Like setsockopt(2). See WasmEdge's WasiSockSetOpt.
         """
         if level != _SOL_SOCKET or name > _SO_BINDTODEVICE:
             return Errno.INVAL

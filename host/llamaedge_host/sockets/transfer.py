@@ -57,12 +57,27 @@ class TransferCalls:
         return both | named | first
 
     def recv(self, fd: int, iovs: int, count: int, flags: int, nread: int, roflags: int) -> int:
-        """``fd, *iov, iov_len, riflags, *nread, *roflags``: receive; blocks unless non-blocking.
+        """``sock_recv``: receive; blocks unless ``fd`` is non-blocking.
 
-        ``flags``: PEEK 1; WAITALL 2, without PEEK. ``*nread`` is u32 (bytes), ``*roflags`` u16,
-        1 for a message cut short. ADDRNOTAVAIL: misaligned; INVAL: unknown flags, or more than
-        1,024 buffers; BADF; NOTSOCK; AGAIN: nothing yet, or SO_RCVTIMEO is over; NOTCONN;
-        CONNRESET.
+        Parameters:
+            fd: the socket.
+            iovs: the first of the buffers.
+            count: of buffers.
+            flags: PEEK (1); WAITALL (2), which PEEK overrides.
+            nread: where the bytes received are written, u32.
+            roflags: where 1 is written for a message cut short, else 0, u16.
+
+        Result:
+            ADDRNOTAVAIL: a misaligned pointer.
+            INVAL: unknown flags, or more than 1,024 buffers.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            AGAIN: nothing yet and ``fd`` is non-blocking, or SO_RCVTIMEO is over.
+            NOTCONN: a stream that is not connected.
+            CONNRESET: the far end has broken the connection.
+
+        Like recvmsg(2).
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_recv
         """
         if (iovs | nread) & 3 or roflags & 1:
             return MISALIGNED
@@ -97,11 +112,23 @@ class TransferCalls:
         nread: int,
         roflags: int,
     ) -> int:
-        """``fd, *iov, iov_len, *addr, riflags, *port, *nread, *roflags``: receive, with the sender.
+        """``sock_recv_from`` of V2: receive, with the sender.
 
-        As recv. The address's buffer is 4, 16 or 128 bytes, else INVAL; an address that does not
-        fit, or that a stream does not have, is left out. ``*port`` is u16 in network byte order.
-        INVAL also for a Unix sender and a buffer of less than 128 bytes.
+        Parameters:
+            fd: the socket.
+            iovs: the first of the buffers.
+            count: of buffers.
+            address: an address structure for the sender, whose buffer is 4, 16 or 128 bytes.
+            flags: as recv's.
+            port: where its port is written, u16 in network byte order.
+            nread: where the bytes received are written, u32.
+            roflags: where 1 is written for a message cut short, else 0, u16.
+
+        Result: as recv's, and
+            INVAL: an address buffer of another size, or of less than 128 bytes for a Unix sender.
+
+        Like recvfrom(2). An address that does not fit is left out, and so is a stream's, which has
+        none. See WasmEdge's WasiSockRecvFromV2.
         """
         if (iovs | nread | address) & 3 or (roflags | port) & 1:
             return MISALIGNED
@@ -116,9 +143,18 @@ class TransferCalls:
     def recv_from_v1(
         self, fd: int, iovs: int, count: int, address: int, flags: int, nread: int, roflags: int
     ) -> int:
-        """``fd, *iov, iov_len, *addr, riflags, *nread, *roflags``: as recv_from, with no port.
+        """``sock_recv_from`` of V1: receive, with the sender but without its port.
 
-        The address's buffer may have any size; one that is too short stays as it is.
+        Parameters:
+            fd: the socket.
+            iovs: the first of the buffers.
+            count: of buffers.
+            address: an address structure for the sender; a buffer that is too short stays as it is.
+            flags: as recv's.
+            nread: where the bytes received are written, u32.
+            roflags: where 1 is written for a message cut short, else 0, u16.
+
+        Result: as recv_from's. See WasmEdge's WasiSockRecvFromV1.
         """
         if (iovs | nread | address) & 3 or roflags & 1:
             return MISALIGNED
@@ -163,11 +199,28 @@ class TransferCalls:
         return Errno.SUCCESS
 
     def send(self, fd: int, iovs: int, count: int, flags: int, nsent: int) -> int:
-        """``fd, *ciov, len, siflags, *nsent``: send; blocks unless non-blocking.
+        """``sock_send``: send; blocks unless ``fd`` is non-blocking.
 
-        A stream that blocks takes all. ``flags`` are ignored. ``*nsent`` is u32 (bytes).
-        ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers; BADF; NOTSOCK; AGAIN: no room,
-        or SO_SNDTIMEO is over; NOTCONN; PIPE; CONNRESET; MSGSIZE; DESTADDRREQ.
+        Parameters:
+            fd: the socket.
+            iovs: the first of the buffers.
+            count: of buffers.
+            flags: ignored, as in WasmEdge.
+            nsent: where the bytes sent are written, u32; all of them, if a stream blocks.
+
+        Result:
+            ADDRNOTAVAIL: a misaligned pointer.
+            INVAL: more than 1,024 buffers.
+            BADF: ``fd`` is not open.
+            NOTSOCK: ``fd`` is a file.
+            AGAIN: no room and ``fd`` is non-blocking, or SO_SNDTIMEO is over.
+            NOTCONN, PIPE: a stream that is not connected, or no longer.
+            CONNRESET: the far end has broken the connection.
+            MSGSIZE: a message that is too long.
+            DESTADDRREQ: a datagram socket that is not connected.
+
+        Like sendmsg(2) with MSG_NOSIGNAL.
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#sock_send
         """
         if (iovs | nsent) & 3:
             return MISALIGNED
@@ -190,9 +243,23 @@ class TransferCalls:
     def send_to(
         self, fd: int, iovs: int, count: int, address: int, port: int, flags: int, nsent: int
     ) -> int:
-        """``fd, *ciov, len, *addr, port, siflags, *nsent``: send one message to an address.
+        """``sock_send_to``: send one message to an address.
 
-        As send; INVAL also for a bad address buffer; AFNOSUPPORT: another family's; ACCES.
+        Parameters:
+            fd: the socket.
+            iovs: the first of the buffers.
+            count: of buffers.
+            address: an address structure, whose buffer is 4, 16 or 128 bytes.
+            port: in host order; only the low 16 bits count.
+            flags: ignored, as in WasmEdge.
+            nsent: where the bytes sent are written, u32.
+
+        Result: as send's, and
+            INVAL: an address buffer of another size.
+            AFNOSUPPORT: the address is of another family.
+            ACCES: the host or the network refuses.
+
+        Like sendto(2). See WasmEdge's WasiSockSendToV1 and WasiSockSendToV2.
         """
         if (iovs | nsent | address) & 3:
             return MISALIGNED

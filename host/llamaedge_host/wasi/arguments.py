@@ -38,9 +38,16 @@ class _Strings:
         self._strings = [each + b"\0" for each in strings]
 
     def get(self, pointers: int, strings: int) -> int:
-        """``**pointers, *strings``: write the strings, and where each of them begins.
+        """``args_get`` and ``environ_get``: the strings.
 
-        ADDRNOTAVAIL: ``pointers`` is misaligned.
+        Parameters:
+            pointers: where a pointer to each string is written, u32.
+            strings: where the strings are written, each with its NUL.
+
+        Result:
+            ADDRNOTAVAIL: ``pointers`` is misaligned.
+
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#args_get
         """
         if pointers & 3:
             return MISALIGNED
@@ -54,9 +61,16 @@ class _Strings:
         return Errno.SUCCESS
 
     def sizes_get(self, count: int, size: int) -> int:
-        """``*count, *size``: how many strings, and their bytes, NULs included.
+        """``args_sizes_get`` and ``environ_sizes_get``: the room that the strings take.
 
-        ADDRNOTAVAIL: a misaligned pointer.
+        Parameters:
+            count: where their number is written, u32.
+            size: where their bytes are written, NULs included, u32.
+
+        Result:
+            ADDRNOTAVAIL: a misaligned pointer.
+
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#args_sizes_get
         """
         if (count | size) & 3:
             return MISALIGNED

@@ -119,10 +119,24 @@ class FdCalls:
         return answer
 
     def read(self, fd: int, iovs: int, count: int, nread: int) -> int:
-        """``fd, *iovs, iovs_len, *nread``: read; blocks unless non-blocking.
+        """``fd_read``: read from a socket or standard input; a file is wasmtime's.
 
-        Of a socket or standard input. ADDRNOTAVAIL: misaligned; INVAL: more than 1,024 buffers;
-        BADF; NOTCAPABLE: the right was dropped; AGAIN; NOTCONN; CONNRESET.
+        Parameters:
+            fd: the descriptor; where it blocks, the call waits.
+            iovs: the first of the buffers.
+            count: of buffers.
+            nread: where the bytes read are written, u32; 0 at the end.
+
+        Result:
+            ADDRNOTAVAIL: a misaligned pointer.
+            INVAL: more than 1,024 buffers.
+            BADF: ``fd`` is not open.
+            NOTCAPABLE: a socket whose right to it was dropped.
+            AGAIN: nothing yet, and ``fd`` is non-blocking.
+            NOTCONN: a stream that is not connected.
+            CONNRESET: the far end has broken the connection.
+
+        Like readv(2). See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_read
         """
         guest = self._sockets.get(fd)
         if guest is None and not self._streams.reads(fd):
@@ -147,11 +161,26 @@ class FdCalls:
         return Errno.SUCCESS
 
     def write(self, fd: int, iovs: int, count: int, nwritten: int) -> int:
-        """``fd, *ciovs, ciovs_len, *nwritten``: write; blocks unless non-blocking.
+        """``fd_write``: write to a socket or a standard stream; a file is wasmtime's.
 
-        Of a socket or a standard stream. ADDRNOTAVAIL: misaligned; INVAL: more than 1,024
-        buffers; BADF; NOTCAPABLE: the right was dropped; AGAIN; NOTCONN; PIPE; CONNRESET;
-        MSGSIZE; DESTADDRREQ.
+        Parameters:
+            fd: the descriptor; where it blocks, the call waits.
+            iovs: the first of the buffers.
+            count: of buffers.
+            nwritten: where the bytes written are written, u32; all of them, if a stream blocks.
+
+        Result:
+            ADDRNOTAVAIL: a misaligned pointer.
+            INVAL: more than 1,024 buffers.
+            BADF: ``fd`` is not open.
+            NOTCAPABLE: a socket whose right to it was dropped.
+            AGAIN: no room, and ``fd`` is non-blocking.
+            NOTCONN, PIPE: a stream that is not connected, or no longer.
+            CONNRESET: the far end has broken the connection.
+            MSGSIZE: a message that is too long.
+            DESTADDRREQ: a datagram socket that is not connected.
+
+        Like writev(2). See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_write
         """
         guest = self._sockets.get(fd)
         if guest is None and not self._streams.writes(fd):
@@ -176,7 +205,16 @@ class FdCalls:
         return Errno.SUCCESS
 
     def close(self, fd: int) -> int:
-        """``fd``: close. BADF."""
+        """``fd_close``: close a descriptor, whose number is free from then on.
+
+        Parameters:
+            fd: the descriptor.
+
+        Result:
+            BADF: ``fd`` is not open.
+
+        Like close(2). See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_close
+        """
         if fd in self._sockets:
             self._descriptors.remove(fd)
             if fd >= FIRST:
@@ -186,10 +224,19 @@ class FdCalls:
         return self._file("fd_close", fd)
 
     def renumber(self, fd: int, to: int) -> int:
-        """``fd, to``: give ``fd`` the number ``to``, which must be open, and close what had it.
+        """``fd_renumber``: give a descriptor another's number, and close what had it.
 
-        A file whose number a socket takes stays open until the socket is closed: wasmtime would
-        give the number away. BADF; NOTSUP: a file in the place of a socket from FIRST on.
+        Parameters:
+            fd: the descriptor, whose own number is free from then on.
+            to: the number, which must be open.
+
+        Result:
+            BADF: either is not open.
+            NOTSUP: a file in the place of a socket from 65536 on.
+
+        Like dup2(2) and close(2). A file whose number a socket takes stays open until the socket is
+        closed: wasmtime would give the number away.
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_renumber
         """
         if fd not in self._sockets:
             return self._renumber_file(fd, to)
@@ -219,7 +266,18 @@ class FdCalls:
         return answer
 
     def fdstat_get(self, fd: int, stat: int) -> int:
-        """``fd, *fdstat``: file type, flags and rights. ADDRNOTAVAIL: misaligned; BADF."""
+        """``fd_fdstat_get``: a descriptor's file type, flags and rights.
+
+        Parameters:
+            fd: the descriptor.
+            stat: where the fdstat is written, 24 bytes.
+
+        Result:
+            ADDRNOTAVAIL: ``stat`` is misaligned.
+            BADF: ``fd`` is not open.
+
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_get
+        """
         guest = self._sockets.get(fd)
         if guest is None:
             answer = self._file("fd_fdstat_get", fd, stat)
@@ -239,9 +297,18 @@ class FdCalls:
         return Errno.SUCCESS
 
     def fdstat_set_flags(self, fd: int, flags: int) -> int:
-        """``fd, fdflags``: set NONBLOCK or not; a socket ignores APPEND.
+        """``fd_fdstat_set_flags``: make a descriptor non-blocking, or blocking again.
 
-        INVAL: unknown flags; BADF; NOTCAPABLE: DSYNC, RSYNC or SYNC, or the right was dropped.
+        Parameters:
+            fd: the descriptor.
+            flags: fdflags; a socket ignores APPEND.
+
+        Result:
+            INVAL: unknown flags.
+            BADF: ``fd`` is not open.
+            NOTCAPABLE: DSYNC, RSYNC or SYNC on a socket, or one whose right to it was dropped.
+
+        Like fcntl(2) with F_SETFL. See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_set_flags
         """
         guest = self._sockets.get(fd)
         if guest is None:
@@ -257,7 +324,19 @@ class FdCalls:
         return Errno.SUCCESS
 
     def fdstat_set_rights(self, fd: int, base: int, inheriting: int) -> int:
-        """``fd, rights, inheriting``: drop rights. BADF; NOTCAPABLE: one that it has not."""
+        """``fd_fdstat_set_rights``: drop rights.
+
+        Parameters:
+            fd: the descriptor.
+            base: the rights that stay.
+            inheriting: those that stay for what is opened through it.
+
+        Result:
+            BADF: ``fd`` is not open.
+            NOTCAPABLE: a right that it has not.
+
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_fdstat_set_rights
+        """
         guest = self._sockets.get(fd)
         if guest is None:
             return self._file("fd_fdstat_set_rights", fd, base, inheriting)
@@ -267,7 +346,18 @@ class FdCalls:
         return Errno.SUCCESS
 
     def filestat_get(self, fd: int, stat: int) -> int:
-        """``fd, *filestat``: of a socket its type alone. ADDRNOTAVAIL: misaligned; BADF."""
+        """``fd_filestat_get``: a file's attributes; of a socket its type alone.
+
+        Parameters:
+            fd: the descriptor.
+            stat: where the filestat is written, 64 bytes.
+
+        Result:
+            ADDRNOTAVAIL: ``stat`` is misaligned.
+            BADF: ``fd`` is not open.
+
+        Like fstat(2). See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#fd_filestat_get
+        """
         guest = self._sockets.get(fd)
         if guest is None:
             return self._file("fd_filestat_get", fd, stat)

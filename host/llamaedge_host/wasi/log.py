@@ -24,11 +24,17 @@ class LogCalls:
         return {("log", "iiiii"): self.log}
 
     def log(self, level: int, context: int, context_len: int, message: int, length: int) -> None:
-        """``level, ctx_ptr, ctx_len, msg_ptr, msg_len``: write a line.
+        """``log``: write a line.
 
-        To standard output where the context is empty or "stdout", else to standard error: a
-        context that names a file is not honoured. Levels are 0 trace to 5 critical.
-        Source: WasmEdge's lib/plugin/wasi_logging/func.cpp.
+        Parameters:
+            level: 0 trace, debug, info, warning, error, 5 critical.
+            context: empty or "stdout" for standard output, else for standard error.
+            context_len: its bytes.
+            message: what is written, after the time and the level.
+            length: its bytes.
+
+        It has no result. A context that names a file is not honoured.
+        See WasmEdge's lib/plugin/wasi_logging/func.cpp.
         """
         where = self._memory.read(context, context_len)
         text = self._memory.read(message, length)

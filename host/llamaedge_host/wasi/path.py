@@ -72,10 +72,19 @@ class PathCalls:
         return lambda *args: self._forward(name, args)
 
     def open(self, *args: int) -> int:
-        """``dirfd, lookupflags, *path, path_len, oflags, rights, inheriting, fdflags, *fd``: open.
+        """``path_open``: open a file or a directory.
 
-        MFILE: too many files; ADDRNOTAVAIL: misaligned ``fd``; NOTSUP: a named pipe; else as
-        wasmtime answers. It would open the file before it looked at ``fd``.
+        Parameters:
+            args: dirfd, lookupflags, path, path_len, oflags, rights, inheriting, fdflags, and where
+                the descriptor is written, u32.
+
+        Result: as wasmtime's, and
+            ADDRNOTAVAIL: the last pointer is misaligned; wasmtime would open the file first.
+            MFILE: too many files.
+            NOTSUP: a named pipe.
+            NOTCAPABLE: ``dirfd`` is a socket.
+
+        Like openat(2). See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_open
         """
         new_fd = args[-1]
         if new_fd & 3:
@@ -91,9 +100,16 @@ class PathCalls:
         return answer
 
     def filestat_set_times(self, *args: int) -> int:
-        """``dirfd, lookupflags, *path, path_len, atim, mtim, fst_flags``: set a file's times.
+        """``path_filestat_set_times``: set the times of a file.
 
-        NOTSUP: a named pipe, which wasmtime would open; else as wasmtime answers.
+        Parameters:
+            args: dirfd, lookupflags, path, path_len, atim, mtim, fst_flags.
+
+        Result: as wasmtime's, and
+            NOTSUP: a named pipe, which wasmtime would open.
+            NOTCAPABLE: ``dirfd`` is a socket.
+
+        Like utimensat(2). See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#path_filestat_set_times
         """
         if self._is_pipe(args[:4]):
             return Errno.NOTSUP

@@ -116,19 +116,41 @@ class PollCalls:
         return {("poll_oneoff", "iiii"): self.poll, ("epoll_oneoff", "iiii"): self.poll}
 
     def poll(self, subscriptions: int, events: int, count: int, nevents: int) -> int:
-        """``*subscriptions, *events, nsubscriptions, *nevents``: wait for the first of them.
+        """``poll_oneoff``: wait for the first of several events.
 
-        One event for each subscription that is due. Of a socket that can be read, ``nbytes`` is
-        what waits, or 1; of one that can be written, the room in its send buffer; HANGUP is 1. An
-        event's errno: BADF; EXIST: a second subscription of one kind to one descriptor; INVAL:
-        an unknown type, clock or flag. Files and standard output are always ready.
+        Parameters:
+            subscriptions: what to wait for, 48 bytes each.
+            events: where one event is written for each subscription that is due, 32 bytes each.
+            count: of subscriptions.
+            nevents: where the number of events is written, u32.
 
-        ADDRNOTAVAIL: misaligned; INVAL: no subscription, or more than 16,384.
+        Result:
+            ADDRNOTAVAIL: a misaligned pointer.
+            INVAL: no subscription, or more than 16,384.
+
+        An event has an errno of its own:
+            BADF: its descriptor is not open.
+            EXIST: a second subscription of one kind to one descriptor.
+            INVAL: an unknown type, clock or flag.
+
+        Of a socket that can be read, nbytes is what waits, or 1; of one that can be written, the
+        room in its send buffer; HANGUP is 1. Files and standard output are always ready.
+        Like poll(2). See https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md#poll_oneoff
         """
         return self._poll(subscriptions, events, count, nevents, _SUBSCRIPTION.size)
 
     def poll_unstable(self, subscriptions: int, events: int, count: int, nevents: int) -> int:
-        """wasi_unstable's poll_oneoff: as poll, with its longer subscriptions."""
+        """``poll_oneoff`` of wasi_unstable, whose subscriptions are longer.
+
+        Parameters:
+            subscriptions: what to wait for, 56 bytes each: a clock has an identifier first.
+            events: as poll's.
+            count: of subscriptions.
+            nevents: as poll's.
+
+        Result: as poll's.
+        See https://github.com/WebAssembly/WASI/blob/main/legacy/preview0/docs.md#poll_oneoff
+        """
         return self._poll(subscriptions, events, count, nevents, _UNSTABLE_SIZE)
 
     def _poll(self, subscriptions: int, events: int, count: int, nevents: int, size: int) -> int:

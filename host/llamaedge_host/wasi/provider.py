@@ -9,6 +9,7 @@ from ..preview1.errnos import Errno
 from ..sockets.addrinfo import AddrinfoCalls
 from ..sockets.calls import SocketCalls
 from ..sockets.descriptors import Descriptors
+from ..sockets.endpoints import EndpointCalls
 from ..sockets.network import Network
 from ..sockets.options import OptionCalls
 from ..sockets.transfer import TransferCalls
@@ -78,6 +79,7 @@ class Wasi(Provider):
         calls: Imports = {}
         for group in (
             SocketCalls(memory, self._descriptors, network, self._waker),
+            EndpointCalls(memory, self._descriptors),
             transfer,
             OptionCalls(memory, self._descriptors),
             AddrinfoCalls(memory, network, self._waker),
