@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 
@@ -16,7 +17,10 @@ from .proxy.transport import PoolTransport
 from .settings import Settings
 from .supervisor import Supervisor, WorkerProcess
 
-_GRACE = 1  # seconds for answers that are under way when the server is told to stop
+_log = logging.getLogger(__name__)
+
+_GRACE = 0.5  # seconds for the last words of answers that are cut off
+_FINISHING = "; %d under way may take %g s more, a second signal ends them at once"
 
 
 class _Server(uvicorn.Server):
@@ -49,6 +53,8 @@ def serve(
 ) -> int:
     """Serve on ``listener`` until SIGINT or SIGTERM; the exit code for that.
 
+    The first signal lets what is under way finish, the second does not.
+
     ``worker`` is the first worker, ``start`` starts a later one, ``limit`` is the number of
     requests that a guest answers at once. Raises LauncherError if the first worker fails.
     """
@@ -71,30 +77,54 @@ def serve(
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        return runner.run(_serve(_Server(config), listener, supervisor))
+        return runner.run(_serve(_Server(config), listener, supervisor, settings.drain_timeout))
 
 
-async def _serve(server: _Server, listener: socket.socket, supervisor: Supervisor) -> int:
-    stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
-        asyncio.get_running_loop().add_signal_handler(number, _set, stopped, code)
+async def _serve(
+    server: _Server, listener: socket.socket, supervisor: Supervisor, drain: float
+) -> int:
+    """Until a signal; then no new requests, and ``drain`` seconds for those under way."""
+    signals = _Signals()
     serving = asyncio.create_task(server.serve([listener]))
     supervising = asyncio.create_task(supervisor.run())
     try:
-        await asyncio.wait((stopped, serving, supervising), return_when=asyncio.FIRST_COMPLETED)
+        await _first(signals.first, serving, supervising)
+        server.should_exit = True
+        if signals.first.done():
+            requests = len(server.server_state.tasks)
+            _log.info("stopping%s", _FINISHING % (requests, drain) if requests else "")
+            await _first(signals.second, serving, supervising, timeout=drain)
     finally:
         server.should_exit = True
         supervising.cancel()
-        await asyncio.wait((serving, supervising))
+        await asyncio.wait((supervising,))
+        await asyncio.wait((serving,), timeout=_GRACE)
+        server.force_exit = True
+        await asyncio.wait((serving,))
     if not supervising.cancelled():
         supervising.result()
     serving.result()
-    return stopped.result() if stopped.done() else 1
+    return signals.first.result() if signals.first.done() else 1
 
 
-def _set(future: "asyncio.Future[int]", value: int) -> None:
-    if not future.done():
-        future.set_result(value)
+async def _first(*awaited: "asyncio.Future[Any]", timeout: float | None = None) -> None:
+    await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+
+
+class _Signals:
+    """The exit codes that the first two signals to end mean."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.first: asyncio.Future[int] = loop.create_future()
+        self.second: asyncio.Future[int] = loop.create_future()
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
+            loop.add_signal_handler(number, self._take, code)
+
+    def _take(self, code: int) -> None:
+        for each in (self.first, self.second):
+            if not each.done():
+                each.set_result(code)
+                return

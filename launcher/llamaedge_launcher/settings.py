@@ -7,6 +7,7 @@ import platformdirs
 
 DATA_DIR = platformdirs.user_data_path("llamaedge")
 MAX_FILE_SIZE = 512 * 1024 * 1024
+DRAIN_TIMEOUT = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,10 +15,12 @@ class Settings:
     """``keys`` are what clients may show, none lets everyone in.
 
     ``origins`` are the web pages' that may ask from a browser, ``*`` any. Files of at most
-    ``max_file_size`` bytes are kept in ``data_dir``.
+    ``max_file_size`` bytes are kept in ``data_dir``. Requests under way have ``drain_timeout``
+    seconds to finish when the server is told to stop.
     """
 
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     data_dir: Path = DATA_DIR
     max_file_size: int = MAX_FILE_SIZE
+    drain_timeout: float = DRAIN_TIMEOUT

@@ -14,8 +14,8 @@ from llamaedge_host.paths import expanded
 from .. import keys
 from ..errors import LauncherError
 from ..files import ARCHIVES
-from ..settings import DATA_DIR, MAX_FILE_SIZE, Settings
-from .values import Size
+from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, Settings
+from .values import Size, Whole
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
 
@@ -102,6 +102,14 @@ _OPTIONS = (
         metavar="SIZE",
         help="Largest file that may be uploaded  [default: 512M]",
     ),
+    click.option(
+        "--drain-timeout",
+        type=Whole(0, 86400),
+        default=DRAIN_TIMEOUT,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long requests under way may take when the server is told to stop",
+    ),
 )
 
 
@@ -135,6 +143,7 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
         origins=given["origins"],
         data_dir=_data_dir(given["data_dir"]),
         max_file_size=given["max_file_size"],
+        drain_timeout=given["drain_timeout"],
     )
 
 
