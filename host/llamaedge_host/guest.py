@@ -360,10 +360,13 @@ def _wasi_config(
     pairs = [each.decode(errors="replace").partition("=") for each in environment]
     config.env = [(name, value) for name, equals, value in pairs if name and equals]
     for each in dirs:
+        where = f"--dir {each.guest}:{each.host}"
         try:
             config.preopen_dir(str(each.host), each.guest, not each.readonly)
         except WasmtimeError:
-            raise HostError(f"--dir {each.guest}:{each.host}: no such directory") from None
+            raise HostError(f"{where}: no such directory") from None
+        except UnicodeEncodeError:
+            raise HostError(f"{where}: a path for a guest has to be UTF-8") from None
     if stdin is None:
         config.inherit_stdin()
     if stdout is None:

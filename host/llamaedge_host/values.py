@@ -86,9 +86,9 @@ _TYPES = {
 
 
 @cache
-def _known() -> dict[str, Any]:
+def _known() -> tuple[tuple[str, Any], ...]:
     """wasmtime's types by letter. It ends the process if it is asked for another's kind."""
-    return {
+    types = {
         "i": ValType.i32(),
         "I": ValType.i64(),
         "f": ValType.f32(),
@@ -97,6 +97,7 @@ def _known() -> dict[str, Any]:
         "r": ValType.funcref(),
         "e": ValType.externref(),
     }
+    return tuple(types.items())
 
 
 def letters(types: Sequence[Any]) -> str:
@@ -104,14 +105,14 @@ def letters(types: Sequence[Any]) -> str:
 
     V is v128, r funcref, e externref, ? a reference of another type.
     """
-    return "".join(_letter(each) for each in types)
+    known = [(letter, each.ptr()) for letter, each in _known()] if types else []
+    return "".join(_letter(each.ptr(), known) for each in types)
 
 
-def _letter(type_: Any) -> str:
-    for letter, known in _known().items():
-        if ffi.wasmtime_wasm_valtype_equal(type_.ptr(), known.ptr()):
-            return letter
-    return _OTHER
+def _letter(type_: Any, known: Sequence[tuple[str, Any]]) -> str:
+    return next(
+        (letter for letter, each in known if ffi.wasmtime_wasm_valtype_equal(type_, each)), _OTHER
+    )
 
 
 def type_name(letter: str) -> str:

@@ -232,6 +232,8 @@ def test_a_missing_file_or_directory_is_named(tmp_path: Path) -> None:
         Guest(tmp_path / "missing.wasm")
     with pytest.raises(HostError, match="no such directory"):
         Guest(wasm(SPIN), dirs=[Preopen(tmp_path / "missing", "/")])
+    with pytest.raises(HostError, match="UTF-8"):
+        Guest(wasm(SPIN), dirs=[Preopen(tmp_path, "\udcff")])
 
 
 def test_proposals_can_be_turned_off() -> None:

@@ -122,6 +122,8 @@ def test_env_is_handed_on_as_it_is(tmp_path: Path, options: list[str], entries: 
         (".:{}:readonly:x", 0, "'readonly:x' is no mode"),
         (".:{}/missing", 7, "no such directory"),
         ("x:", 7, "names no directory"),
+        (".:{}/file", 7, "no such directory"),
+        (os.fsdecode(b"\xff:{}"), 7, "UTF-8"),
         ("", 7, "names no directory"),
     ],
 )
@@ -130,6 +132,7 @@ def test_every_form_of_dir(
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
+    (folder / "file").touch()
     assert execute(["--dir", form.format(folder), write_wat(tmp_path, DIRECTORIES)]) == code
     err = capfd.readouterr().err
     assert message in err

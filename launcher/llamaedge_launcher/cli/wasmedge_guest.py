@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,29 +72,33 @@ def _preloads(texts: Sequence[str]) -> list[Preload]:
 
 def _directories(texts: Sequence[str]) -> list[Preopen]:
     """The directories that there are; what WasmEdge logs and leaves out is left out here too."""
-    found = [each for each in map(_directory, texts) if each is not None]
-    for each in found:
-        if not _opens(each.host):
-            _log.error("--dir %s:%s is left out: no such directory", each.guest, each.host)
-    return [each for each in found if _opens(each.host)]
+    return [each for each in map(_directory, texts) if each is not None]
 
 
 def _directory(text: str) -> Preopen | None:
     """``--dir TEXT`` as WasmEdge's Environ::init reads it: any mode but readonly is none."""
     guest, colon, rest = text.partition(":")
-    host, _, mode = rest.partition(":")
+    host, _, mode = rest.partition(":") if colon else (guest, "", "")
+    folder = expanded(host)
+    problem = next((why for why, has in _PROBLEMS.items() if has(host, guest, folder)), None)
+    if problem is not None:
+        _log.error("--dir %s is left out: %s", text, problem)
+        return None
     if mode not in ("", "readonly"):
         _log.warning("--dir %s: %r is no mode, only readonly is; it can be written", text, mode)
-    if not colon:
-        host = guest
-    if not host:
-        _log.error("--dir %s is left out: it names no directory of the host", text)
-        return None
-    return Preopen(expanded(host), guest or "/", mode == "readonly")
+    return Preopen(folder, guest or "/", mode == "readonly")
 
 
-def _opens(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+_PROBLEMS: dict[str, Callable[[str, str, Path], bool]] = {
+    "it names no directory of the host": lambda host, _guest, _folder: not host,
+    "a path for a guest has to be UTF-8": lambda host, guest, _folder: not _is_text(host + guest),
+    "no such directory": lambda _host, _guest, folder: not folder.is_dir(),
+    "it cannot be read": lambda _host, _guest, folder: not os.access(folder, os.R_OK | os.X_OK),
+}
+
+
+def _is_text(text: str) -> bool:
+    return text == text.encode(errors="replace").decode()
 
 
 def _linked(texts: Sequence[str]) -> dict[str, Path]:
