@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"llama-api-server/internal/nn"
@@ -15,88 +16,128 @@ const (
 	promptShareParts = 5
 )
 
-// A prompt is too long without a count, which would hold up every other answer, where it is with
-// as few tokens as texts have on average, and as messages have at least.
+// A count holds up every other answer, so it is of a few messages at most, whose marks are taken
+// for some bytes; and what is too long with as few tokens as texts have on average, and messages
+// have at least, is not counted at all.
 const (
-	mostBytesOfAToken     = 8
-	leastTokensOfAMessage = 2
+	mostCounted       = 4096 // bytes
+	bytesOfMarks      = 40
+	mostBytesOfAToken = 8
+	leastOfAMessage   = 2 // tokens
 )
 
 // fit is the prompt of a conversation, without as many of its oldest turns as it takes to leave
 // room for an answer; the system's turn and the last user's stay. It answers how many messages
 // were dropped. A prompt that is too long even so is for the computation to refuse.
 func (m *Model) fit(ctx context.Context, conversation prompt.Conversation) (string, int, error) {
-	text, err := m.render(conversation)
-	if err != nil {
-		return "", 0, err
-	}
 	limit := m.CtxSize * promptShare / promptShareParts
 	turns := turnStarts(conversation.Messages)
+	if m.CtxSize == 0 || len(turns) < 2 {
+		text, err := m.render(conversation)
+		return text, 0, err
+	}
 	// No token is shorter than a byte.
-	if m.CtxSize == 0 || m.written+len(text) <= limit || len(turns) < 2 {
-		return text, 0, nil
+	if length(conversation.Messages) <= limit {
+		if text, err := m.render(conversation); err != nil || m.written+len(text) <= limit {
+			return text, 0, err
+		}
 	}
 	used, err := m.acquire(ctx)
 	if err != nil {
 		return "", 0, err
 	}
 	defer m.release(used)
-	work := fitting{ctx, used, conversation, turns, limit}
-	if fits, err := m.hasRoom(work, 0, text); fits || err != nil {
-		return text, 0, err
+	work := fitting{m, ctx, used, conversation, turns}
+	kept, err := work.kept(limit)
+	if err != nil {
+		return "", 0, err
 	}
-	return m.trim(work)
+	text, err := m.render(work.from(kept))
+	return text, turns[kept] - turns[0], err
+}
+
+// length is that of messages' texts in bytes.
+func length(messages []prompt.Message) int {
+	bytes := 0
+	for _, message := range messages {
+		bytes += len(message.Content)
+	}
+	return bytes
 }
 
 // fitting is the search for the turns of a conversation that have room.
 type fitting struct {
+	model        *Model
 	ctx          context.Context
 	used         nn.Context
 	conversation prompt.Conversation
 	turns        []int // where they start among the messages
-	limit        int   // tokens of a prompt
 }
 
-// trim looks for the most turns at the end that have room: twice as many each time until there
-// are too many, then by halves. So no prompt is counted that is much longer than what has room.
-func (m *Model) trim(work fitting) (string, int, error) {
-	kept, tooMany := len(work.turns)-1, 0
-	best, err := m.render(work.from(kept))
-	for step := 1; err == nil && kept-tooMany > 1; step *= 2 {
-		first := max(kept-step, (kept+tooMany)/2)
-		var text string
-		if text, err = m.render(work.from(first)); err != nil {
-			break
+// kept is the first of the turns that have room in limit tokens. They are counted some at a time,
+// the newest first, up to one that has none.
+func (f *fitting) kept(limit int) (int, error) {
+	kept, tooMany := len(f.turns)-1, -1
+	always, err := f.count(f.from(kept))
+	if err != nil {
+		return 0, err
+	}
+	last := prompt.Message{Role: prompt.User, Content: "x"}
+	alone, err := f.count(f.only(last))
+	for room := limit - always; err == nil && kept-tooMany > 1; {
+		first := f.before(kept)
+		if tooMany >= 0 {
+			first = max(first, (kept+tooMany)/2)
 		}
-		var fits bool
-		if fits, err = m.hasRoom(work, first, text); fits {
-			kept, best = first, text
+		messages := f.conversation.Messages[f.turns[first]:f.turns[kept]]
+		size := least(messages)
+		if size <= room {
+			size, err = f.count(f.only(append(slices.Clone(messages), last)...))
+			size -= alone
+		}
+		if size <= room {
+			kept, room = first, room-size
 		} else {
 			tooMany = first
 		}
 	}
-	return best, work.turns[kept] - work.turns[0], err
+	return kept, err
 }
 
-// hasRoom counts the prompt text of the turns from first on, in a turn of its own.
-func (m *Model) hasRoom(work fitting, first int, text string) (bool, error) {
-	if err := work.ctx.Err(); err != nil {
-		return false, err
+// before is the first of the turns before kept that are counted together: one at least.
+func (f *fitting) before(kept int) int {
+	first, size := kept, 0
+	for first > 0 {
+		for _, message := range f.conversation.Messages[f.turns[first-1]:f.turns[first]] {
+			size += bytesOfMarks + len(message.Content)
+		}
+		if first < kept && size > mostCounted {
+			break
+		}
+		first--
 	}
-	if work.least(first) > work.limit {
-		return false, nil
-	}
-	m.pace.take()
-	defer m.pace.give()
-	tokens, err := m.input(work.used, "messages", text, m.Template.Own)
-	return err == nil && tokens <= work.limit, err
+	return first
 }
 
-// least is about as few tokens as the turns from first on can have; a picture has a few, too.
-func (f fitting) least(first int) int {
+// count is a conversation's tokens, found out in a turn of its own.
+func (f *fitting) count(conversation prompt.Conversation) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	text, err := f.model.render(conversation)
+	if err != nil {
+		return 0, err
+	}
+	f.model.pace.take()
+	defer f.model.pace.give()
+	return f.model.input(f.used, "messages", text, f.model.Template.Own)
+}
+
+// least is about as few tokens as messages can have; a picture has a few, too.
+func least(messages []prompt.Message) int {
 	tokens := 0
-	for _, message := range f.conversation.Messages[f.turns[first]:] {
-		tokens += leastTokensOfAMessage
+	for _, message := range messages {
+		tokens += leastOfAMessage
 		if !strings.Contains(message.Content, pictureStart) {
 			tokens += len(message.Content) / mostBytesOfAToken
 		}
@@ -104,12 +145,17 @@ func (f fitting) least(first int) int {
 	return tokens
 }
 
+// only is a conversation of these messages alone, which the template is told as much of as else.
+func (f *fitting) only(messages ...prompt.Message) prompt.Conversation {
+	return prompt.Conversation{Messages: messages, Keywords: f.conversation.Keywords, Now: f.conversation.Now}
+}
+
 // from is the conversation without the turns before first.
-func (f fitting) from(first int) prompt.Conversation {
-	messages := f.conversation.Messages
-	kept := append([]prompt.Message{}, messages[:f.turns[0]]...)
-	f.conversation.Messages = append(kept, messages[f.turns[first]:]...)
-	return f.conversation
+func (f *fitting) from(first int) prompt.Conversation {
+	conversation := f.conversation
+	kept := slices.Clone(conversation.Messages[:f.turns[0]])
+	conversation.Messages = append(kept, conversation.Messages[f.turns[first]:]...)
+	return conversation
 }
 
 func (m *Model) render(conversation prompt.Conversation) (string, error) {

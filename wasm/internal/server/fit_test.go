@@ -70,9 +70,10 @@ func TestFitDropsNoTurnThatHasRoom(t *testing.T) {
 	}
 }
 
-// Long conversations take few counts, none of a prompt much longer than what has room.
+// Long conversations take few counts, all of them short, and altogether of not much more than
+// what has room.
 func TestFitCountsLittle(t *testing.T) {
-	for turns, words := range map[int]int{2000: 10, 300: 20, 6: 2000} {
+	for turns, words := range map[int]int{2000: 10, 2001: 1, 300: 20, 60: 100, 6: 2000} {
 		graph := &nntest.Graph{}
 		model := fitModel(t, graph, 4096)
 		conversation := talk(rand.New(rand.NewPCG(3, 4)), turns, words)
@@ -80,12 +81,14 @@ func TestFitCountsLittle(t *testing.T) {
 		if err != nil || dropped == 0 {
 			t.Fatalf("%d turns: %d dropped, %v", turns, dropped, err)
 		}
-		longest := 0
+		longest, total := 0, 0
 		for _, counted := range graph.Prompts {
 			longest = max(longest, len(counted))
+			total += len(counted)
 		}
-		if count := len(graph.Prompts); count > 24 || longest > 3*len(text) {
-			t.Errorf("%d turns: %d counts, the longest of %d bytes for %d that have room", turns, count, longest, len(text))
+		turn := 2 * (5*words + bytesOfMarks)
+		if count := len(graph.Prompts); count > 30 || longest > max(mostCounted, turn)+2*bytesOfMarks || total > 2*len(text)+turn {
+			t.Errorf("%d turns: %d counts of %d bytes, the longest of %d, for %d that have room", turns, count, total, longest, len(text))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"encoding/json/jsontext"
 	"fmt"
 	"strings"
 
@@ -80,7 +81,11 @@ func (c *content) UnmarshalJSON(text []byte) error {
 		c.null = true
 	case '"':
 		c.parts = []part{{Type: "text"}}
-		return json.Unmarshal(text, &c.parts[0].Text)
+		plain, err := jsontext.AppendUnquote(nil, text)
+		if err != nil { // half a surrogate, which json.Unmarshal replaces
+			return json.Unmarshal(text, &c.parts[0].Text)
+		}
+		c.parts[0].Text = string(plain)
 	default:
 		c.wrong = json.Unmarshal(text, &c.parts) != nil
 	}
