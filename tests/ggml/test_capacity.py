@@ -79,7 +79,8 @@ def sequences(graph: GgmlGraph) -> int:
     [
         ("memory.max", "memory.current", "inactive_file 100\nactive_file 20\nanon 700\n"),
         (
-            *("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
             "inactive_file 1\ntotal_inactive_file 100\ntotal_active_file 20\n",
         ),
     ],
@@ -131,11 +132,10 @@ def test_weights_lie_where_llama_cpp_puts_them(machine: Machine, tiny_llama: Pat
     sizes = {tensor.name: tensor.size for tensor in header.tensors}
     output = sizes["output.weight"] + sizes["output_norm.weight"]
     last = sum(size for name, size in sizes.items() if name.startswith("blk.1."))
-    assert [memory.weights(header, layers, 0)[1] for layers in (0, 1, 2)] == [
-        *(0, output, output + last)
-    ]
-    here, there = memory.weights(header, 3, 0)
-    assert (here, here + there) == (sizes["token_embd.weight"], sum(sizes.values()))
+    there = [memory.weights(header, layers, 0)[1] for layers in (0, 1, 2)]
+    assert there == [0, output, output + last]
+    here, rest = memory.weights(header, 3, 0)
+    assert (here, here + rest) == (sizes["token_embd.weight"], sum(sizes.values()))
 
 
 def test_a_kv_cache_is_counted_by_layers_and_heads(

@@ -76,7 +76,10 @@ def fitting(model: Model, parameters: ContextParameters) -> ContextParameters:
         return parameters
     _log.warning(
         "[WASI-NN] GGML backend: %s: %d sequences of %d tokens were asked for, and %d fit",
-        *(model.path.name, parameters.parallel, parameters.cells, most),
+        model.path.name,
+        parameters.parallel,
+        parameters.cells,
+        most,
     )
     return replace(parameters, parallel=most)
 

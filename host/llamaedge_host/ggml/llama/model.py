@@ -208,7 +208,11 @@ class Models:
         on_gpu = min(parameters.on_gpu(model.layers), model.layers)
         _log.info(
             "[WASI-NN] GGML backend: %s: %s, %s, %d of %d layers on the GPU, loaded in %.1f s",
-            *(path.name, build(), "GPU" if on_gpu else "CPU", on_gpu, model.layers),
+            path.name,
+            build(),
+            "GPU" if on_gpu else "CPU",
+            on_gpu,
+            model.layers,
             time.monotonic() - started,
         )
         return model
