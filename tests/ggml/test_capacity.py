@@ -11,7 +11,7 @@ import pytest
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.llama import capacity, memory, model
+from llamaedge_host.ggml.llama import capacity, memory
 from llamaedge_host.ggml.llama.capacity import cache_bytes, layer_bytes, parallel
 from llamaedge_host.ggml.llama.context import ContextParameters
 from llamaedge_host.ggml.llama.devices import Device
@@ -20,6 +20,7 @@ from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings
 from llamaedge_host.nn import ErrNo, Target
 from llamaedge_host.nn.backend import BackendError
 
+from ..models import speech, tiny
 from .conftest import Load, run
 
 SEA = b"the sea and the sea"
@@ -36,7 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Makes the computer, and GPUs, have so many bytes free; a build for GPUs if there are any."""
 
     def machine(computer: int, *gpus: int) -> None:
-        for module in capacity, model:
+        for module in capacity, memory:
             monkeypatch.setattr(module, "available_memory", lambda: computer)
         found = [Device("CPU", "the processor", "CPU", HUGE, HUGE)]
         found += [Device("GPU", "a card", "GPU", free, HUGE) for free in gpus]
@@ -110,6 +111,20 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read(
     assert "loading" not in caplog.text
     machine(HUGE)
     assert run(load_on(backend, tiny_llama).context(), SEA)
+
+
+def test_a_projector_and_a_vocoder_are_refused_too(machine: Machine, tmp_path: Path) -> None:
+    machine(HUGE)
+    backend = GgmlBackend()
+    graph = load_on(backend, speech.speaker(tmp_path / "speaker.gguf"), tts=True)
+    projector = str(tiny.projector(tmp_path / "mmproj.gguf"))
+    vocoder = str(speech.vocoder(tmp_path / "vocoder.gguf"))
+    machine(50_000)
+    for load, path in (graph.projector, projector), (graph.vocoder, vocoder):
+        with pytest.raises(BackendError, match=r"weights take .* 50 kB of memory are free"):
+            load(path)
+    machine(HUGE)
+    assert graph.vocoder(vocoder)
 
 
 def test_it_is_said_how_many_layers_fit_on_a_gpu(machine: Machine, tiny_llama: Path) -> None:

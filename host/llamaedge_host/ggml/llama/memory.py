@@ -45,6 +45,16 @@ def available_memory() -> int:
     return max(min([free, *_cgroups_free()]), 0)
 
 
+def lacking(size: int, *, gpu: bool) -> str:
+    """Why there is no place for ``size`` bytes of weights, "" if there is."""
+    there = gpu_free(None) if gpu else None
+    free = available_memory() if there is None else there
+    where = "of memory" if there is None else "on the GPU"
+    if size <= free:
+        return ""
+    return f"its weights take {shown(size)}, and {shown(free)} {where} are free"
+
+
 def _pages() -> int:
     known = "SC_AVPHYS_PAGES" in os.sysconf_names
     return os.sysconf("SC_AVPHYS_PAGES" if known else "SC_PHYS_PAGES")

@@ -14,7 +14,7 @@ from ..errors import GgmlError
 from ..metadata.parse import Settings
 from . import gguf, split
 from .library import build, first_error, forget_errors, llama
-from .memory import available_memory, gpu_free, shown, weights
+from .memory import gpu_free, lacking, shown, weights
 from .vocabulary import Vocabulary
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -298,12 +298,8 @@ def _check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> N
             f"{layers} layers on the GPU take {shown(there)},"
             f" and {shown(free)} are free there; {fitting} layers fit (n-gpu-layers)",
         )
-    if here > (free := available_memory()):
-        raise _unusable(
-            path,
-            f"its weights take {shown(here)}, and {shown(free)}"
-            " of memory are free; a smaller model fits, or one of fewer bits",
-        )
+    if why := lacking(here, gpu=False):
+        raise _unusable(path, f"{why}; a smaller model fits, or one of fewer bits")
 
 
 def _unreadable(path: Path, error: OSError) -> GgmlError:

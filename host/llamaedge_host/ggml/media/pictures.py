@@ -22,6 +22,7 @@ from ...nn.errno import ErrNo
 from ..errors import GgmlError
 from ..llama import gguf
 from ..llama.library import first_error, forget_errors, llama, log_callback
+from ..llama.memory import lacking
 from ..llama.model import Model
 from . import image, trial
 
@@ -148,6 +149,8 @@ class Projectors:
             key = (identity, model, threads, gpu)
             projector = self._loaded.get(key)
             if projector is None:
+                if why := lacking(status.st_size, gpu=gpu):
+                    raise _unusable(path, why)
                 if identity not in self._sound:
                     _check(path)
                     self._sound.add(identity)

@@ -13,6 +13,7 @@ from ..errors import GgmlError
 from ..llama import gguf
 from ..llama.compute import ComputeThread
 from ..llama.library import cpus, first_error, forget_errors, llama
+from ..llama.memory import lacking
 from .audio import SPECTRUM, Floats
 
 ARCHITECTURE = "wavtokenizer-dec"
@@ -40,7 +41,7 @@ class Vocoder:
     """
 
     def __init__(self, path: Path, thread: ComputeThread, *, gpu: bool) -> None:
-        _check(path)
+        _check(path, gpu=gpu)
         self._thread = thread
         asked = llama.llama_model_default_params()
         if not gpu:
@@ -114,7 +115,7 @@ def _parameters(count: int) -> llama.llama_context_params:
     return asked
 
 
-def _check(path: Path) -> None:
+def _check(path: Path, *, gpu: bool) -> None:
     """Refuse a file that is no vocoder, or one on which llama.cpp would end the process."""
     try:
         header = gguf.read(path)
@@ -124,6 +125,8 @@ def _check(path: Path) -> None:
         raise _unusable(path, str(error)) from None
     if header.architecture != ARCHITECTURE:
         raise _unusable(path, f"it is a {header.architecture} model, not {ARCHITECTURE}")
+    if why := lacking(header.size, gpu=gpu):
+        raise _unusable(path, why)
     width, groups = header.integer("posnet.embedding_length"), "attention.group_norm_groups"
     needed = (
         ("embedding_length", (SPECTRUM,)),
