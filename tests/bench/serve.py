@@ -6,6 +6,7 @@ Both decode greedily after the same prompt with the same threads, in turns.
 import json
 import socket
 import time
+from itertools import pairwise
 
 from bare import Bare
 from report import Report
@@ -39,21 +40,28 @@ def measure(report: Report, rounds: int) -> None:
 
 
 def stream(server: Server, most: int) -> tuple[int, float, float]:
-    """Tokens of one answer, seconds from its first frame to its last, seconds to the first.
+    """Tokens of one answer, seconds from its first frame to its last, seconds to the first."""
+    first, *others = frames(server, most, QUESTION)
+    return most, sum(others), first
+
+
+def frames(server: Server, most: int, question: str) -> list[float]:
+    """Seconds to the first frame with text of an answer of ``most`` tokens, and between frames.
 
     The client is a bare socket: whatever it computes it takes from the model's CPUs.
     """
     body = json.dumps(
         {
             "model": "default",
-            "messages": [{"role": "user", "content": QUESTION}],
+            "messages": [{"role": "user", "content": question}],
             "stream": True,
             "stream_options": {"include_usage": True},
             "temperature": 0,
             "max_tokens": most,
         }
     ).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    head += b"Content-Type: application/json\r\n"
     received: list[tuple[float, bytes]] = []
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         started = time.perf_counter()
@@ -65,4 +73,4 @@ def stream(server: Server, most: int) -> tuple[int, float, float]:
     times = [when for when, data in received if TEXT in data]
     text = b"".join(data for _, data in received)
     assert b'"completion_tokens":%d,' % most in text, text[-500:]
-    return most, times[-1] - times[0], times[0] - started
+    return [after - before for before, after in pairwise([started, *times])]

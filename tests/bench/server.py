@@ -1,12 +1,13 @@
 """A `llamaedge run` to measure, and the demo model."""
 
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +23,9 @@ def demo_model() -> Path:
 class Server:
     """`llamaedge run` on a free port; ``first_answer`` is the seconds to an answered request."""
 
-    def __init__(self, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = port = probe.getsockname()[1]
@@ -32,6 +35,7 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, "run", "--port", str(port), *options],
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
+            env=os.environ | (environment or {}),
         )  # fmt: skip
         self.pid = self._process.pid
         self.url = f"http://127.0.0.1:{port}"

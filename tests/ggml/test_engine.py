@@ -16,6 +16,7 @@ from llamaedge_host.ggml.engine.arrivals import Arrivals
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import LOOKAHEAD, End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
+from llamaedge_host.ggml.llama.library import cpus, llama
 from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
 from llamaedge_host.nn import ErrNo, Target
 from llamaedge_host.nn.backend import BackendError
@@ -223,6 +224,21 @@ def test_a_short_request_is_served_while_long_prompts_are_read(load: Load) -> No
     long.cancel()
     thread.join()
     long.close()
+
+
+@pytest.mark.skipif(cpus() < 2, reason="the engine never takes more threads than CPUs")
+def test_steps_that_decode_take_the_threads_that_are_best(load: Load, tiny_llama: Path) -> None:
+    graph = load(tiny_llama, threads=2, n_predict=4, ignore_eos=True)
+    owner = engine(graph)
+    pointer = owner._context.pointer
+    assert llama.llama_n_threads(pointer) == 2
+    owner._threads._rung = 1  # as if a CPU were busy
+    run(graph.context(), SEA)
+    assert (llama.llama_n_threads(pointer), llama.llama_n_threads_batch(pointer)) == (1, 1)
+    run(graph.context(), b"another" * 5)
+    owner._threads._rung = 0
+    run(graph.context(), SEA)
+    assert (llama.llama_n_threads(pointer), llama.llama_n_threads_batch(pointer)) == (2, 2)
 
 
 def test_one_file_under_two_names_is_loaded_once(load: Load, tiny_llama: Path) -> None:

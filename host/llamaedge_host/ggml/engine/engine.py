@@ -16,9 +16,10 @@ from ..sampling.sampler import logits
 from .arrivals import Arrivals
 from .cache import Cache, Choice, Slot
 from .counters import Counters
-from .scheduler import MAX_WAITING, Part, Scheduler
+from .scheduler import MAX_WAITING, Scheduler
 from .sequence import End, Sequence
 from .swap import Swap, Swapped
+from .threads import Threads
 
 SHARED_STEP = 0.3
 """Seconds that prompts may take of a step in which others decode."""
@@ -70,6 +71,7 @@ class Engine:
         self.concurrent = self.parallel + most
         self._scheduler = Scheduler(self._cache, most)
         self._rate = _FIRST_RATE
+        self._threads = Threads(max(parameters.threads))
         self._thread = thread
         self._lock = threading.Lock()
         self._closed = False
@@ -233,9 +235,7 @@ class Engine:
             if last:
                 outputs.append((sequence, rows - 1))
         forget_errors()
-        started = time.perf_counter()
-        result = context.decode(rows)
-        self._account(parts, rows, time.perf_counter() - started)
+        result = self._decode(rows, rows - sum(part.count == 1 for part in parts))
         if result:
             failed = [part.sequence for part in parts]
             self._fail(failed, f"llama_decode answered {result}")
@@ -246,9 +246,23 @@ class Engine:
             self._sample(sequence, row)
         self.arrivals.tell()
 
-    def _account(self, parts: list[Part], rows: int, seconds: float) -> None:
+    def _decode(self, rows: int, prompt: int) -> int:
+        """Compute ``rows`` rows, ``prompt`` of them of prompts; llama_decode's result.
+
+        Prompts have all threads: theirs seldom wait for each other.
+        """
+        context, threads = self._context, self._threads
+        context.use_threads(threads.most if prompt else threads.count)
+        cpu, started = time.process_time(), time.perf_counter()
+        result = context.decode(rows)
+        seconds = time.perf_counter() - started
+        if not prompt:
+            threads.took(rows, seconds, time.process_time() - cpu)
+        self._account(rows, prompt, seconds)
+        return result
+
+    def _account(self, rows: int, prompt: int, seconds: float) -> None:
         counters = self.counters
-        prompt = rows - sum(part.count == 1 for part in parts)
         counters.batch_tokens.add(rows)
         counters.step_seconds.add(seconds)
         if prompt:

@@ -131,6 +131,8 @@ class LlamaContext:
         self.pooling: int = llama.llama_pooling_type(self.pointer)
         self.unified = parameters.unified
         self._window = model.window
+        self._threads = parameters.threads
+        self._most_threads = max(parameters.threads)
         self._has_state = model.has_state
         self._make_batch()
 
@@ -178,6 +180,13 @@ class LlamaContext:
     def want_all(self, rows: int) -> None:
         """Ask for what follows each of the first ``rows`` rows."""
         self._outputs[:rows] = array.array("b", b"\1" * rows)
+
+    def use_threads(self, most: int) -> None:
+        """Compute with ``most`` threads from now on, or as many as were asked for if fewer."""
+        if most != self._most_threads:
+            self._most_threads = most
+            one, more = (min(most, asked) for asked in self._threads)
+            llama.llama_set_n_threads(self.pointer, one, more)
 
     def decode(self, rows: int) -> int:
         """Compute the first ``rows`` rows; llama_decode's result, 0 for success."""

@@ -1,0 +1,109 @@
+"""How many threads a step takes, by how long steps took.
+
+llama.cpp's threads wait for each other many times a step, so one that shares its CPU with another
+process slows all of them down, and fewer threads may be faster. Steps that stall tell of that; then
+a few are tried with fewer threads, later now and then with more, and the fastest number stays.
+"""
+
+from dataclasses import dataclass
+
+WINDOW = 8
+"""Steps by which the present number of threads is judged."""
+TRIAL = 4
+"""Steps that another number is tried for, after one to settle."""
+STALLED = 1.4
+"""How many times as long as usual a step takes that stalls."""
+IDLE = 0.8
+"""The part of its threads' time that a step computes at least, if no thread lacks a CPU."""
+FASTER = 0.95
+"""The part of the time that another number must do with to be taken."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 16.0
+"""Seconds of steps between trials: twice as long after each that changes nothing."""
+_LEARNING = 0.05
+
+
+@dataclass
+class _Steps:
+    """Steps with one number of threads: how many, their cost, seconds, and seconds of CPU."""
+
+    count: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+
+class Threads:
+    """Chooses a number of threads up to ``most``: ``count`` is that of the next step."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._ladder = ladder(most)
+        self._rung = 0
+        self._usual: dict[int, float] = {}
+        """Seconds of a step, by its rows: what makes steps of different rows comparable."""
+        self._steps = _Steps()
+        self._costs: dict[int, float] = {}
+        """The cost of each rung tried; the first is where the trial began. Empty: no trial."""
+        self._untried: list[int] = []
+        self._since = 0.0
+        self._wait = FIRST_WAIT
+
+    @property
+    def count(self) -> int:
+        """Threads of the next step."""
+        return self._ladder[self._rung]
+
+    def took(self, rows: int, seconds: float, cpu: float) -> None:
+        """A step that decoded ``rows`` tokens took ``seconds``, and ``cpu`` seconds of CPUs."""
+        if len(self._ladder) == 1:
+            return
+        usual = self._usual.setdefault(rows, seconds)
+        steps = self._steps
+        steps.count += 1
+        if self._costs and steps.count == 1:
+            return  # threads that have just been made, or woken
+        steps.cost += seconds / usual
+        steps.seconds += seconds
+        steps.cpu += cpu
+        if self._costs:
+            if steps.count > TRIAL:
+                self._costs[self._rung] = steps.cost / TRIAL
+                self._try_next()
+            return
+        self._usual[rows] += (seconds - usual) * _LEARNING
+        if steps.count == WINDOW:
+            self._judge(steps)
+
+    def _judge(self, steps: _Steps) -> None:
+        """Begin a trial if the last steps stalled, or fewer threads than asked for compute."""
+        self._steps = _Steps()
+        self._since += steps.seconds
+        cost = steps.cost / WINDOW
+        stalled = cost > STALLED or steps.cpu < IDLE * self.count * steps.seconds
+        if self._since < self._wait or not (stalled or self._rung):
+            return
+        self._costs = {self._rung: cost}
+        self._untried = list(range(self._rung + 1, len(self._ladder))) if stalled else []
+        if self._rung:
+            self._untried.append(self._rung - 1)
+        self._try_next()
+
+    def _try_next(self) -> None:
+        self._steps = _Steps()
+        if self._untried:
+            self._rung = self._untried.pop(0)
+            return
+        before = next(iter(self._costs))
+        best = min(self._costs, key=self._costs.__getitem__)
+        if self._costs[best] > FASTER * self._costs[before]:
+            best = before
+        self._wait = FIRST_WAIT if best != before else min(2 * self._wait, LONGEST_WAIT)
+        self._since = 0.0
+        self._rung = best
+        self._costs.clear()
+
+
+def ladder(most: int) -> list[int]:
+    """The numbers of threads that are tried, ``most`` first, 1 last."""
+    rungs = {most, most - 1, most * 3 // 4, most // 2, most // 4, 1}
+    return sorted((rung for rung in rungs if rung > 0), reverse=True)

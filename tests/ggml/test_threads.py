@@ -1,0 +1,109 @@
+"""The number of threads, on machines that are made up: no test here measures time."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from llamaedge_host.ggml.engine.threads import LONGEST_WAIT, Threads, ladder
+
+
+@dataclass
+class Machine:
+    """CPUs, of which other processes keep ``busy`` ones: steps stall with threads on those."""
+
+    cpus: int
+    busy: int = 0
+    noise: float = 0.1
+    gpu: bool = False
+    seconds: float = 0.0
+    used: Counter[int] = field(default_factory=Counter)
+    _random: random.Random = field(default_factory=lambda: random.Random(1))
+
+    def step(self, threads: int, rows: int) -> tuple[float, float]:
+        """Seconds of a step, and seconds of CPU."""
+        work = 0.01 * (1 + rows / 8)
+        if self.gpu:
+            return work, work / 10
+        stalled = threads > self.cpus - self.busy
+        seconds = work * (0.3 + 0.7 / threads) * self._random.uniform(1, 1 + self.noise)
+        if stalled:
+            seconds *= self._random.choice((1.5, 2.0, 4.0))
+        return seconds, seconds * threads * (0.6 if stalled else 0.97)
+
+    def run(self, threads: Threads, steps: int, rows: tuple[int, ...] = (1, 8, 7)) -> float:
+        """Seconds that ``steps`` steps take; ``used`` counts them by their threads."""
+        self.used.clear()
+        before = self.seconds
+        for _ in range(steps):
+            count = threads.count
+            assert 1 <= count <= self.cpus
+            number = self._random.choice(rows)
+            seconds, cpu = self.step(count, number)
+            self.used[count] += 1
+            self.seconds += seconds
+            threads.took(number, seconds, cpu)
+        return self.seconds - before
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4, 16])
+def test_a_quiet_machine_computes_with_all(cpus: int) -> None:
+    machine, threads = Machine(cpus), Threads(cpus)
+    machine.run(threads, 3000)
+    assert machine.used[cpus] > 0.99 * 3000
+
+
+@pytest.mark.parametrize(("cpus", "busy"), [(2, 1), (4, 1), (4, 2), (16, 1), (16, 4)])
+def test_busy_cpus_are_left_to_others(cpus: int, busy: int) -> None:
+    machine, threads = Machine(cpus, busy), Threads(cpus)
+    machine.run(threads, 300)
+    taken = machine.run(threads, 3000)
+    free = max(rung for rung in ladder(cpus) if rung <= cpus - busy)
+    assert machine.used[free] > 0.9 * 3000
+    stalling = Machine(cpus, busy).run(Threads(1), 3000) if free == 1 else 0.0
+    assert not stalling or taken < 1.1 * stalling
+
+
+@pytest.mark.parametrize("cpus", [2, 4, 16])
+def test_it_comes_back_when_they_are_free_again(cpus: int) -> None:
+    machine, threads = Machine(cpus, busy=1), Threads(cpus)
+    machine.run(threads, 3000)
+    assert threads.count < cpus
+    machine.busy = 0
+    gone = machine.seconds
+    while machine.seconds - gone < 2 * LONGEST_WAIT:
+        machine.run(threads, 10)
+    quiet = Machine(cpus).run(Threads(cpus), 1000)
+    assert machine.run(threads, 1000) < 1.05 * quiet
+
+
+def test_a_process_that_comes_is_made_place_for_soon() -> None:
+    machine, threads = Machine(2), Threads(2)
+    machine.run(threads, 3000)
+    machine.busy = 1
+    machine.run(threads, 100)
+    assert threads.count == 1
+
+
+@pytest.mark.parametrize("rows", [(1,), (8,), (1, 2, 3, 4, 5, 6, 7, 8)])
+def test_steps_of_any_size_are_compared(rows: tuple[int, ...]) -> None:
+    machine, threads = Machine(2, busy=1), Threads(2)
+    machine.run(threads, 300, rows)
+    machine.run(threads, 2000, rows)
+    assert machine.used[1] > 0.9 * 2000
+
+
+def test_threads_that_wait_for_a_gpu_are_no_stall_to_mend() -> None:
+    machine, threads = Machine(8, gpu=True), Threads(8)
+    machine.run(threads, 3000, (1,))
+    assert machine.used[8] > 0.9 * 3000
+
+
+def test_a_growing_context_is_no_stall() -> None:
+    machine, threads = Machine(2), Threads(2)
+    for step in range(4000):
+        seconds, cpu = machine.step(threads.count, 1)
+        machine.used[threads.count] += 1
+        threads.took(1, seconds * (1 + step / 1000), cpu * (1 + step / 1000))
+    assert machine.used[2] > 0.99 * 4000
