@@ -34,11 +34,11 @@ class _Commands(click.Group):
     """Imports a subcommand when it is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """click's call."""
+        """The subcommands, in the order of the help."""
         return list(_COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """click's call."""
+        """The subcommand ``name``, or None if there is none."""
         if name not in _COMMANDS:
             return None
         module, _, attribute = _COMMANDS[name].partition(":")

@@ -28,7 +28,7 @@ class Key(click.ParamType[str]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> str:
-        """click's call."""
+        """The key, if clients can send it in a header."""
         try:
             return keys.check(value)
         except ValueError as error:
@@ -43,7 +43,7 @@ class KeyFile(click.ParamType[list[str]]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> list[str]:
-        """click's call."""
+        """The keys in the file that ``value`` names."""
         try:
             return keys.read(Path(value).expanduser())
         except OSError as error:
@@ -60,7 +60,7 @@ class Origin(click.ParamType[str]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> str:
-        """click's call."""
+        """The origin in lower case, as browsers compare it."""
         if not _ORIGIN.fullmatch(value):
             self.fail(f"{value!r} is not of the form https://example.com, nor *", param, context)
         return str(value).lower()

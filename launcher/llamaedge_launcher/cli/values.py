@@ -18,7 +18,7 @@ class SocketAddress(click.ParamType[Address]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> Address:
-        """click's call."""
+        """The address that ``value`` says."""
         try:
             return Address.parse(value)
         except ValueError as error:
@@ -37,7 +37,7 @@ class Whole(click.ParamType[int]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> int:
-        """click's call."""
+        """The number, in ASCII digits alone."""
         text = str(value)
         if not (text.isascii() and text.isdigit() and self._low <= int(text) <= self._high):
             limits = f"from {self._low} to {self._high}"
@@ -53,7 +53,7 @@ class Size(click.ParamType[int]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> int:
-        """click's call."""
+        """The size in bytes."""
         found = re.fullmatch(r"([0-9]{1,15})([KMG]?)(?:i?B)?", str(value), re.IGNORECASE)
         if not found or not int(found[1]):
             self.fail(f"{value!r} is not a size such as 500M or 2G", param, context)
@@ -68,7 +68,7 @@ class Assignment(click.ParamType[tuple[str, str]]):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> tuple[str, str]:
-        """click's call."""
+        """The name and the value, which may be empty or have further equals signs."""
         name, equals, text = value.partition("=")
         if not name or not equals:
             self.fail(f"{value!r} is not of the form NAME=VALUE", param, context)

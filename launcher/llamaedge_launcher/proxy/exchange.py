@@ -90,11 +90,11 @@ class Exchange(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio's call."""
+        """Keep what the request is written to."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
-        """asyncio's call."""
+        """Parse a part of the answer; one that is not HTTP loses the guest."""
         if self._complete:
             return
         if not self._head_complete:
@@ -108,7 +108,7 @@ class Exchange(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """asyncio's call."""
+        """End an answer that only the connection's end frames; any other is lost."""
         if self._head_complete and not self._framed and error is None:
             self._complete = True
         elif not self._complete and self._lost is None:
@@ -120,13 +120,13 @@ class Exchange(asyncio.Protocol):
         self._transport.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools' call."""
+        """Keep a header line, its name in lower case."""
         name = name.lower()
         self._framed = self._framed or name in (b"content-length", b"transfer-encoding")
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """httptools' call."""
+        """Take the status, unless the answer is an interim one (1xx)."""
         self.status = self._parser.get_status_code()
         if self.status >= 200:
             self._head_complete = True
@@ -135,7 +135,7 @@ class Exchange(asyncio.Protocol):
             self._framed = False
 
     def on_body(self, data: bytes) -> None:
-        """httptools' call."""
+        """Keep a part of the body, and read no further while too much is waiting."""
         self._body.append(data)
         below = self._body_bytes <= _HIGH_WATER
         self._body_bytes += len(data)
@@ -143,5 +143,5 @@ class Exchange(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        """httptools' call."""
+        """End the answer, unless it was an interim one."""
         self._complete = self._head_complete

@@ -78,7 +78,7 @@ class Cors(CORSMiddleware):
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Starlette's call."""
+        """Name the headers that a page asks for: ``*`` would not cover Authorization."""
         response = super().preflight_response(request_headers)
         asked = request_headers.get("access-control-request-headers", "")
         names = {each.strip().lower() for each in asked.split(",") if each.strip()}

@@ -42,7 +42,7 @@ class _Generation(Extension):
     tags = {"generation"}  # noqa: RUF012 (jinja2's attribute)
 
     def parse(self, parser: Parser) -> nodes.Node:
-        """jinja2's call."""
+        """A node that writes the body up to the end tag."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
