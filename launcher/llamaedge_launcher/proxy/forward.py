@@ -1,18 +1,15 @@
 """A client's request to a guest, and the guest's answer back, piece by piece."""
 
-from collections.abc import Iterable
-
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ..pool import Overloaded, Unavailable
 from .body import check_json, check_type, read_body
+from .client import Client, Headers
 from .errors import ApiError, retry_after
 from .exchange import GuestGone
 from .gone import until_gone
 from .transport import Answer, Transport
-
-Headers = Iterable[tuple[bytes, bytes]]
 
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection"
@@ -45,14 +42,23 @@ class Forward:
             body = await read_body(scope, receive)
         except ClientDisconnect:
             return
-        if self._requires is not None:
-            check_json(body, self._requires)
-        await until_gone(receive, self._answer(_request(scope, body), send))
+        wanted = {} if self._requires is None else check_json(body, self._requires)
+        client = Client(send, streams=wanted.get("stream") is True)
+        await until_gone(receive, self._answer(_request(scope, body), client))
 
-    async def _answer(self, request: bytes, send: Send) -> None:
+    async def _answer(self, request: bytes, client: Client) -> None:
+        with client.kept_awake():
+            try:
+                await self._relay(request, client)
+            except ApiError as error:
+                if not client.begun:
+                    raise
+                await client.fail(error)
+
+    async def _relay(self, request: bytes, client: Client) -> None:
         try:
             async with self._transport.send(request, computes=self._computes) as answer:
-                await _pass_on(answer, send)
+                await _pass_on(answer, client)
         except (Unavailable, Overloaded) as error:
             status, code = _REFUSALS[type(error)]
             again = retry_after(error.retry_after)
@@ -76,12 +82,12 @@ def _request(scope: Scope, body: bytes) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-async def _pass_on(answer: Answer, send: Send) -> None:
+async def _pass_on(answer: Answer, client: Client) -> None:
     """Send the guest's response to the client as it comes.
 
     An error that is not JSON becomes an error object. A guest that ends in the middle of an
-    event stream ends it with an error frame; any other answer is cut off, which the client
-    sees from its framing. Raises ApiError and GuestGone before anything is sent.
+    answer that is no event stream cuts it off, which the client sees from its framing. Raises
+    ApiError and GuestGone for what is left to be told.
     """
     kind = _value(answer.headers, b"content-type")
     headers = [
@@ -92,19 +98,10 @@ async def _pass_on(answer: Answer, send: Send) -> None:
     if answer.status >= 400 and not kind.startswith(b"application/json"):
         kept = [pair for pair in headers if not pair[0].startswith(b"content-")]
         raise ApiError(answer.status, await _error_text(answer), headers=kept)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    last = b"\n\n"
-    try:
-        while data := await answer.read():
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-            last = data
-    except GuestGone as error:
-        if not kind.startswith(b"text/event-stream"):
-            return
-        gap = b"" if last.endswith(b"\n\n") else b"\n\n"
-        frame = gap + ApiError(502, str(error), code="guest_ended").frame()
-        await send({"type": "http.response.body", "body": frame, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await client.begin(answer.status, headers)
+    while data := await answer.read():
+        await client.write(data)
+    await client.end()
 
 
 async def _error_text(answer: Answer) -> str:
