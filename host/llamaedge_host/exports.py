@@ -12,6 +12,7 @@ from wasmtime import _ffi as ffi
 
 from .errors import HostError
 from .values import Value, from_raw, letters, raw_values, to_raw
+from .wording import counted
 
 
 def call_export(store: Store, function: Func, arguments: tuple[Value, ...]) -> list[Value]:
@@ -23,8 +24,7 @@ def call_export(store: Store, function: Func, arguments: tuple[Value, ...]) -> l
     params, results = letters(type_.params), letters(type_.results)
     if len(arguments) != len(params):
         raise HostError(
-            f"the function takes {len(params)} argument{'s'[: len(params) != 1]}, "
-            f"was given {len(arguments)}"
+            f"the function takes {counted(len(params), 'argument')}, was given {len(arguments)}"
         )
     values = raw_values(max(len(params), len(results)))
     for index, (letter, argument) in enumerate(zip(params, arguments, strict=True)):

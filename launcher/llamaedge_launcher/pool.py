@@ -102,7 +102,7 @@ class Pool:
             instance.running += 1
             return instance
         if len(self._waiting) >= self._max_waiting:
-            raise Overloaded(f"{self._max_waiting} requests are waiting already")
+            raise Overloaded(f"as many requests as may are waiting already: {self._max_waiting}")
         place: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:

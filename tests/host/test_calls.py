@@ -130,7 +130,8 @@ def test_a_reference_is_opaque(guest: Guest, name: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("i32", (), "takes 1 argument"),
+        ("nothing", (1,), "takes 0 arguments, was given 1"),
+        ("i32", (), "takes 1 argument, was given 0"),
         ("i32", (1, 2), "takes 1 argument"),
         ("i32", (2**32,), "i32"),
         ("i32", (-(2**31) - 1,), "i32"),

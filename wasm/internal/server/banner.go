@@ -8,7 +8,7 @@ func (s *Server) Banner() {
 	for _, model := range s.Models {
 		s.Log.Info("%s model: %s (alias %s), context %d tokens, batch %d, ubatch %d",
 			model.Kind, model.Name, model.Alias, model.CtxSize, model.Batch, model.Ubatch)
-		s.Log.Info("%s model runs on llama.cpp %s, %d requests at a time",
+		s.Log.Info("%s model runs on llama.cpp %s, requests at a time: %d",
 			model.Kind, model.plugin(), cap(model.places))
 		if model.Template != nil {
 			s.Log.Info("prompt template: %s", model.Template.Name)

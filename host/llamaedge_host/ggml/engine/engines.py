@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from ...wording import counted
 from ..llama.capacity import cache_bytes, fitting, parallel, swap_bytes
 from ..llama.compute import ComputeThread
 from ..llama.context import ContextError, ContextParameters
@@ -94,10 +95,13 @@ class Engines:
                 raise
             return self._make(model, replace(parameters, parallel=parameters.parallel // 2))
         _log.info(
-            "[WASI-NN] GGML backend: %s: %d sequences of %d tokens, a KV cache of about %d MB and"
-            " up to %d MB for what is swapped out of it, %d threads",
-            *(model.path.name, parameters.parallel, engine.cells),
+            "[WASI-NN] GGML backend: %s: %s of %d tokens, a KV cache of about %d MB and"
+            " up to %d MB for what is swapped out of it, %s",
+            model.path.name,
+            counted(parameters.parallel, "sequence"),
+            engine.cells,
             cache_bytes(model.header, parameters) * parameters.parallel // 10**6,
-            *(swap // 10**6, parameters.threads[0]),
+            swap // 10**6,
+            counted(parameters.threads[0], "thread"),
         )
         return engine
