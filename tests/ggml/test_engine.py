@@ -275,7 +275,7 @@ def made(graph: GgmlGraph, **limits: float) -> tuple[Sequence, Watched]:
     sampler = Watched(vocabulary, Sampling.of(graph.settings, 256))
     asked = Limits(ignore_end=True, **limits)  # type: ignore[arg-type]
     sequence = Sequence(
-        [1, 2], sampler, vocabulary, asked, room=256, whole=True, arrivals=Arrivals()
+        [1, 2], sampler, vocabulary, asked, capacity=256, stream=False, arrivals=Arrivals()
     )
     return sequence, sampler
 
@@ -335,7 +335,7 @@ def test_a_sampler_is_freed_however_its_sequence_ends(
     assert sampler.closed
 
 
-@pytest.mark.parametrize("part", ["_place", "_sample", "_account"])
+@pytest.mark.parametrize("part", ["_compute", "_sample", "_account"])
 def test_a_fault_in_the_engine_ends_what_it_computes(
     load: Load, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:

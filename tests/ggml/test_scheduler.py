@@ -17,20 +17,20 @@ class Memory:
 
     unified = False
 
-    def reusable(self, held: int, first: int, count: int) -> int:
+    def reusable(self, cached: int, first: int, count: int) -> int:
         return count
 
     def first(self, sequence: int) -> int:
         return 0
 
-    def first_saved(self, sequence: int, held: int) -> int:
+    def first_saved(self, sequence: int, cached: int) -> int:
         return 0
 
 
 def sequence(length: int) -> Sequence:
     unused = cast(Any, None)
     return Sequence(
-        [*range(length)], unused, unused, Limits(), room=4096, whole=True, arrivals=Arrivals()
+        [*range(length)], unused, unused, Limits(), capacity=4096, stream=False, arrivals=Arrivals()
     )
 
 
@@ -40,9 +40,9 @@ def running(*lengths: int) -> Scheduler:
     scheduler = Scheduler(cache, 0)
     for number, length in enumerate(lengths):
         made = sequence(length)
-        scheduler.waiting.append(made)
+        scheduler.add(made)
         cache.occupy(cache.slots[number], made)
-        scheduler.begin_turn(made)
+        scheduler.admit(made)
     return scheduler
 
 

@@ -48,7 +48,7 @@ class Machine:
     engine: Engine
     alone: Greedy
 
-    def sequence(self, prompt: bytes, limits: Limits, *, whole: bool) -> Sequence:
+    def sequence(self, prompt: bytes, limits: Limits, *, stream: bool) -> Sequence:
         vocabulary = self.graph.model.vocabulary
         sampler = Sampler(vocabulary, Sampling.of(self.graph.settings, CELLS))
         return Sequence(
@@ -56,8 +56,8 @@ class Machine:
             sampler,
             vocabulary,
             limits,
-            room=CELLS,
-            whole=whole,
+            capacity=CELLS,
+            stream=stream,
             arrivals=self.engine.arrivals,
         )
 
@@ -65,7 +65,7 @@ class Machine:
         """Run one request to its end, as a guest would."""
         number, length, most, how = request
         limits = Limits(tokens=most, ignore_end=True, seconds=0.02 if how == "overdue" else 1e9)
-        sequence = self.sequence(PROMPTS[number][:length], limits, whole=how == "whole")
+        sequence = self.sequence(PROMPTS[number][:length], limits, stream=how != "whole")
         self.engine.submit(sequence)
         for made in range(most):
             if how == "cancel" and made > most // 2:
@@ -87,7 +87,7 @@ class Machine:
     @property
     def busy(self) -> list[bool]:
         waiting = self.engine._scheduler
-        return [bool(waiting.all()), *(slot.sequence is not None for slot in self.slots)]
+        return [bool(list(waiting)), *(slot.sequence is not None for slot in self.slots)]
 
     @property
     def slots(self) -> list[Slot]:

@@ -127,7 +127,7 @@ class GgmlContext:
             ignore_end=self._settings["ignore-eos"],
         )
         streams = self._settings["stream-stdout"]
-        sequence = self._start(engine, limits, whole=not streams)
+        sequence = self._start(engine, limits, stream=streams)
         end = self._streamed(sequence, engine) if streams else self._take(sequence, engine)
         assert isinstance(end, End)
         self._sequence = None
@@ -208,7 +208,7 @@ class GgmlContext:
             raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "the graph computes embeddings")
         self._check(engine.cells)
         limits = Limits(seconds=self._seconds, ignore_end=self._settings["ignore-eos"])
-        return self._start(engine, limits, whole=False), engine
+        return self._start(engine, limits, stream=True), engine
 
     def _embed(self, engine: Embedder) -> ErrNo:
         if self._prompt.pictures:
@@ -241,7 +241,7 @@ class GgmlContext:
                 f" {most} (ctx-size {cells})",
             )
 
-    def _start(self, engine: Engine, limits: Limits, *, whole: bool) -> Sequence:
+    def _start(self, engine: Engine, limits: Limits, *, stream: bool) -> Sequence:
         vocabulary, prompt = self._graph.model.vocabulary, self._prompt
         if prompt.largest > engine.micro_batch:
             raise GgmlError(
@@ -254,8 +254,8 @@ class GgmlContext:
             Sampler(vocabulary, Sampling.of(self._settings, engine.cells)),
             vocabulary,
             limits,
-            room=engine.cells - (prompt.cells - len(prompt.tokens)),
-            whole=whole,
+            capacity=engine.cells - (prompt.cells - len(prompt.tokens)),
+            stream=stream,
             arrivals=engine.arrivals,
             pictures=prompt.pictures,
         )

@@ -27,8 +27,8 @@ class Memory(Protocol):
         Else llama.cpp computes those together whose slots are neighbours.
         """
 
-    def reusable(self, held: int, first: int, count: int) -> int:
-        """How many tokens remain if a cache of ``held`` is cut to ``count``: these, or none.
+    def reusable(self, cached: int, first: int, count: int) -> int:
+        """How many tokens remain if a cache of ``cached`` is cut to ``count``: these, or none.
 
         ``first`` is the position of the first token that it has cells of.
         """
@@ -36,8 +36,8 @@ class Memory(Protocol):
     def first(self, sequence: int) -> int:
         """The position of the first token that the cache of ``sequence`` has cells of."""
 
-    def first_saved(self, sequence: int, held: int) -> int:
-        """The same of its state, when it holds ``held`` tokens."""
+    def first_saved(self, sequence: int, cached: int) -> int:
+        """The same of its state, when its cache has ``cached`` tokens."""
 
 
 @dataclass
@@ -50,8 +50,8 @@ class Slot:
     used: int = 0
 
     @property
-    def held(self) -> list[int]:
-        """The tokens that its cache holds."""
+    def cached(self) -> list[int]:
+        """The tokens that its cache has."""
         if self.sequence is None:
             return self.tokens
         return self.sequence.tokens[: self.sequence.position]
@@ -68,7 +68,7 @@ class Choice:
     @property
     def lost(self) -> int:
         """Tokens that the slot's cache then holds no more."""
-        return len(self.slot.held) - (self.common if self.source is self.slot else 0)
+        return len(self.slot.cached) - (self.common if self.source is self.slot else 0)
 
 
 class Cache:
@@ -142,21 +142,21 @@ class Cache:
 
     def _kept(self, slot: Slot, tokens: list[int]) -> int:
         """How many of ``tokens`` the cache of ``slot`` still holds if it is cut to them."""
-        held = slot.held
-        common = common_prefix(held, tokens, len(tokens) - 1)
-        return common and self._memory.reusable(len(held), self._memory.first(slot.index), common)
+        cached = slot.cached
+        common = common_prefix(cached, tokens, len(tokens) - 1)
+        return common and self._memory.reusable(len(cached), self._memory.first(slot.index), common)
 
     def _copied(self, source: Slot | Swapped, tokens: list[int]) -> int:
         """How many of ``tokens`` a copy of ``source`` holds if it is cut to them."""
-        held = source.held
-        common = common_prefix(held, tokens, len(tokens) - 1)
+        cached = source.cached if isinstance(source, Slot) else source.tokens
+        common = common_prefix(cached, tokens, len(tokens) - 1)
         if not common:
             return 0
         if isinstance(source, Slot):
-            first = self._memory.first_saved(source.index, len(held))
+            first = self._memory.first_saved(source.index, len(cached))
         else:
             first = source.first
-        return self._memory.reusable(len(held), first, common)
+        return self._memory.reusable(len(cached), first, common)
 
     def occupy(self, slot: Slot, sequence: Sequence) -> None:
         """Put ``sequence`` into ``slot``."""
@@ -178,7 +178,7 @@ def _oldest(slots: Iterable[Slot]) -> Slot:
 
 
 def common_prefix(one: list[int], other: list[int], limit: int) -> int:
-    """How many first tokens two lists share, whole pictures only, at most ``limit``."""
+    """How many first tokens two lists share, no part of a picture, at most ``limit``."""
     limit = min(limit, len(one), len(other))
     low, high = 0, max(limit, 0)
     while low < high:

@@ -14,11 +14,12 @@ from ..llama.library import first_error, forget_errors
 from ..llama.model import Model
 from ..sampling.sampler import logits
 from .arrivals import Arrivals
-from .cache import Cache, Choice, Slot
+from .cache import Cache
 from .counters import Counters
-from .scheduler import MAX_WAITING, Scheduler
+from .placement import Placement
+from .scheduler import MAX_WAITING, Part, Scheduler
 from .sequence import End, Sequence
-from .swap import Swap, Swapped
+from .swap import Swap
 from .threads import Threads
 
 SHARED_STEP = 0.3
@@ -27,17 +28,16 @@ LONE_STEP = 1.0
 """Seconds that a step of prompts alone may take: what a cancelled one still costs."""
 LEAST_PROMPT = 16
 """Tokens of prompts in a step at least, and what their number is a multiple of."""
-SWAP_FROM = 16
-"""Tokens that a slot must lose for their state to be swapped out."""
 _FIRST_RATE = 200.0  # tokens per second, until measured
 
 
 class Engine:
     """Computes sequences on ``model``: a ``compute.Worker``.
 
-    ``swap`` is how many bytes of swapped states it may keep; ``arrivals`` hears of what it hands
-    over, as of what other engines do. ``submit``, ``resume``, ``cancel``
-    and ``close`` may be called from any thread. Raises GgmlError for a model that makes no text.
+    It schedules in ``begin_step``, then computes and takes the results in ``step``. ``swap`` is
+    how many bytes of swapped states it may keep; ``arrivals`` hears of what it hands over, as of
+    what other engines do. ``submit``, ``resume``, ``cancel`` and ``close`` may be called from any
+    thread. Raises GgmlError for a model that makes no text.
     """
 
     def __init__(
@@ -65,11 +65,12 @@ class Engine:
         self.parallel = self._context.sequences
         self._swap = Swap(swap)
         self._cache = Cache(self.parallel, self._context, self._swap)
-        most = min(swap // max(cache_bytes(model.header, parameters), 1), self.parallel)
+        self._placement = Placement(self._context, self._cache, self._swap, self.counters)
+        swappable = min(swap // max(cache_bytes(model.header, parameters), 1), self.parallel)
         if self.parallel == 1:
-            most = 0  # one after another, as was asked for
-        self.concurrent = self.parallel + most
-        self._scheduler = Scheduler(self._cache, most)
+            swappable = 0  # one after another, as was asked for
+        self.concurrent = self.parallel + swappable
+        self._scheduler = Scheduler(self._cache, swappable)
         self._rate = _FIRST_RATE
         self._threads = Threads(max(parameters.threads))
         self._thread = thread
@@ -100,36 +101,77 @@ class Engine:
         self._thread.remove(self)
 
     def _submit(self, sequence: Sequence) -> None:
-        self._scheduler.waiting.append(sequence)
-        if self._scheduler.overfull:
+        if not self._scheduler.add(sequence):
             reason = f"{MAX_WAITING} computations wait already; ask again when some have ended"
             self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
 
     def _cancel(self, sequence: Sequence) -> None:
         if not sequence.ended:
             self.counters.cancellations += 1
-            self._scheduler.remove(sequence)
-            sequence.cancel()
+            self._scheduler.end(sequence)
+            sequence.end(None)
 
     def begin_step(self) -> bool:
-        """Give waiting sequences their places; whether any is running."""
+        """End what is over its time and give slots to what waits; whether anything runs."""
         scheduler, counters = self._scheduler, self.counters
         for sequence in scheduler.overdue():
             self._end(sequence, End(ErrNo.END_OF_SEQUENCE))
         while True:
-            if (admitted := scheduler.admit()) is not None:
-                self._place(*admitted)
+            if (admissible := scheduler.admissible()) is not None:
+                self._placement.put(*admissible)
+                scheduler.admit(admissible[0])
             elif (victim := scheduler.victim()) is not None:
                 scheduler.preempt(victim)
                 counters.preemptions += 1
             else:
                 break
-        for mover, hole in self._cache.gaps():
-            self._move(mover, hole)
+        if self._placement.close_gaps():
+            scheduler.sort()
         counters.sequences_waiting = len(scheduler.waiting) + len(scheduler.preempted)
         counters.sequences_running = len(scheduler.running)
         counters.swap_bytes = self._swap.used
         return bool(scheduler.running)
+
+    def step(self) -> None:
+        """Compute a token of each sequence that decodes, and parts of the prompts.
+
+        Of the pictures, one at most, before the tokens.
+        """
+        if (sequence := self._scheduler.at_picture()) is not None:
+            self._see(sequence)
+        parts = self._scheduler.plan(self._context.room, self._prompt_rows())
+        if parts and self._compute(parts):
+            self._take(parts)
+
+    def _prompt_rows(self) -> int:
+        """Tokens of prompts that a step takes, by the time that they are likely to take."""
+        seconds = SHARED_STEP if self._scheduler.decoding else LONE_STEP
+        return max(int(self._rate * seconds) // LEAST_PROMPT, 1) * LEAST_PROMPT
+
+    def _compute(self, parts: list[Part]) -> bool:
+        """Compute ``parts`` in one batch; whether that went well. If not, they have ended."""
+        context = self._context
+        rows = 0
+        for part in parts:
+            sequence, begin = part.sequence, part.sequence.position
+            end = begin + part.count
+            last = end == len(sequence.tokens)
+            rows = context.put(rows, sequence.tokens[begin:end], begin, sequence.slot, last)
+        forget_errors()
+        result = self._decode(rows, rows - sum(part.count == 1 for part in parts))
+        if result:
+            failed = [part.sequence for part in parts]
+            self._fail(failed, f"llama_decode answered {result}")
+        return not result
+
+    def _take(self, parts: list[Part]) -> None:
+        """Make a token of each sequence whose tokens are all evaluated, and hand it over."""
+        row = -1
+        for part in parts:
+            row += part.count
+            if self._scheduler.computed(part):
+                self._sample(part.sequence, row)
+        self.arrivals.tell()
 
     def patience(self) -> float | None:
         """Seconds after which to look again though nothing has changed; None for never."""
@@ -137,65 +179,14 @@ class Engine:
 
     def abandon(self, reason: str) -> None:
         """End every sequence for ``reason``; what the slots hold is forgotten."""
-        for sequence in self._scheduler.all():
+        for sequence in self._scheduler:
             self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
-        for slot in self._cache.slots:
-            self._drop(slot)
-        self._swap.entries.clear()
+        self._placement.drop_all()
 
     def finish(self) -> None:
         """End every sequence and free the context."""
         self.abandon(UNLOADED)
         self._context.close()
-
-    def _place(self, sequence: Sequence, choice: Choice) -> None:
-        slot, source, context = choice.slot, choice.source, self._context
-        if choice.lost >= SWAP_FROM:
-            self.counters.evictions += 1
-            self._swap_out(slot)
-        if isinstance(source, Swapped):
-            common = context.restore(slot.index, source.state, len(source.held), choice.common)
-            self._swap.taken(source, common)
-            self.counters.swapped_in += 1
-        elif source is slot or not choice.common:
-            common = context.keep(slot.index, choice.common)
-        else:
-            common = context.copy(source.index, slot.index, len(source.held), choice.common)
-        self._cache.occupy(slot, sequence)
-        sequence.position = common
-        sequence.reused = common
-        self.counters.prompt_tokens_reused += common
-        self._scheduler.begin_turn(sequence)
-
-    def _move(self, mover: Slot, hole: Slot) -> None:
-        """Let the sequence of ``mover`` and the cache of ``hole`` change places."""
-        context, sequence = self._context, mover.sequence
-        assert sequence is not None
-        state = context.save(mover.index, context.state_size(mover.index))
-        other = context.save(hole.index, context.state_size(hole.index)) if hole.tokens else None
-        if state is None:
-            return
-        count = sequence.position
-        sequence.position = context.restore(hole.index, state, count, count)
-        count = len(hole.tokens)
-        kept = context.keep(mover.index, 0)
-        if other is not None:
-            kept = context.restore(mover.index, other, count, count)
-        self._cache.move(mover, hole)
-        mover.tokens = mover.tokens[:kept]
-        self._scheduler.moved()
-        self.counters.moves += 1
-
-    def _swap_out(self, slot: Slot) -> None:
-        """Keep the state of ``slot``, which another sequence takes, if it is not too large."""
-        context, held = self._context, slot.tokens
-        size = context.state_size(slot.index)
-        if size > self._swap.limit:
-            return
-        state = context.save(slot.index, size)
-        if state is not None:
-            self._swap.add(Swapped(held, context.first_saved(slot.index, len(held)), state))
-            self.counters.swapped_out += 1
 
     def _see(self, sequence: Sequence) -> None:
         """Compute the picture that ``sequence`` is at."""
@@ -208,43 +199,6 @@ class Engine:
             self.counters.prompt_seconds += time.perf_counter() - started
         else:
             self._fail([sequence], "the picture cannot be computed")
-
-    def step(self) -> None:
-        """Compute a token of each sequence that decodes, and parts of the prompts.
-
-        Of the pictures, one at most, before the tokens.
-        """
-        context = self._context
-        if (sequence := self._scheduler.at_picture()) is not None:
-            self._see(sequence)
-        seconds = LONE_STEP
-        for sequence in self._scheduler.running:
-            if len(sequence.tokens) - sequence.position == 1:
-                seconds = SHARED_STEP
-        prompts = max(int(self._rate * seconds) // LEAST_PROMPT, 1) * LEAST_PROMPT
-        parts = self._scheduler.plan(context.room, prompts)
-        if not parts:
-            return
-        rows = 0
-        outputs: list[tuple[Sequence, int]] = []
-        for part in parts:
-            sequence, begin = part.sequence, part.sequence.position
-            end = begin + part.count
-            last = end == len(sequence.tokens)
-            rows = context.put(rows, sequence.tokens[begin:end], begin, sequence.slot, last)
-            if last:
-                outputs.append((sequence, rows - 1))
-        forget_errors()
-        result = self._decode(rows, rows - sum(part.count == 1 for part in parts))
-        if result:
-            failed = [part.sequence for part in parts]
-            self._fail(failed, f"llama_decode answered {result}")
-            return
-        for part in parts:
-            part.sequence.position += part.count
-        for sequence, row in outputs:
-            self._sample(sequence, row)
-        self.arrivals.tell()
 
     def _decode(self, rows: int, prompt: int) -> int:
         """Compute ``rows`` rows, ``prompt`` of them of prompts; llama_decode's result.
@@ -284,8 +238,8 @@ class Engine:
             self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
             return
         self.counters.generated_tokens += 1
-        if sequence.accept(token):
-            self._end(sequence, None)
+        if (end := sequence.accept(token)) is not None:
+            self._end(sequence, end)
         else:
             self._scheduler.pause_if_ahead(sequence)
 
@@ -293,11 +247,10 @@ class Engine:
         values = logits(self._context.pointer, row, self.model.vocabulary.size)
         return bool(np.isfinite(values.sum()))
 
-    def _end(self, sequence: Sequence, end: End | None) -> None:
+    def _end(self, sequence: Sequence, end: End) -> None:
         self.counters.sequences_ended += 1
-        self._scheduler.remove(sequence)
-        if end is not None:
-            sequence.end(end)
+        self._scheduler.end(sequence)
+        sequence.end(end)
 
     def _fail(self, sequences: list[Sequence], otherwise: str) -> None:
         """A computation failed: its sequences end, and what their slots hold is forgotten."""
@@ -306,8 +259,4 @@ class Engine:
         for sequence in sequences:
             slot = self._cache.slots[sequence.slot]
             self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
-            self._drop(slot)
-
-    def _drop(self, slot: Slot) -> None:
-        self._context.keep(slot.index, 0)
-        slot.tokens = []
+            self._placement.drop(slot)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Protocol
@@ -18,6 +19,28 @@ LOOKAHEAD = 8
 """Tokens that a sequence may be ahead of the guest that reads it."""
 RESUME = LOOKAHEAD // 2
 """Tokens ahead at which a paused sequence goes on."""
+
+
+class State(Enum):
+    """Where a sequence is between its submission and its end."""
+
+    WAITING = "waits for its first slot"
+    PREFILLING = "is in a slot, and tokens that are known are evaluated"
+    DECODING = "is in a slot, and a token is made in each step"
+    PAUSED = "is so far ahead of its guest that it waits for that, in its slot or without one"
+    PREEMPTED = "had to leave its slot, and waits for another"
+    ENDED = "is over"
+
+
+FOLLOWS = {
+    State.WAITING: {State.PREFILLING, State.ENDED},
+    State.PREFILLING: {State.DECODING, State.ENDED},
+    State.DECODING: {State.PAUSED, State.PREEMPTED, State.ENDED},
+    State.PAUSED: {State.DECODING, State.PREEMPTED, State.ENDED},
+    State.PREEMPTED: {State.PREFILLING, State.ENDED},
+    State.ENDED: set[State](),
+}
+"""The states that may follow each state."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +81,10 @@ class Sequence:
     """A prompt being continued. The engine's thread writes, one guest's thread reads.
 
     ``tokens`` are the prompt and all that was made; the first ``position`` of them are
-    evaluated, and lie in the KV cache of ``slot`` while there is one. ``whole`` sequences hand
-    over nothing before their end, and are never paused. Among ``tokens``, placeholders stand
-    for ``pictures``, each by its first position; a prompt ends with a token.
+    evaluated, and lie in the KV cache of ``slot``, -1 for none. Among ``tokens``, placeholders
+    stand for ``pictures``, each by its first position; a prompt ends with a token. ``capacity``
+    is how many tokens the context can take. One that does not ``stream`` hands over nothing but
+    its end, and is never paused.
     """
 
     def __init__(
@@ -70,27 +94,24 @@ class Sequence:
         vocabulary: Vocabulary,
         limits: Limits,
         *,
-        room: int,
-        whole: bool,
+        capacity: int,
+        stream: bool,
         arrivals: Arrivals,
         pictures: Mapping[int, Picture] = MappingProxyType({}),
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
         self.sampler = sampler
-        self.whole = whole
+        self.stream = stream
         self.pictures = pictures
+        self.state = State.WAITING
         self.position = 0
         self.slot = -1
         self.reused = 0
-        self.paused = False
-        self.paused_at = 0.0
         self.since = time.monotonic()
         """When it began to wait, or when it got its slot."""
+        self.paused_at = 0.0
         self.deadline = self.since + limits.seconds
-        self.made_before = 0
-        """Tokens made when it got its slot."""
-        self.ended = False
         self.handed: SimpleQueue[int | End | None] = SimpleQueue()
         self._taken = 0
         self._arrivals = arrivals
@@ -98,8 +119,14 @@ class Sequence:
         """The count of arrivals when ``ask`` last looked."""
         self._vocabulary = vocabulary
         self._limits = limits
-        self._room = room
+        self._capacity = capacity
         self._tail = b""
+
+    def become(self, state: State) -> None:
+        """Take another state. Raises ValueError if it may not follow the present one."""
+        if state not in FOLLOWS[self.state]:
+            raise ValueError(f"a sequence that {self.state.value} became one that {state.value}")
+        self.state = state
 
     @property
     def made(self) -> int:
@@ -121,16 +148,23 @@ class Sequence:
         """Tokens made that the guest has not taken."""
         return self.made - self._taken
 
-    def accept(self, token: int) -> bool:
-        """Take over a token just made; whether it was the last. It does not tell ``arrivals``."""
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.state is State.ENDED
+
+    def accept(self, token: int) -> End | None:
+        """Take over a token just made, and hand it over; the end, if it was the last.
+
+        ``arrivals`` are told neither of it.
+        """
         self.tokens.append(token)
         errno = self._end_after(token)
         if errno is not None:
-            self.end(End(errno, token))
-            return True
-        if not self.whole:
+            return End(errno, token)
+        if self.stream:
             self.handed.put(token)
-        return False
+        return None
 
     def _end_after(self, token: int) -> ErrNo | None:
         limits = self._limits
@@ -138,7 +172,7 @@ class Sequence:
             return ErrNo.END_OF_SEQUENCE
         if limits.reverse_prompt and self._reversed(token, limits.reverse_prompt):
             return ErrNo.END_OF_SEQUENCE
-        if len(self.tokens) > self._room:
+        if len(self.tokens) > self._capacity:
             return ErrNo.CONTEXT_FULL
         if limits.tokens is not None and self.made >= limits.tokens:
             return ErrNo.END_OF_SEQUENCE
@@ -149,16 +183,13 @@ class Sequence:
         self._tail = tail[-len(text) :]
         return text in tail
 
-    def end(self, end: End) -> None:
-        """Hand over ``end`` and be over."""
-        self.cancel()
-        self.handed.put(end)
-        self._arrivals.tell()
-
-    def cancel(self) -> None:
-        """Be over, for who reads no more; its sampler is freed."""
-        self.ended = True
+    def end(self, end: End | None) -> None:
+        """Be over, free the sampler and hand over ``end``; None for one that no one reads."""
+        self.become(State.ENDED)
         self.sampler.close()
+        if end is not None:
+            self.handed.put(end)
+            self._arrivals.tell()
 
     def take(self, owner: Owner, timeout: float | None = None) -> int | End | None:
         """The next token, or the end; blocks. None if ``wake`` woke it.
@@ -183,7 +214,7 @@ class Sequence:
     def _took(self, item: int | End | None, owner: Owner) -> int | End | None:
         if item is not None:
             self._taken += 1
-            if self.paused and self.lead <= RESUME:
+            if self.state is State.PAUSED and self.lead <= RESUME:
                 owner.resume(self)
         return item
 

@@ -12,9 +12,9 @@ from ..llama.context import State
 
 @dataclass(frozen=True, eq=False)
 class Swapped:
-    """The KV cache of ``held`` tokens, of which a sliding window keeps those from ``first`` on."""
+    """The KV cache of ``tokens``, of which a sliding window keeps those from ``first`` on."""
 
-    held: list[int]
+    tokens: list[int]
     first: int
     state: State
 
@@ -37,11 +37,11 @@ class Swap:
 
     def add(self, entry: Swapped) -> None:
         """Keep ``entry``, in the place of those that it goes on from."""
-        size = len(entry.held)
-        if any(other.held[:size] == entry.held for other in self.entries):
+        size = len(entry.tokens)
+        if any(other.tokens[:size] == entry.tokens for other in self.entries):
             return
         self.entries = [
-            other for other in self.entries if entry.held[: len(other.held)] != other.held
+            other for other in self.entries if entry.tokens[: len(other.tokens)] != other.tokens
         ]
         self.entries.append(entry)
         while self.entries and self.used > self.limit:
@@ -51,5 +51,5 @@ class Swap:
         """The first ``common`` tokens of ``entry`` are in a slot again."""
         if entry in self.entries:
             self.entries.remove(entry)
-            if common < len(entry.held):
+            if common < len(entry.tokens):
                 self.entries.append(entry)

@@ -1,0 +1,86 @@
+"""Puts sequences into slots, with what of their tokens is in a KV cache already."""
+
+from ..llama.context import LlamaContext
+from .cache import Cache, Choice, Slot
+from .counters import Counters
+from .sequence import Sequence
+from .swap import Swap, Swapped
+
+SWAP_FROM = 16
+"""Tokens that a slot must lose for their state to be swapped out."""
+
+
+class Placement:
+    """Copies, cuts and swaps the KV caches of ``context`` as ``cache`` chooses."""
+
+    def __init__(self, context: LlamaContext, cache: Cache, swap: Swap, counters: Counters) -> None:
+        self._context = context
+        self._cache = cache
+        self._swap = swap
+        self._counters = counters
+
+    def put(self, sequence: Sequence, choice: Choice) -> None:
+        """Put ``sequence`` into its slot, and what it shares with the source into the cache."""
+        slot, source, context = choice.slot, choice.source, self._context
+        if choice.lost >= SWAP_FROM:
+            self._counters.evictions += 1
+            self._swap_out(slot)
+        if isinstance(source, Swapped):
+            common = context.restore(slot.index, source.state, len(source.tokens), choice.common)
+            self._swap.taken(source, common)
+            self._counters.swapped_in += 1
+        elif source is slot or not choice.common:
+            common = context.keep(slot.index, choice.common)
+        else:
+            common = context.copy(source.index, slot.index, len(source.cached), choice.common)
+        self._cache.occupy(slot, sequence)
+        sequence.position = common
+        sequence.reused = common
+        self._counters.prompt_tokens_reused += common
+
+    def close_gaps(self) -> bool:
+        """Move sequences until all have neighbouring slots; whether any was moved."""
+        gaps = self._cache.gaps()
+        for mover, hole in gaps:
+            self._move(mover, hole)
+        return bool(gaps)
+
+    def _move(self, mover: Slot, hole: Slot) -> None:
+        """Let the sequence of ``mover`` and the cache of ``hole`` change places."""
+        context, sequence = self._context, mover.sequence
+        assert sequence is not None
+        state = context.save(mover.index, context.state_size(mover.index))
+        other = context.save(hole.index, context.state_size(hole.index)) if hole.tokens else None
+        if state is None:
+            return
+        count = sequence.position
+        sequence.position = context.restore(hole.index, state, count, count)
+        count = len(hole.tokens)
+        kept = context.keep(mover.index, 0)
+        if other is not None:
+            kept = context.restore(mover.index, other, count, count)
+        self._cache.move(mover, hole)
+        mover.tokens = mover.tokens[:kept]
+        self._counters.moves += 1
+
+    def _swap_out(self, slot: Slot) -> None:
+        """Keep the state of ``slot``, which another sequence takes, if it is not too large."""
+        context, tokens = self._context, slot.tokens
+        size = context.state_size(slot.index)
+        if size > self._swap.limit:
+            return
+        state = context.save(slot.index, size)
+        if state is not None:
+            self._swap.add(Swapped(tokens, context.first_saved(slot.index, len(tokens)), state))
+            self._counters.swapped_out += 1
+
+    def drop(self, slot: Slot) -> None:
+        """Forget what ``slot`` caches."""
+        self._context.keep(slot.index, 0)
+        slot.tokens = []
+
+    def drop_all(self) -> None:
+        """Forget what all slots cache, and all that was swapped out."""
+        for slot in self._cache.slots:
+            self.drop(slot)
+        self._swap.entries.clear()
