@@ -38,7 +38,9 @@ const (
 )
 
 // members are the names that an object which is a call may have.
-var members = []string{"name", "type", "id", "index", "function", "arguments", "parameters"}
+var members = []string{
+	"name", "tool_name", "type", "id", "tool_call_id", "index", "function", "arguments", "parameters",
+}
 
 // jsonHead reads an object with a name and arguments (or parameters), in a function or not.
 func jsonHead(text string) Head {
@@ -66,7 +68,7 @@ func jsonHead(text string) Head {
 		if err := decoder.Decode(&value); err != nil {
 			return head.after(err)
 		}
-		if name == "name" && json.Unmarshal(value, &head.Call.Name) != nil {
+		if (name == "name" || name == "tool_name") && json.Unmarshal(value, &head.Call.Name) != nil {
 			return Head{Verdict: Never}
 		}
 	}
@@ -91,12 +93,16 @@ func wholeCall(text string) Head {
 func parseCall(text json.RawMessage) (Call, bool) {
 	var fields struct {
 		Name       string          `json:"name"`
+		ToolName   string          `json:"tool_name"`
 		Arguments  json.RawMessage `json:"arguments"`
 		Parameters json.RawMessage `json:"parameters"`
 		Function   json.RawMessage `json:"function"`
 	}
 	if json.Unmarshal(text, &fields) != nil {
 		return Call{}, false
+	}
+	if fields.Name == "" {
+		fields.Name = fields.ToolName
 	}
 	if fields.Name == "" && len(fields.Function) > 0 && fields.Function[0] == '{' {
 		return parseCall(fields.Function)

@@ -50,6 +50,10 @@ type Format struct {
 	Keep []string
 	// Head reads the beginning of a call after Open; JSON where it is nil.
 	Head func(text string) Head
+	// Calls reads the calls of a format that does not write them as JSON.
+	Calls func(text IsText) Reader
+	// Text tells which parameters are texts, for formats that do not.
+	Text IsText
 	// Reader is for a format that is written in its own way altogether.
 	Reader func() Reader
 }
@@ -61,7 +65,9 @@ func (f Format) NewReader(tools, thinking bool) Reader {
 		return f.Reader()
 	}
 	var next Reader = text{}
-	if tools && (f.Open != "" || len(f.Whole) > 0) {
+	if tools && f.Calls != nil {
+		next = f.Calls(f.Text)
+	} else if tools && (f.Open != "" || len(f.Whole) > 0) {
 		if f.Head == nil {
 			f.Head = jsonHead
 		}

@@ -16,6 +16,10 @@ type Abilities struct {
 	Stops []string `json:"stops"`
 	// Think are the tags around reasoning.
 	Think []string `json:"think"`
+	// Calls is how the model writes calls, nothing where the host cannot tell; Keep are the control
+	// tokens among what it writes.
+	Calls answer.Calls `json:"calls"`
+	Keep  []string     `json:"keep"`
 	// Error is why the template cannot be used.
 	Error string `json:"error"`
 }
@@ -25,11 +29,11 @@ type Abilities struct {
 func Own(abilities Abilities) *Template {
 	own := &Template{
 		Name: Auto, Stops: abilities.Stops, Tools: abilities.Tools, Own: true,
-		Answer: answer.Format{Open: "<tool_call>", Close: "</tool_call>"}, render: renderOwn,
+		Answer: abilities.Calls.Format(), render: renderOwn,
 	}
+	own.Answer.Keep = append(append(own.Answer.Keep, abilities.Keep...), abilities.Think...)
 	if len(abilities.Think) == 2 {
 		own.Answer.Think = [2]string{abilities.Think[0], abilities.Think[1]}
-		own.Answer.Keep = abilities.Think
 	}
 	return own
 }

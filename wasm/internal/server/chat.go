@@ -136,6 +136,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	}
 	conversation.Tools = tools
 	format := template.Answer
+	format.Text = textParameters(tools)
 	if choice == choiceRequired {
 		format, constraint = requiredFormat, "tools"
 		if schema, err = callSchema(tools); err != nil {

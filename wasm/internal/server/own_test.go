@@ -153,3 +153,34 @@ func TestAPictureGoesToTheTemplateAsAPart(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestCallsInTheModelsOwnFormat(t *testing.T) {
+	const template = `{"tools": true, "think": ["<think>", "</think>"], "calls": {"kind": "tagged",
+		"call": "<tool_call>\n<function=", "end": "</function>\n</tool_call>", "name": ">",
+		"key": "<parameter=", "key_end": ">\n", "value_end": "\n</parameter>"}}`
+	const tools = `"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object",
+		"properties": {"s": {"type": "string"}, "n": {"type": "integer"}}}}}]`
+	pieces := strings.SplitAfter("Look: <tool_call>\n<function=f>\n<parameter=s>\n1\n</parameter>\n<parameter=n>\n2\n</parameter>\n</function>\n</tool_call>", ">")
+	graph := &nntest.Graph{Pieces: pieces, Template: template}
+	body := `{"messages": [{"role": "user", "content": "a"}], ` + tools
+	answer := ask(t, graph, body+`}`)
+	message := at(t, answer.json, "choices", 0, "message")
+	if got := at(t, message, "content"); got != "Look:" {
+		t.Errorf("content %q", got)
+	}
+	if got := at(t, message, "tool_calls", 0, "function", "arguments"); got != `{"s":"1","n":2}` {
+		t.Errorf("arguments %v", got)
+	}
+	if got := at(t, answer.json, "choices", 0, "finish_reason"); got != "tool_calls" {
+		t.Error(got)
+	}
+	var arguments []string
+	for _, frame := range frames(t, ask(t, graph, body+`, "stream": true}`).body) {
+		if _, after, found := strings.Cut(frame, `"arguments":`); found {
+			arguments = append(arguments, after[:strings.Index(after, "}")])
+		}
+	}
+	if len(arguments) < 4 {
+		t.Errorf("the arguments came in %d pieces: %q", len(arguments), arguments)
+	}
+}

@@ -79,6 +79,28 @@ func (r *chatRequest) tools(template *prompt.Template) ([]prompt.Tool, string, e
 	return tools, choice, nil
 }
 
+// textParameters tells which parameters of tools are texts, as far as their schemas say.
+func textParameters(tools []prompt.Tool) answer.IsText {
+	types := map[[2]string]bool{}
+	for _, tool := range tools {
+		var schema struct {
+			Properties map[string]struct {
+				Type any `json:"type"`
+			} `json:"properties"`
+		}
+		json.Unmarshal(tool.Parameters, &schema)
+		for name, property := range schema.Properties {
+			if property.Type != nil {
+				types[[2]string{tool.Name, name}] = property.Type == "string"
+			}
+		}
+	}
+	return func(function, parameter string) (text, known bool) {
+		text, known = types[[2]string{function, parameter}]
+		return text, known
+	}
+}
+
 // requiredFormat is how an answer is written that has to be a call: as one JSON object.
 var requiredFormat = answer.Format{Whole: []string{"{"}}
 

@@ -10,6 +10,7 @@ from ...nn.errno import ErrNo
 from ..errors import GgmlError
 from ..llama.vocabulary import Vocabulary
 from . import pictures
+from .calls import KEY, NAME, NUMBER, SAID, VALUES, Calls, calling, learn
 from .conversation import Conversation, Traits
 from .marks import Controls, Private, mark
 from .reasoning import thoughts
@@ -84,6 +85,7 @@ class ChatTemplate:
         self._vocabulary = vocabulary
         self._renderer = renderer
         self._traits: dict[str, Traits] = {}
+        self._abilities: dict[str, object] | None = None
         for name, source in self._sources.items():
             if len(source) > MOST_CHARACTERS:
                 raise GgmlError(
@@ -131,24 +133,47 @@ class ChatTemplate:
     def abilities(self) -> dict[str, object]:
         """What a guest is told of the template. Raises BrokenTemplate if it cannot be used.
 
-        ``tools``: whether it writes tools; ``think``: the tags around reasoning; ``stops``: the
-        names of tokens that end an answer.
+        ``tools``: whether it writes tools; ``calls``: how the model writes calls (``Calls``);
+        ``think``: the tags around reasoning; ``keep``: control tokens among all those; ``stops``:
+        the names of tokens that end an answer.
         """
+        if self._abilities is None:
+            self._abilities = self._find_abilities()
+        return self._abilities
+
+    def _find_abilities(self) -> dict[str, object]:
         name = self._choose(Conversation([], tools=[_TOOL]))
+        calls = self.calls(name) if self.traits(name).tools else None
+        think = thoughts(self._sources[name])
+        marks = [*think, *(calls.as_dict().values() if calls else ())]
         return {
             "tools": self.traits(name).tools,
-            "think": list(thoughts(self._sources[name])),
+            "calls": calls.as_dict() if calls else {},
+            "think": list(think),
+            "keep": [name for name in self._tokens if any(name in mark for mark in marks)],
             "stops": self._stops(self._choose(Conversation([]))),
         }
 
+    def calls(self, name: str = DEFAULT) -> Calls | None:
+        """How the model of the template ``name`` writes calls, None where that cannot be told."""
+
+        def write(messages: list[dict[str, Any]], cue: bool) -> str:
+            traits = self.traits(name)
+            return self._trial(name, traits, messages, tools=[_TOOL], add_generation_prompt=cue)
+
+        return learn(self._sources[name], write, " ".join(self._tokens))
+
+    @property
+    def _tokens(self) -> list[str]:
+        return [each.name for each in self._vocabulary.specials if each.control and each.name]
+
     def _stops(self, name: str) -> list[str]:
         """The control token that the template writes behind an answer, if it does."""
-        said = {"role": "assistant", "content": _SAID}
+        said = {"role": "assistant", "content": SAID}
         user = {"role": "user", "content": "-"}
         wrote = self._trial(name, self.traits(name), [user, said], add_generation_prompt=False)
-        rest = wrote.rpartition(_SAID)[2].lstrip()
-        names = (each.name for each in self._vocabulary.specials if each.control)
-        return [name for name in names if name and rest.startswith(name)][:1]
+        rest = wrote.rpartition(SAID)[2].lstrip()
+        return [name for name in self._tokens if rest.startswith(name)][:1]
 
     def _choose(self, conversation: Conversation) -> str:
         for name, wanted in (
@@ -170,7 +195,7 @@ class ChatTemplate:
 
     @cached_property
     def _controls(self) -> Controls:
-        return Controls(each.name for each in self._vocabulary.specials if each.control)
+        return Controls(self._tokens)
 
     def _find(self, name: str) -> Traits:
         source = self._sources[name]
@@ -180,16 +205,16 @@ class ChatTemplate:
         )
         wrote = self._trial(name, traits, [_USER], tools=[_TOOL])
         typed = replace(traits, typed=True)
-        if _SAID not in wrote and _SAID in (
+        if SAID not in wrote and SAID in (
             other := self._trial(name, typed, [_USER], tools=[_TOOL])
         ):
             traits, wrote = typed, other
         called = self._trial(name, traits, [_USER, _CALL, _RESULT], tools=[_TOOL])
-        if _VALUE not in called or f"'{_KEY}'" in called:
+        if VALUES[0] not in called or f"'{KEY}': '{VALUES[0]}'" in called:
             text = replace(traits, text_arguments=True)
             other = self._trial(name, text, [_USER, _CALL, _RESULT], tools=[_TOOL])
-            traits = text if _VALUE in other else traits
-        return replace(traits, tools=_NAME in wrote)
+            traits = text if VALUES[0] in other else traits
+        return replace(traits, tools=NAME in wrote)
 
     def _trial(self, name: str, traits: Traits, messages: list[Any], **more: Any) -> str:
         """What the template writes of ``messages``, "" if it does not take them."""
@@ -200,33 +225,24 @@ class ChatTemplate:
             return ""
 
 
-_SAID, _NAME, _KEY, _VALUE = "zqx-said", "zqx_name", "zqx_key", "zqx-value"
-"""Words that no template has."""
-_USER = {"role": "user", "content": _SAID}
+_USER = {"role": "user", "content": SAID}
 _TOOL = {
     "type": "function",
     "function": {
-        "name": _NAME,
+        "name": NAME,
         "description": "A trial.",
         "parameters": {
             "type": "object",
-            "properties": {_KEY: {"type": "string", "description": "A value."}},
-            "required": [_KEY],
+            "properties": {
+                KEY: {"type": "string", "description": "A value."},
+                NUMBER: {"type": "integer", "description": "A number."},
+            },
+            "required": [KEY],
         },
     },
 }
-_CALL = {
-    "role": "assistant",
-    "content": None,
-    "tool_calls": [
-        {
-            "id": "call00000",
-            "type": "function",
-            "function": {"name": _NAME, "arguments": f'{{"{_KEY}": "{_VALUE}"}}'},
-        }
-    ],
-}
-_RESULT = {"role": "tool", "name": _NAME, "tool_call_id": "call00000", "content": "done"}
+_CALL = calling(VALUES[0])
+_RESULT = {"role": "tool", "name": NAME, "tool_call_id": "call00000", "content": "done"}
 
 
 def _append(message: dict[str, Any], end: str) -> None:
