@@ -11,15 +11,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from guests import docstrings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamaedge_host.errors import BadPointer, Interrupted, PreloadError
 from llamaedge_host.files import Files
 from llamaedge_host.memory import Memory
-from llamaedge_host.nn import Encoding, ErrNo, NeuralNetwork, Preload, Target, session
+from llamaedge_host.nn import (
+    Encoding,
+    ErrNo,
+    NeuralNetwork,
+    Preload,
+    Target,
+    computing,
+    edge,
+    graphs,
+)
 from llamaedge_host.nn.backend import BackendError, Output
-from llamaedge_host.nn.session import FUNCTIONS, UNSIZED_BUFFER, Session
+from llamaedge_host.nn.computing import UNSIZED_BUFFER
+from llamaedge_host.nn.session import FUNCTIONS, Session
 
 SIZE = 1 << 20
 OUT = 16  # where results go
@@ -190,6 +201,13 @@ def test_functions_are_found_by_name_and_type(guest: Guest) -> None:
     assert not guest.session.resolve("wasi_ephemeral_nn", "close", "i", "i")
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_documented(guest: Guest, name: str) -> None:
+    function = guest.session.resolve("wasi_ephemeral_nn", name, "i" * FUNCTIONS[name], "i")
+    assert function is not None
+    docstrings.check(function, ErrNo)
+
+
 def test_a_name_is_loaded_once_and_its_second_configuration_ignored(guest: Guest) -> None:
     assert guest.load_by_name(b"m", b'{"temp":0}') == (0, 0)
     assert guest.load_by_name(b"n") == (0, 1)
@@ -252,7 +270,7 @@ def test_load_refuses(guest: Guest, count: int, encoding: int, target: int, errn
 def test_a_guest_has_a_bounded_number_of_contexts(
     ready: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "MAX_CONTEXTS", 3)
+    monkeypatch.setattr(computing, "MAX_CONTEXTS", 3)
     assert [ready.context() for _ in range(2)] == [1, 2]
     assert ready.call("init_execution_context", 0, OUT) == ErrNo.RUNTIME_ERROR
     assert len(ready.backend.graphs[0].contexts) == 3
@@ -268,14 +286,14 @@ def test_a_guest_has_a_bounded_number_of_graphs_and_of_bytes_in_them(
         ready.memory.write(NAME, struct.pack("<II", DATA, size))
         return ready.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT)
 
-    monkeypatch.setattr(session, "MAX_MODEL_BYTES", 100)
+    monkeypatch.setattr(graphs, "MAX_MODEL_BYTES", 100)
     assert (load(60), load(60)) == (0, ErrNo.RUNTIME_ERROR)
     assert ready.context(1) == 1
     assert ready.call("unload", 1) == 0
     assert load(60) == ErrNo.RUNTIME_ERROR, "its context keeps the graph"
     assert ready.call("finalize_execution_context", 1) == 0
     assert (load(60), load(40)) == (0, 0)
-    monkeypatch.setattr(session, "MAX_GRAPHS", 3)
+    monkeypatch.setattr(graphs, "MAX_GRAPHS", 3)
     assert load(0) == ErrNo.RUNTIME_ERROR
     assert ready.load_by_name(b"m") == (0, 0)
     assert ready.load_by_name(b"n")[0] == ErrNo.RUNTIME_ERROR
@@ -283,7 +301,8 @@ def test_a_guest_has_a_bounded_number_of_graphs_and_of_bytes_in_them(
 
 
 def test_metadata_has_a_bounded_length(ready: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "MAX_METADATA", 10)
+    for module in computing, edge:
+        monkeypatch.setattr(module, "MAX_METADATA", 10)
     assert ready.set_input(0, 1, b"x" * 11) == ErrNo.TOO_LARGE
     assert ready.counts()["error"] == "the metadata has 11 bytes; 10 are the most"
     assert ready.set_input(0, 1, b"x" * 10) == 0

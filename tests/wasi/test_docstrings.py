@@ -1,10 +1,9 @@
 """Each host function's docstring names its parameters, its errnos and where it is specified."""
 
-import inspect
-import re
 from types import MethodType
 
 import pytest
+from guests import docstrings
 from guests.signatures import PREVIEW1
 
 from llamaedge_host import HostNetwork
@@ -31,18 +30,7 @@ FUNCTIONS = host_functions()
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_host_function_is_documented(name: str) -> None:
-    function = FUNCTIONS[name]
-    text = inspect.getdoc(function) or ""
-    head, _, rest = text.partition("\n\nParameters:\n")
-    parameters, _, result = rest.partition("\n\nResult:")
-    assert head.startswith("``"), text
-    assert re.findall(r"^    (\w+): ", parameters, re.M) == list(
-        inspect.signature(function).parameters
-    )
-    errnos = re.findall(r"^    ([A-Z, ]+): ", result, re.M)
-    assert {each for line in errnos for each in line.split(", ")} <= set(Errno.__members__)
-    assert errnos or "as " in result
-    assert re.search(r"\bSee (https://|WasmEdge's )", result)
+    docstrings.check(FUNCTIONS[name], Errno)
 
 
 def test_most_functions_are_seen() -> None:
