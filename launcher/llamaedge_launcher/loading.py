@@ -13,14 +13,18 @@ class LoadingNetwork(NeuralNetwork):
 
     So a guest judges its command line at once, and what is wrong with a model is said once.
     If a model is no model they wait for ever, and the process must be ended.
-    ``problem`` is why the last model that was asked for by name could not be loaded, None if
-    it could.
     """
 
     def __init__(self, preloads: Sequence[Preload], *, parallel: int | None) -> None:
         super().__init__(preloads, parallel=parallel)
         self._checked = threading.Event()
-        self.problem: str | None = None
+        self._mine = threading.local()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last model that this thread asked for by name was not loaded; None if it was."""
+        problem: str | None = getattr(self._mine, "problem", None)
+        return problem
 
     def preload_all(self) -> None:
         """Check every model. Raises PreloadError for the first that cannot be one."""
@@ -30,11 +34,11 @@ class LoadingNetwork(NeuralNetwork):
     def load_by_name(self, name: str, config: str | None) -> Graph:
         """A new graph on the preload ``name``. Raises BackendError."""
         self._checked.wait()
-        self.problem = None
+        self._mine.problem = None
         try:
             return super().load_by_name(name, config)
         except BackendError as error:
-            self.problem = f"model {name!r}: {error}"
+            self._mine.problem = f"model {name!r}: {error}"
             raise
 
     def load(self, path: Path, encoding: Encoding, target: Target, config: str | None) -> Graph:

@@ -141,6 +141,15 @@ def test_it_is_said_how_many_layers_fit_on_a_gpu(machine: Machine, tiny_llama: P
         load_on(backend, tiny_llama, n_gpu_layers=2, split_mode="none", main_gpu=1)
 
 
+def test_a_gpu_that_does_not_say_what_it_has_is_tried(
+    machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(HUGE, 0)
+    silent = (Device("GPU", "a card", "GPU", 0, 0),)
+    monkeypatch.setattr(memory, "devices", lambda: silent)
+    assert sequences(load_on(GgmlBackend(), tiny_llama)) == 8
+
+
 def test_weights_lie_where_llama_cpp_puts_them(machine: Machine, tiny_llama: Path) -> None:
     machine(HUGE)
     header = load_on(GgmlBackend(), tiny_llama).model.header

@@ -10,6 +10,8 @@ from .gguf import Gguf, Tensor
 
 GPUS = ("GPU", "integrated GPU")
 """Kinds of devices that weights may lie on; the second serves where there is none of the first."""
+UNTOLD = 1 << 62
+"""Bytes that count as free on a device that does not say how many are."""
 _BLOCK = re.compile(r"blk\.(\d+)\.")
 _EXPERTS = re.compile(r"blk\.(\d+)\.ffn_(up|down|gate)_exps")
 CGROUP = Path("/sys/fs/cgroup")
@@ -31,7 +33,9 @@ def gpu_free(only: int | None) -> int | None:
     """
     known = devices()
     for kind in GPUS:
-        if free := [device.free for device in known if device.kind == kind]:
+        if free := [
+            device.free if device.total else UNTOLD for device in known if device.kind == kind
+        ]:
             return sum(free if only is None else free[only : only + 1])
     return None
 
