@@ -234,7 +234,7 @@ class Engine:
             return
         token = sequence.sampler.sample(self._context.pointer, row)
         if token is None:
-            reason = "no token can follow by the grammar"
+            reason = f"the constrained text cannot go on: {sequence.sampler.failure}"
             self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
             return
         self.counters.generated_tokens += 1

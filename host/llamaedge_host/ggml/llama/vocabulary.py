@@ -25,7 +25,6 @@ _NAMED = {
 }
 
 Tokens = npt.NDArray[np.int32]
-Texts = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 _NUMBER = re.compile(r"<\[([0-9]{1,10})\]>")
 
 
@@ -92,18 +91,6 @@ class Vocabulary:
         buffer = ctypes.create_string_buffer(room)
         made: int = llama.llama_token_to_piece(self.pointer, token, buffer, room, 0, True)
         return self._piece(token, -made) if made < 0 else buffer.raw[:made]
-
-    @cached_property
-    def texts(self) -> Texts:
-        """All tokens' bytes, up to a zero byte, where each token's begin, and how many they are.
-
-        A token that ends a generation has none.
-        """
-        pieces = [self.piece(token).partition(b"\0")[0] for token in range(self.size)]
-        for token in self.ends:
-            pieces[token] = b""
-        sizes = np.fromiter(map(len, pieces), np.int64, self.size)
-        return np.frombuffer(b"".join(pieces), np.uint8), np.cumsum(sizes) - sizes, sizes
 
     @cached_property
     def specials(self) -> tuple["Special", ...]:

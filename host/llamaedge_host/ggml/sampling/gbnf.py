@@ -4,15 +4,15 @@ Source: llama.cpp's grammars/README.md and src/llama-grammar.cpp.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-MAX_CHARACTERS = 1 << 18
-MAX_NESTING = 200
-"""Brackets within brackets; llama.cpp reads them by recursion."""
-MAX_ELEMENTS = 1 << 19
-"""Characters and names in the rules, with every repetition written out, as llama.cpp does."""
+MAX_CHARACTERS = 1 << 17
+MAX_NESTING = 60
+"""Brackets and repetitions within one another."""
+MAX_ITEMS = 1 << 16
+"""Characters, names and brackets in all rules."""
 MAX_REPETITIONS = 2000
 """llama.cpp refuses to repeat more often, and takes a larger upper bound for none."""
 
@@ -28,9 +28,8 @@ _CHARACTER = re.compile(
 )
 _ESCAPES = {"t": 9, "r": 13, "n": 10}
 _TIMES: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
-_BEYOND_ASCII = (1 << 0xF5) - (1 << 0xC2)
-_LAST = 0x1FFFFF
-"""The last number that four bytes can stand for."""
+_SURROGATES = range(0xD800, 0xE000)
+_LAST = 0x10FFFF
 
 
 class GrammarError(Exception):
@@ -39,36 +38,12 @@ class GrammarError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Characters:
-    """One character of ``ranges``, whose ends belong to them.
-
-    ``leads`` has a bit for each byte that such a character can begin with in UTF-8.
-    """
+    """One character of ``ranges``, whose ends belong to them: in order, none touching the next."""
 
     ranges: tuple[tuple[int, int], ...]
-    leads: int
-
-    @classmethod
-    def of(cls, ranges: Iterable[tuple[int, int]], *, negated: bool = False) -> "Characters":
-        """Those of ``ranges``, or all others."""
-        wanted = [(first, last) for first, last in ranges if first <= last]
-        if negated:
-            wanted, excluded, free = [], sorted(wanted), 0
-            for first, last in [*excluded, (_LAST + 1, _LAST + 1)]:
-                if free < first:
-                    wanted.append((free, first - 1))
-                free = max(free, last + 1)
-        leads = 0
-        for first, last in wanted:
-            leads |= max((2 << min(last, 127)) - (1 << first), 0) if first < 128 else 0
-            leads |= _BEYOND_ASCII if last > 127 else 0
-        return cls(tuple(wanted), leads)
-
-    def matches(self, first: int, last: int) -> bool:
-        """Whether a code point from ``first`` to ``last`` is one of them."""
-        return any(begin <= last and first <= end for begin, end in self.ranges)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Token:
     """One token, as <[123]> or <name>, or with ``negated`` any other."""
 
@@ -76,32 +51,55 @@ class Token:
     negated: bool
 
 
-Element = Characters | Token | int
-"""What a rule is made of; a number is another rule's."""
-Rule = list[list[Element]]
-"""The alternatives of a rule."""
+@dataclass(frozen=True, eq=False)
+class Name:
+    """What the rule ``name`` stands for."""
 
-ANY = Characters.of([], negated=True)
-
-
-@lru_cache(maxsize=512)
-def _only(character: int) -> Characters:
-    return Characters.of([(character, character)])
+    name: str
 
 
-class Reader:
-    """Reads a GBNF text. Raises GrammarError.
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """All of ``items``, one after the other."""
 
-    ``rules`` has each rule by its number, ``names`` the numbers of those that have a name.
-    """
+    items: tuple["Node", ...]
 
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One of ``items``."""
+
+    items: tuple["Node", ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Repeat:
+    """``item``, ``least`` times or more, at most ``most`` times if that is not None."""
+
+    item: "Node"
+    least: int
+    most: int | None
+
+
+Node = Characters | Token | Name | Sequence | Choice | Repeat
+"""A part of a rule. Two are the same only if they are the same object."""
+
+_of = lru_cache(maxsize=1024)(Characters)
+ANY = _of(((0, _SURROGATES.start - 1), (_SURROGATES.stop, _LAST)))
+
+
+def read(text: str) -> dict[str, Node]:
+    """The rules of the GBNF ``text`` by their names. Raises GrammarError."""
+    if len(text) > MAX_CHARACTERS:
+        raise GrammarError(f"it has {len(text)} characters, over {MAX_CHARACTERS}")
+    return _Reader(text).rules
+
+
+class _Reader:
     def __init__(self, text: str) -> None:
-        if len(text) > MAX_CHARACTERS:
-            raise GrammarError(f"it has {len(text)} characters, over {MAX_CHARACTERS}")
-        self.names: dict[str, int] = {}
-        self._rules: dict[int, Rule] = {}
-        self._count = 0
-        self._size = 0
+        self.rules: dict[str, Node] = {}
+        self._named: set[str] = set()
+        self._items = 0
         self._depth = 0
         self._text = text
         self._tokens = _tokens(text)
@@ -109,10 +107,8 @@ class Reader:
         self._skip_lines()
         while self._kind:
             self._rule()
-        for name, number in self.names.items():
-            if number not in self._rules:
-                raise GrammarError(f"it has no rule {name:.60}")
-        self.rules = [self._rules[number] for number in range(self._count)]
+        for name in sorted(self._named - self.rules.keys()):
+            raise GrammarError(f"it has no rule {name:.60}")
 
     def _next(self) -> None:
         self._kind, self._at, self._word = next(self._tokens, ("", len(self._text), ""))
@@ -124,104 +120,97 @@ class Reader:
     def _expected(self, what: str) -> GrammarError:
         return GrammarError(f"it needs {what} at {self._text[self._at : self._at + 40]!r}")
 
-    def _new(self) -> int:
-        self._count += 1
-        return self._count - 1
-
-    def _named(self, name: str) -> int:
-        if name not in self.names:
-            self.names[name] = self._new()
-        return self.names[name]
-
     def _rule(self) -> None:
+        name = self._word
         if self._kind != "name":
             raise self._expected("a rule's name")
-        number = self._named(self._word)
         self._next()
         if self._kind != "is":
             raise self._expected("::=")
         self._next()
         self._skip_lines()
-        self._rules[number] = self._alternatives()
+        self.rules[name] = self._alternatives()
         if self._kind not in ("line", ""):
             raise self._expected("the rule's end")
         self._skip_lines()
 
-    def _alternatives(self) -> Rule:
+    def _alternatives(self) -> Node:
         alternatives = [self._sequence()]
         while self._word == "|":
             self._next()
             self._skip_lines()
             alternatives.append(self._sequence())
-        return alternatives
+        return alternatives[0] if len(alternatives) == 1 else Choice(tuple(alternatives))
 
-    def _sequence(self) -> list[Element]:
-        made: list[Element] = []
-        last = 0
+    def _sequence(self) -> Node:
+        items: list[Node] = []
+        last = repeats = 0
         while True:
             if self._kind == "times":
-                self._repeat(made, last, self._word)
+                repeats += 1
+                if last == len(items):
+                    raise self._expected(f"something before {self._word}")
+                if self._depth + repeats > MAX_NESTING:
+                    raise GrammarError(f"it nests more than {MAX_NESTING} repetitions")
+                items[last:] = [_repeated(_sequence(items[last:]), self._word)]
             else:
-                item = self._item()
-                if item is None:
-                    return made
-                last = len(made)
-                made += item
-                self._grow(len(item))
+                more = self._item()
+                if more is None:
+                    return _sequence(items)
+                last, repeats = len(items), 0
+                items += more
+                self._items += 1 + len(more)
+                if self._items > MAX_ITEMS:
+                    raise GrammarError(f"it has more than {MAX_ITEMS} characters and names")
             self._next()
             if self._depth:
                 self._skip_lines()
 
-    def _item(self) -> list[Element] | None:
+    def _item(self) -> list[Node] | None:
         if self._kind == "text":
-            return [_only(character) for character, _ in _characters(self._word)]
+            return [_of(((each, each),)) for each, _ in _characters(self._word)]
         if self._kind == "set":
             return _set(self._word)
         if self._kind == "token":
             return [Token(self._word.removeprefix("!"), self._word[0] == "!")]
         if self._kind == "name":
-            return [self._named(self._word)]
+            self._named.add(self._word)
+            return [Name(self._word)]
         if self._word == ".":
             return [ANY]
         return [self._group()] if self._word == "(" else None
 
-    def _group(self) -> int:
+    def _group(self) -> Node:
         self._depth += 1
         if self._depth > MAX_NESTING:
             raise GrammarError(f"it nests more than {MAX_NESTING} brackets")
         self._next()
         self._skip_lines()
-        number = self._new()
-        self._rules[number] = self._alternatives()
+        made = self._alternatives()
         if self._word != ")":
             raise self._expected(")")
         self._depth -= 1
-        return number
+        return made
 
-    def _repeat(self, made: list[Element], last: int, times: str) -> None:
-        """Write out ``made[last:]`` as often as ``times`` says."""
-        item = made[last:]
-        least, most = _TIMES[times] if times in _TIMES else _bounds(times)
-        if not item:
-            raise self._expected(f"something before {times}")
-        if least > MAX_REPETITIONS or (most is not None and most < least):
-            raise GrammarError(f"it cannot repeat {times}")
-        optional = 1 if most is None or most > MAX_REPETITIONS else most - least
-        self._grow(len(item) * least + (len(item) + 2) * optional)
-        del made[last:]
-        made += item * least
-        rest: list[Element] = []
-        for _ in range(optional):
-            number = self._new()
-            follows: list[Element] = [number] if most is None else rest
-            self._rules[number] = [[*item, *follows], []]
-            rest = [number]
-        made += rest
 
-    def _grow(self, elements: int) -> None:
-        self._size += elements
-        if self._size > MAX_ELEMENTS:
-            raise GrammarError(f"it has more than {MAX_ELEMENTS} elements with its repetitions")
+def _sequence(items: list[Node]) -> Node:
+    return items[0] if len(items) == 1 else Sequence(tuple(items))
+
+
+def _repeated(item: Node, times: str) -> Node:
+    least, most = _TIMES[times] if times in _TIMES else _bounds(times)
+    if least > MAX_REPETITIONS or (most is not None and most < least):
+        raise GrammarError(f"it cannot repeat {times}")
+    return Repeat(item, least, most)
+
+
+def _bounds(times: str) -> tuple[int, int | None]:
+    least, comma, most = times.strip("{}").partition(",")
+    if not comma:
+        return int(least), int(least)
+    most = most.strip()
+    bound = int(most) if most else MAX_REPETITIONS + 1
+    return int(least), bound if bound <= MAX_REPETITIONS else None
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int, str]]:
@@ -235,15 +224,6 @@ def _tokens(text: str) -> Iterator[tuple[str, int, str]]:
         at = match.end()
 
 
-def _bounds(times: str) -> tuple[int, int | None]:
-    least, comma, most = times.strip("{}").partition(",")
-    if not comma:
-        return int(least), int(least)
-    most = most.strip()
-    bound = int(most) if most else MAX_REPETITIONS + 1
-    return int(least), bound if bound <= MAX_REPETITIONS else None
-
-
 def _characters(quoted: str) -> Iterator[tuple[int, bool]]:
     """The code points between the first and the last character, and if each is escaped."""
     at, end = 1, len(quoted) - 1
@@ -252,16 +232,16 @@ def _characters(quoted: str) -> Iterator[tuple[int, bool]]:
         if match is None:
             raise GrammarError(f"it has an unknown escape at {quoted[at : at + 40]!r}")
         short, long, longest, letter, plain = match.groups()
-        if plain:
-            yield ord(plain), False
-        elif letter:
-            yield _ESCAPES.get(letter, ord(letter)), True
-        else:
-            yield int(short or long or longest, 16), True
+        character = ord(plain) if plain else _ESCAPES.get(letter, ord(letter or "\0"))
+        if code := short or long or longest:
+            character = int(code, 16)
+        if character > _LAST or character in _SURROGATES:
+            raise GrammarError(f"{match[0]} is no character")
+        yield character, not plain
         at = match.end()
 
 
-def _set(quoted: str) -> list[Element]:
+def _set(quoted: str) -> list[Node]:
     negated = quoted[1] == "^"
     ranges: list[tuple[int, int]] = []
     waiting = False
@@ -274,4 +254,24 @@ def _set(quoted: str) -> list[Element]:
             waiting = True
         else:
             ranges.append((character, character))
-    return [Characters.of(ranges, negated=negated)] if ranges else []
+    wanted = _united(ranges, negated=negated)
+    if ranges and not wanted:
+        raise GrammarError(f"{quoted:.40} has no character")
+    return [_of(wanted)] if ranges else []
+
+
+def _united(ranges: list[tuple[int, int]], *, negated: bool) -> tuple[tuple[int, int], ...]:
+    """The characters of ``ranges``, or all others, surrogates left out."""
+    surrogates = _SURROGATES.start, _SURROGATES.stop - 1
+    wanted = [each for each in ranges if each[0] <= each[1]]
+    others = wanted if negated else list(_gaps(wanted))
+    return tuple(_gaps([*others, surrogates]))
+
+
+def _gaps(ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The code points between those of ``ranges``."""
+    free = 0
+    for first, last in [*sorted(ranges), (_LAST + 1, _LAST + 1)]:
+        if free < first:
+            yield free, first - 1
+        free = max(free, last + 1)

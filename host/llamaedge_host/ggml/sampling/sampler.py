@@ -6,20 +6,14 @@ Source: llama.cpp's common/sampling.cpp.
 import ctypes
 import random
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from ...nn.errno import ErrNo
-from ..errors import GgmlError
 from ..llama.library import llama
 from ..llama.vocabulary import Tokens, Vocabulary
 from ..metadata.parse import Settings
-from . import grammar
-from .gbnf import GrammarError
-from .grammar import Reading
-from .schema import grammar_of_schema
+from .constraint import Constraint, Matcher
 
 RANDOM_SEED = 2**32 - 1
 MIROSTAT_TAU = 5.0
@@ -35,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 class Sampling:
     """How a sequence samples: the sampling keys of its metadata, as values."""
 
-    grammar: str
+    constraint: Constraint | None
     greedy: bool
     min_keep: int
     top_k: int
@@ -51,13 +45,13 @@ class Sampling:
 
     @classmethod
     def of(cls, settings: Settings, context_size: int) -> "Sampling":
-        """The sampling that ``settings`` ask for. Raises GgmlError for a bad JSON schema."""
+        """The sampling that ``settings`` ask for."""
         temperature, typical_p = settings["temp"], settings["typ-p"]
         xtc = settings["xtc-probability"], settings["xtc-threshold"]
         last = settings["dry-last-n-penalty"]
         window = settings["last-n-penalty"]
         return cls(
-            grammar=grammar_of(settings),
+            constraint=Constraint.of(settings),
             greedy=temperature <= 0 and typical_p >= 1 and xtc[0] <= 0,
             min_keep=settings["min-keep"],
             top_k=settings["top-k"],
@@ -83,56 +77,39 @@ class Sampling:
         )
 
 
-def grammar_of(settings: Settings) -> str:
-    """The GBNF that ``settings`` ask for, "" for none; a JSON schema wins over a grammar.
-
-    Raises GgmlError for one that cannot be used.
-    """
-    schema, text = settings["json-schema"], settings["grammar"]
-    try:
-        if schema:
-            text = _from_schema(schema)
-        if text:
-            grammar.parse(text)
-    except (GrammarError, RecursionError) as error:
-        raise _refused("json-schema" if schema else "grammar", str(error)) from None
-    return str(text)
-
-
-_from_schema = lru_cache(maxsize=16)(grammar_of_schema)
-
-
-def _refused(key: str, why: str) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, f"unable to retrieve the {key} option: {why:.200}")
-
-
 def check(settings: Settings, vocabulary: Vocabulary) -> None:
     """Raise GgmlError if the grammar or JSON schema of ``settings`` cannot be used."""
-    if text := grammar_of(settings):
-        for name in grammar.parse(text).names:
-            if vocabulary.named(name) < 0:
-                raise _refused("grammar", f"{name:.60} is no token of the model")
+    if constraint := Constraint.of(settings):
+        Matcher(constraint, vocabulary).check()
 
 
 class Sampler:
-    """llama.cpp's samplers for one sequence, and the grammar that it follows."""
+    """llama.cpp's samplers for one sequence, and the grammar or JSON schema that it follows.
+
+    Raises GgmlError for one that cannot be used.
+    """
 
     def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
         self._vocabulary = vocabulary
         self._rows: npt.NDArray[np.void] | None = None
-        self._reading: Reading | None = None
-        if sampling.grammar:
-            self._reading = Reading(grammar.parse(sampling.grammar), vocabulary.named)
+        self._matcher: Matcher | None = None
+        if sampling.constraint:
+            self._matcher = Matcher(sampling.constraint, vocabulary)
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for sampler in _chain(vocabulary, sampling):
             llama.llama_sampler_chain_add(self._chain, sampler)
 
+    @property
+    def failure(self) -> str:
+        """Why there is no token, after ``sample`` has given none."""
+        return (self._matcher and self._matcher.failure) or "no token can follow"
+
     def sample(self, context: ctypes.c_void_p, row: int) -> int | None:
         """The token after the batch's row ``row``; None if the grammar allows none."""
-        if self._reading is None:
+        if self._matcher is None:
             token: int = llama.llama_sampler_sample(self._chain, context, row)
             return token
-        return self._constrained(context, row, self._reading)
+        return self._constrained(context, row, self._matcher)
 
     def close(self) -> None:
         """Free the samplers."""
@@ -140,24 +117,18 @@ class Sampler:
             llama.llama_sampler_free(self._chain)
             self._chain = None
 
-    def _constrained(self, context: ctypes.c_void_p, row: int, reading: Reading) -> int | None:
-        """Sample first, and again from what the grammar allows if that cannot follow."""
+    def _constrained(self, context: ctypes.c_void_p, row: int, matcher: Matcher) -> int | None:
+        """Sample first, and again from what may come next if that cannot."""
         token = self._choose(self._candidates(context, row))
-        if not self._follows(token, reading):
-            allowed = reading.allowed(self._vocabulary)
+        if not matcher.follows(token):
+            allowed = matcher.allowed()
             if not allowed.size:
                 return None
             token = self._choose(self._candidates(context, row, allowed))
-            if not self._follows(token, reading):
+            if not matcher.follows(token):
                 return None
         llama.llama_sampler_accept(self._chain, token)
         return token
-
-    def _follows(self, token: int, reading: Reading) -> bool:
-        """Whether ``token`` can follow; if so, ``reading`` has gone on by it."""
-        if self._vocabulary.is_end(token):
-            return reading.may_end
-        return reading.accept(token, self._vocabulary.piece(token))
 
     def _choose(self, candidates: llama.llama_token_data_array) -> int:
         llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))

@@ -1,107 +1,351 @@
-"""JSON schemas as grammars: llama-cpp-python's converter, mended where a schema breaks it.
+"""Reads JSON schemas for llguidance, which follows them, and refuses what it does not follow.
 
-It writes a repetition as so many nested brackets, does not escape what it quotes, lets control
-characters into strings, and misses what a schema that is a reference refers to.
+llguidance follows a schema as JSON Schema says, or refuses it. But it passes over keywords that it
+has never heard of and over some where they stand, and it counts with the numbers of its machine.
+
+Source: https://json-schema.org/draft/2020-12 and llguidance's docs/json_schema.md.
 """
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-from llama_cpp.llama_grammar import RESERVED_NAMES, BuiltinRule, SchemaConverter
+from .gbnf import GrammarError
+from .lark import OPTIONS
 
-from .gbnf import MAX_CHARACTERS, MAX_REPETITIONS, GrammarError
+MAX_CHARACTERS = 1 << 18
+MAX_ITEMS = 10_000
+MAX_PATTERNS = 50
+MAX_DEPTH = 600
+"""Schemas within one another, all that a $ref names together: llguidance reads by recursion."""
+MAX_FACTOR = 10**6
+MAX_NUMBER = 2**53
+"""From there on a float, which llguidance counts with, is not every whole number."""
+WHITESPACE = r"\x20|\n[\x20\t]{0,20}"
+"""Between what JSON is made of, as llama.cpp has it: a space, or a line that is indented."""
 
-_CHARACTER = BuiltinRule(
-    r'[^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})',
-)
-_AT_LEAST, _AT_MOST = ("minLength", "minItems"), ("maxLength", "maxItems")
-_VALUES = ("const", "enum", "default", "examples")
-_ELSEWHERE = {"$ref", "oneOf", "anyOf", "const", "enum", "pattern", "format", "properties"}
-_ELSEWHERE |= {"additionalProperties", "allOf"}
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"}
+_ESCAPES = 'nrbtf\\"'
+"""Without \\u, which could write the name of a property in a second way."""
+_APPLIED = {"$ref", "allOf", "anyOf", "oneOf"}
+_OF_OBJECTS = {
+    *("properties", "required", "additionalProperties", "patternProperties"),
+    *("minProperties", "maxProperties"),
+}
+
+Schema = dict[str, Any]
 
 
 def grammar_of_schema(text: str) -> str:
-    """The GBNF of what follows the JSON schema ``text``. Raises GrammarError for one that has none.
-
-    A bound above 2000 counts for none. Limits of numbers are not kept.
-    """
+    """The grammar, as llguidance takes it, of the JSON schema ``text``. Raises GrammarError."""
     if len(text) > MAX_CHARACTERS:
         raise GrammarError(f"it has {len(text)} characters, over {MAX_CHARACTERS}")
-    converter = _Converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
     try:
-        schema = _bounded(json.loads(text))
-        if "$ref" in schema:
-            schema = {**schema, "anyOf": [{"$ref": schema.pop("$ref")}]}
-        converter.visit(converter.resolve_refs(schema, ""), "")
-        grammar: str = converter.format_grammar()
-    except GrammarError:
-        raise
-    except Exception as error:  # the converter raises whatever its input provokes
-        raise GrammarError(f"{type(error).__name__}: {error}") from None
-    return grammar
+        schema = json.loads(text)
+        if not isinstance(schema, dict):
+            raise GrammarError("it is no JSON object")
+        return _lark(_Reader(schema).read() or {"type": "object"})
+    except RecursionError:
+        raise GrammarError("it nests too deeply") from None
+    except ValueError as error:
+        raise GrammarError(f"it is no JSON: {error}") from None
 
 
-def _bounded(schema: Any) -> Any:
-    """``schema`` without bounds that are too large to be written out."""
-    if isinstance(schema, list):
-        return [_bounded(each) for each in schema]
-    if not isinstance(schema, dict):
+def _lark(schema: Schema) -> str:
+    needed = re.search(r"\\u00[01]", json.dumps(schema))
+    options = {
+        "whitespace_pattern": WHITESPACE,
+        "json_allowed_escapes": _ESCAPES + "u" if needed else _ESCAPES,
+    }
+    return f"start: %json {json.dumps({'x-guidance': options, **schema})}\n{OPTIONS}"
+
+
+class _Keyword(NamedTuple):
+    """A keyword of ``schema``; ``at`` says where it stands."""
+
+    name: str
+    value: Any
+    at: str
+    schema: Schema
+
+
+class _Reader:
+    """Reads the schema ``root``, and writes it so that llguidance follows all of it."""
+
+    def __init__(self, root: Schema) -> None:
+        self.root = root
+        self._id = str(root.get("$id", ""))
+        self._heights: dict[int, int] = {}
+        """How deep each schema nests, by the object's id."""
+        self._height = 0
+        self._anchors: dict[str, Schema] = {}
+        self._references: list[str] = []
+        self._open: list[Schema] = []
+        """Those with properties of which it is not said whether there may be others."""
+        self._combines = False
+        """Whether an object may have properties from more than one schema."""
+
+    def read(self) -> Schema:
+        """The schema as llguidance takes it. Raises GrammarError.
+
+        Objects have no properties but those that are listed, where that is not said and can be
+        so: a model that may go on inventing names does.
+        """
+        schema: Schema = self._schema(self.root, "#")
+        named = {id(target): target for target in map(self._named, self._references)}
+        if self._heights[id(self.root)] + sum(self._heights[each] for each in named) > MAX_DEPTH:
+            raise GrammarError(f"what $ref names nests more than {MAX_DEPTH} schemas")
+        if not self._combines:
+            for each in self._open:
+                each["additionalProperties"] = False
         return schema
-    bounded: dict[str, Any] = {}
-    for key, value in schema.items():
-        large = isinstance(value, int | float) and value > MAX_REPETITIONS
-        if (large and key in _AT_LEAST) or (key == "pattern" and _is_long(value)):
-            raise GrammarError(f"its {key} asks for more than {MAX_REPETITIONS} repetitions")
-        if not (large and key in _AT_MOST):
-            bounded[key] = value if key in _VALUES else _bounded(value)
-    return bounded
 
+    def _schema(self, schema: Any, at: str) -> Any:
+        if isinstance(schema, bool):
+            self._heights[id(schema)] = 1
+            return schema
+        if not isinstance(schema, dict):
+            raise GrammarError(f"{at:.100} must be an object, true or false")
+        made: Schema = {}
+        beside, self._height = self._height, 0
+        for name, value in schema.items():
+            keyword = _Keyword(name, value, f"{at}/{name}", schema)
+            if name in _READERS:
+                made |= _READERS[name](self, keyword)
+            elif not name.startswith("x-") or name == "x-guidance":
+                raise GrammarError(f"{name:.60} is not supported, at {at:.100}")
+        self._heights[id(schema)] = self._height + 1
+        self._height = max(beside, self._height + 1)
+        self._note(made)
+        return made
 
-def _is_long(pattern: object) -> bool:
-    if not isinstance(pattern, str):
-        return False
-    numbers = re.findall(r"\d+", " ".join(re.findall(r"\{[^}]*\}", pattern)))
-    return any(len(number) > 4 or int(number) > MAX_REPETITIONS for number in numbers)
+    def _note(self, schema: Schema) -> None:
+        applied, of_objects = _APPLIED & schema.keys(), _OF_OBJECTS & schema.keys()
+        if "oneOf" in applied or len(schema.get("allOf", ())) > 1:
+            self._combines = True
+        if applied and len(applied | of_objects) > 1:
+            self._combines = True
+        named = schema.get("properties", {})
+        closed = of_objects - {"properties", "required"}
+        if named and not closed and set(_required(schema)) <= named.keys():
+            self._open.append(schema)
 
+    def one(self, keyword: _Keyword) -> Schema:
+        """A keyword with one schema; in older drafts, items with several."""
+        if keyword.name == "items" and isinstance(keyword.value, list):
+            return self.several(keyword)
+        return {keyword.name: self._schema(keyword.value, keyword.at)}
 
-class _Converter(SchemaConverter):  # type: ignore[misc]
-    """Writes repetitions as GBNF has them, and quotes."""
+    def several(self, keyword: _Keyword) -> Schema:
+        """A keyword with a list of schemas; oneOf becomes anyOf where that is the same."""
+        name, value, at, schema = keyword
+        if not isinstance(value, list):
+            raise _wrong(keyword, "must be a list")
+        made = [self._schema(each, f"{at}/{number}") for number, each in enumerate(value)]
+        if name == "oneOf" and "anyOf" not in schema and self._is_disjoint(value):
+            name = "anyOf"
+        return {name: made}
 
-    def _format_literal(self, literal: str) -> str:
-        text = json.dumps(json.loads(literal), ensure_ascii=False)
-        return '"' + "".join(_ESCAPES.get(each, each) for each in text) + '"'
+    def many(self, keyword: _Keyword) -> Schema:
+        """A keyword with a schema for each of some names."""
+        name, value, at, _ = keyword
+        if not isinstance(value, dict):
+            raise _wrong(keyword, "must be an object")
+        if name == "patternProperties" and len(value) > MAX_PATTERNS:
+            raise _wrong(keyword, f"may have {MAX_PATTERNS} patterns")
+        return {name: {key: self._schema(each, f"{at}/{key}") for key, each in value.items()}}
 
-    def _add_primitive(self, name: str, rule: BuiltinRule) -> str:
-        added: str = super()._add_primitive(name, _CHARACTER if name == "char" else rule)
-        return added
+    def reference(self, keyword: _Keyword) -> Schema:
+        """$ref, whose target must be a schema within this one."""
+        value = keyword.value
+        local = value.removeprefix(self._id) if isinstance(value, str) else ""
+        if not local.startswith("#") or "/oneOf/" in local:
+            raise _wrong(keyword, "must name a schema in this one")
+        self._references.append(local)
+        return {"$ref": local}
 
-    def visit(self, schema: dict[str, Any], name: str) -> str:
-        """Add the rules of ``schema``; the name of the one that stands for it."""
-        kind, items = schema.get("type"), schema.get("items")
-        rule = None
-        if not _ELSEWHERE & schema.keys():
-            if kind == "string" and {"minLength", "maxLength"} & schema.keys():
-                times = _times(schema.get("minLength", 0), schema.get("maxLength"))
-                rule = rf'"\"" {self._add_primitive("char", _CHARACTER)}{times} "\"" space'
-            elif kind in (None, "array") and isinstance(items, dict):
-                item = self.visit(items, f"{name}-item" if name else "item")
-                rule = _array(item, schema.get("minItems", 0), schema.get("maxItems"))
-        if rule is None:
-            added: str = super().visit(schema, name)
+    def anchor(self, keyword: _Keyword) -> Schema:
+        """$anchor, by which a $ref can name the schema."""
+        self._anchors[str(keyword.value)] = keyword.schema
+        return {"$anchor": keyword.value}
+
+    def identity(self, keyword: _Keyword) -> Schema:
+        """$id, which below the root would change what a $ref means."""
+        if keyword.schema is not self.root:
+            raise _wrong(keyword, "is not supported below the root")
+        return {}
+
+    def _named(self, reference: str) -> Any:
+        """The schema that ``reference`` names."""
+        path = unquote(reference.removeprefix("#"))
+        if path and not path.startswith("/"):
+            target = self._anchors.get(path)
         else:
-            added = self._add_rule(f"{name}-" if name in RESERVED_NAMES else name or "root", rule)
-        return added
+            target = self._target(path)
+        if id(target) not in self._heights:
+            raise GrammarError(f"$ref names {reference:.60}, which is no schema")
+        return target
+
+    def _target(self, path: str) -> Any:
+        """What the JSON pointer ``path`` names, None for nothing."""
+        target: Any = self.root
+        for step in filter(None, path.split("/")):
+            step = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(target, list):
+                target = dict(enumerate(target)).get(int(step) if step.isdecimal() else -1)
+            else:
+                target = target.get(step) if isinstance(target, dict) else None
+        return target
+
+    def _is_disjoint(self, options: list[Any]) -> bool:
+        """Whether a required property that has other values in each tells ``options`` apart."""
+        told = [self._told_by(each) for each in options]
+        return all(
+            any(not one[name] & other[name] for name in one.keys() & other.keys())
+            for one, other in combinations(told, 2)
+        )
+
+    def _told_by(self, option: Any) -> dict[str, set[str]]:
+        """The required properties of ``option`` with a few values, and these."""
+        if isinstance(option, dict) and str(option.get("$ref", "")).startswith("#/"):
+            option = self._target(unquote(option["$ref"][1:]))
+        if not isinstance(option, dict) or not isinstance(option.get("properties"), dict):
+            return {}
+        told: dict[str, set[str]] = {}
+        for name, each in option["properties"].items():
+            if isinstance(each, dict) and name in _required(option):
+                values = [each["const"]] if "const" in each else each.get("enum")
+                if isinstance(values, list) and all(isinstance(value, str) for value in values):
+                    told[name] = set(values)
+        return told if option.get("type") == "object" else {}
 
 
-def _array(item: str, least: int, most: int | None) -> str:
-    if most == 0:
-        return '"[" space "]" space'
-    further = _times(max(least - 1, 0), None if most is None else most - 1)
-    some = f'{item} ("," space {item}){further}'
-    return f'"[" space {some if least else f"({some})?"} "]" space'
+def _wrong(keyword: _Keyword, why: str) -> GrammarError:
+    return GrammarError(f"{keyword.name} {why}, at {keyword.at:.100}")
 
 
-def _times(least: int, most: int | None) -> str:
-    return f"{{{least},{'' if most is None else most}}}"
+def _required(schema: Schema) -> list[str]:
+    names = schema.get("required", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise GrammarError("required must be a list of names")
+    return names
+
+
+def _types(schema: Schema) -> list[str]:
+    """The types that ``schema`` names, none for any."""
+    types = schema.get("type", [])
+    types = types if isinstance(types, list) else [types]
+    if not all(isinstance(each, str) for each in types):
+        raise GrammarError("type must be a name or a list of names")
+    return types
+
+
+def _nothing(_: _Reader, __: _Keyword) -> Schema:
+    """An annotation, which asks for nothing."""
+    return {}
+
+
+def _plain(_: _Reader, keyword: _Keyword) -> Schema:
+    """What llguidance follows or refuses."""
+    return {keyword.name: keyword.value}
+
+
+def _type(_: _Reader, keyword: _Keyword) -> Schema:
+    return {keyword.name: _types(keyword.schema) or keyword.value}
+
+
+def _names(_: _Reader, keyword: _Keyword) -> Schema:
+    return {keyword.name: _required(keyword.schema)}
+
+
+def _off(nothing: bool) -> "_Read":
+    """A keyword that is not supported, unless its value is ``nothing``, which asks for nothing."""
+
+    def off(_: _Reader, keyword: _Keyword) -> Schema:
+        if keyword.value is not nothing:
+            raise _wrong(keyword, "is not supported")
+        return {}
+
+    return off
+
+
+def _values(_: _Reader, keyword: _Keyword) -> Schema:
+    stack = [keyword.value]
+    while stack:
+        each = stack.pop()
+        stack += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        if isinstance(each, int | float) and not abs(each) < MAX_NUMBER:
+            raise _wrong(keyword, f"has {each}, and numbers are supported up to 2**53")
+    return {keyword.name: keyword.value}
+
+
+def _number(keyword: _Keyword) -> float:
+    value = keyword.value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(keyword, "must be a number")
+    if not abs(value) < MAX_NUMBER:
+        raise _wrong(keyword, "is supported up to 2**53")
+    return value
+
+
+def _bound(_: _Reader, keyword: _Keyword) -> Schema:
+    if not (isinstance(keyword.value, bool) and keyword.name.startswith("exclusive")):
+        _number(keyword)
+    return {keyword.name: keyword.value}
+
+
+def _factor(_: _Reader, keyword: _Keyword) -> Schema:
+    if not 0 < _number(keyword) <= MAX_FACTOR:
+        raise _wrong(keyword, f"must be over 0 and at most {MAX_FACTOR}")
+    return {keyword.name: keyword.value}
+
+
+def _count(most: int) -> "_Read":
+    """A number of characters, items or properties."""
+
+    def count(_: _Reader, keyword: _Keyword) -> Schema:
+        value = _number(keyword)
+        if value != int(value) or not 0 <= value <= most:
+            raise _wrong(keyword, f"must be a whole number from 0 to {most}")
+        required = len(set(_required(keyword.schema)))
+        if keyword.name == "minProperties" and value > required + 1:
+            raise _wrong(keyword, "is supported up to one more than are required")
+        return {keyword.name: int(value)}
+
+    return count
+
+
+def _format(_: _Reader, keyword: _Keyword) -> Schema:
+    types = _types(keyword.schema)
+    if (types and "string" not in types) or keyword.value == "unknown":
+        raise _wrong(keyword, f"{keyword.value!r:.60} is not supported")
+    return {keyword.name: keyword.value}
+
+
+_Read = Callable[[_Reader, _Keyword], Schema]
+_READERS: dict[str, _Read] = {
+    **dict.fromkeys(("additionalProperties", "additionalItems", "items"), _Reader.one),
+    **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _Reader.several),
+    **dict.fromkeys(("properties", "patternProperties", "$defs", "definitions"), _Reader.many),
+    "$ref": _Reader.reference,
+    "$anchor": _Reader.anchor,
+    "$id": _Reader.identity,
+    **dict.fromkeys(("const", "enum"), _values),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _bound),
+    **dict.fromkeys(("minLength", "maxLength", "minProperties", "maxProperties"), _count(10**9)),
+    **dict.fromkeys(("minItems", "maxItems"), _count(MAX_ITEMS)),
+    "multipleOf": _factor,
+    "format": _format,
+    "type": _type,
+    "required": _names,
+    "pattern": _plain,
+    **dict.fromkeys(("uniqueItems", "nullable"), _off(False)),
+    **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), _off(True)),
+    **dict.fromkeys(("$schema", "id", "$comment", "title", "description", "default"), _nothing),
+    **dict.fromkeys(("examples", "example", "deprecated", "readOnly", "writeOnly"), _nothing),
+    **dict.fromkeys(("contentMediaType", "contentEncoding", "discriminator"), _nothing),
+    **dict.fromkeys(("externalDocs", "xml"), _nothing),
+}
+"""The keywords, and how each is read."""
