@@ -75,6 +75,7 @@ def serve(
         loop="auto",
         lifespan="off",
         log_config=None,
+        access_log=False,
         server_header=False,
         proxy_headers=False,
     )

@@ -77,6 +77,8 @@ async def stream(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, 
     )
     for number in range(request.get("count", 5)):
         frame = FRAME % number
+        if "text" in request:
+            frame = b'data: {"text": "%s"}\n\n' % request["text"].encode()
         writer.write(b"%x\r\n%s\r\n" % (len(frame), frame))
         await writer.drain()
         await asyncio.sleep(request.get("gap", 0.0))

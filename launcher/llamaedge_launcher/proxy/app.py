@@ -24,6 +24,7 @@ from .files import Files
 from .forward import Forward
 from .keys import Keys
 from .origins import Cors, Origins
+from .record import Recorded, log_line
 from .transport import Transport
 
 
@@ -91,7 +92,10 @@ def create_app(
 def _middleware(settings: Settings, *, page: bool, local: bool) -> list[Middleware]:
     """What a request passes, from the outside in."""
     keys, origins = settings.keys, settings.origins
-    found = [Middleware(Origins, origins=origins, local=local, foreign=bool(keys))]
+    found = [
+        Middleware(Recorded, observers=(log_line,)),
+        Middleware(Origins, origins=origins, local=local, foreign=bool(keys)),
+    ]
     if origins:
         found.append(Middleware(Cors, origins=origins))
     if keys:
@@ -111,13 +115,14 @@ def _file_routes(files: Files) -> list[Route]:
 
 
 def _route(path: str, apps: Mapping[str, ASGIApp]) -> Route:
-    return Route(path, _Methods(apps))
+    return Route(path, _Methods(path, apps))
 
 
 class _Methods:
     """The application of each method; answers OPTIONS, and methods that it has not, itself."""
 
-    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, path: str, apps: Mapping[str, ASGIApp]) -> None:
+        self._path = path
         self._apps = dict(apps)
         if "GET" in apps:
             self._apps["HEAD"] = apps["GET"]
@@ -125,6 +130,7 @@ class _Methods:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
+        scope["record"].route = self._path
         if method == "OPTIONS":
             await Response(None, 204, self._allow)(scope, receive, send)
         elif method not in self._apps:

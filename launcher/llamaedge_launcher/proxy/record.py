@@ -1,0 +1,159 @@
+"""What a request was and how it went: its id, and one line of the log."""
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger(__name__)
+
+OTHER = "other"
+"""The route of a request for a path that is none."""
+
+_ID = b"x-request-id"
+_GIVEN = re.compile(rb"[\w.:@/+=-]{1,128}", re.ASCII)
+_QUIET = frozenset(("/health", "/metrics"))  # asked for again and again by machines
+_EVENTS = b"text/event-stream"
+_TAIL = 1024  # bytes, which hold an answer's usage
+_USAGE = {
+    "prompt_tokens": re.compile(rb'"prompt_tokens"\s*:\s*([0-9]+)'),
+    "completion_tokens": re.compile(rb'"completion_tokens"\s*:\s*([0-9]+)'),
+}
+_PIECE = re.compile(rb'"(?:content|text)"\s*:\s*"(?!")')
+
+
+@dataclass
+class Record:
+    """A request; times are in seconds.
+
+    ``status`` is None until an answer begins, and ``complete`` says that it has been sent. The
+    tokens are the answer's own usage, or the pieces of a stream that tells none. ``first`` is
+    the time to a stream's first piece, ``gaps`` the times between its pieces.
+    """
+
+    method: str
+    path: str
+    id: str
+    client: str
+    route: str = OTHER
+    status: int | None = None
+    complete: bool = False
+    seconds: float = 0.0
+    first: float | None = None
+    gaps: list[float] = field(default_factory=list)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    def line(self) -> str:
+        """The line of the log."""
+        status = "no answer" if self.status is None else str(self.status)
+        parts = [f"{self.client} {self.method} {self.path} {status}"]
+        if self.status is not None and not self.complete:
+            parts[0] += " cut off"
+        if self.completion_tokens is not None:
+            read = "" if self.prompt_tokens is None else f"{self.prompt_tokens} + "
+            parts.append(f"{read}{self.completion_tokens} tokens")
+        if self.first is not None:
+            parts.append(f"first {self.first:.3f} s")
+        return ", ".join([*parts, f"{self.seconds:.3f} s", self.id])
+
+
+Observer = Callable[[Record], None]
+
+
+class Recorded:
+    """An ASGI application that gives each request an id and tells ``observers`` of its end.
+
+    The id is the client's own X-Request-Id or a new one; ``app`` and the client get it. ``app``
+    finds the record in the scope, to name the route.
+    """
+
+    def __init__(self, app: ASGIApp, *, observers: Sequence[Observer]) -> None:
+        self._app = app
+        self._observers = observers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        id_ = headers.get(_ID, b"")
+        if not _GIVEN.fullmatch(id_):
+            id_ = f"req_{uuid.uuid4().hex}".encode()
+        record = _record(scope, id_.decode())
+        others = [pair for pair in scope["headers"] if pair[0] != _ID]
+        scope = {**scope, "headers": [*others, (_ID, id_)], "record": record}
+        watch = _Watch(record, send)
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            watch.finish()
+            for each in self._observers:
+                each(record)
+
+
+def log_line(record: Record) -> None:
+    """Write the record's line, at debug for what machines ask for again and again."""
+    _log.log(logging.DEBUG if record.route in _QUIET else logging.INFO, "%s", record.line())
+
+
+def _record(scope: Scope, id_: str) -> Record:
+    path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "backslashreplace")
+    client = scope["client"][0] if scope.get("client") else "-"
+    return Record(scope["method"], path, id_, client)
+
+
+class _Watch:
+    """Sends on, and sees to the record what goes by."""
+
+    def __init__(self, record: Record, send: Send) -> None:
+        self._record = record
+        self._send = send
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
+        self._last = 0.0
+        self._stream = False
+        self._pieces = 0
+        self._tail = b""
+
+    async def __call__(self, message: Message) -> None:
+        """As ``send``, with the request's id among the headers."""
+        if message["type"] == "http.response.start":
+            id_ = (_ID, self._record.id.encode())
+            others = [pair for pair in message["headers"] if pair[0].lower() != _ID]
+            message = {**message, "headers": [*others, id_]}
+            self._record.status = message["status"]
+            kind = next((value for name, value in others if name.lower() == b"content-type"), b"")
+            self._stream = kind.startswith(_EVENTS)
+        elif message["type"] == "http.response.body":
+            self._see(message.get("body", b""))
+            self._record.complete = not message.get("more_body", False)
+        await self._send(message)
+
+    def _see(self, data: bytes) -> None:
+        self._tail = (self._tail + data)[-_TAIL:]
+        pieces = len(_PIECE.findall(data)) if self._stream else 0
+        if not pieces:
+            return
+        now = self._now()
+        if self._record.first is None:
+            self._record.first = now - self._began
+        else:
+            self._record.gaps.append(now - self._last)
+        self._last = now
+        self._pieces += pieces
+
+    def finish(self) -> None:
+        """Complete the record."""
+        self._record.seconds = self._now() - self._began
+        for name, pattern in _USAGE.items():
+            found = pattern.findall(self._tail)
+            if found:
+                setattr(self._record, name, int(found[-1]))
+        if self._record.completion_tokens is None and self._pieces:
+            self._record.completion_tokens = self._pieces
