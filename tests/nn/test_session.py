@@ -373,6 +373,7 @@ def test_a_failure_is_told_in_words_until_a_call_succeeds(ready: Guest) -> None:
         (ErrNo.END_OF_SEQUENCE, None),
         (ErrNo.CONTEXT_FULL, "the context is full: a larger ctx-size holds more tokens"),
         (ErrNo.PROMPT_TOO_LONG, "the prompt is too long for the context"),
+        (ErrNo.RUNTIME_ERROR, "the computation failed"),
     ],
 )
 def test_an_end_that_stays_has_its_reason(ready: Guest, errno: ErrNo, error: str | None) -> None:
@@ -380,6 +381,22 @@ def test_an_end_that_stays_has_its_reason(ready: Guest, errno: ErrNo, error: str
     for _ in range(2):
         assert ready.call("compute_single", 0) == errno
         assert ready.counts().get("error") == error
+
+
+def test_a_failure_that_stays_keeps_its_reason(
+    ready: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> ErrNo:
+        raise BackendError(ErrNo.RUNTIME_ERROR, "the model computes no numbers")
+
+    context = ready.backend.graphs[0].contexts[0]
+    context.single = ErrNo.RUNTIME_ERROR
+    with monkeypatch.context() as patch:
+        patch.setattr(context, "compute_single", fail)
+        assert ready.call("compute_single", 0) == ErrNo.RUNTIME_ERROR
+    for _ in range(2):
+        assert ready.call("compute_single", 0) == ErrNo.RUNTIME_ERROR
+        assert ready.counts()["error"] == "the model computes no numbers"
 
 
 def test_handles_are_not_reused(ready: Guest) -> None:

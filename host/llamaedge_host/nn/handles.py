@@ -7,6 +7,7 @@ from .backend import BackendError, Context, Graph
 from .bounds import MAX_REASON
 from .errno import ErrNo
 
+FINE = (ErrNo.SUCCESS, ErrNo.BUSY, ErrNo.END_OF_SEQUENCE)
 STAYING = {
     ErrNo.CONTEXT_FULL: "the context is full: a larger ctx-size holds more tokens",
     ErrNo.PROMPT_TOO_LONG: "the prompt is too long for the context",
@@ -100,10 +101,8 @@ class Opened:
 
     def answered(self, errno: ErrNo) -> None:
         """Forget the reason of an earlier failure, or keep that of an end that stays."""
-        if errno in STAYING:
-            self.error = self.error or STAYING[errno]
-        else:
-            self.error = ""
+        told = self.error or STAYING.get(errno, "the computation failed")
+        self.error = "" if errno in FINE else told
 
     def close(self) -> None:
         """Close the context, and the graph if it was the last one of an unloaded one."""
