@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from llamaedge_host import Guest
+from llamaedge_host.ggml.metadata.keys import BY_NAME
 from llamaedge_launcher import cli, demo
 from llamaedge_launcher.address import Address
 from llamaedge_launcher.cli import templates
@@ -84,7 +85,7 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         ("run --ctx-size", "2 error: .*--ctx-size.* requires an argument"),
         ("run --ctx-size many", "2 error: .*--ctx-size.*'many' is not a whole number"),
         ("run --ctx-size 1,2,3", "2 error: .*--ctx-size.*'1,2,3' has 3 values"),
-        ("run --batch-size 0", "2 error: .*--batch-size.*'0' must be 1 or more"),
+        ("run --batch-size 0", "2 error: .*--batch-size.*'0' must be from 1 to 1048576"),
         ("run --temp -1", "2 error: .*--temp.*'-1' must be 0 or more"),
         ("run --temp nan", "2 error: .*--temp.*'nan' is not a number"),
         ("run --top-p 1.5", "2 error: .*--top-p.*'1.5' must be from 0 to 1"),
@@ -370,6 +371,23 @@ def _help_and_default(text: str) -> tuple[str, str]:
     text = re.sub(r" \[possible values: .*\]$", "", text)
     found = re.fullmatch(r"(.*) \[default: (?!the host)(.*)\]", text)
     return (found[1], found[2]) if found else (text, "")
+
+
+def test_what_options_take_the_host_takes_for_their_metadata() -> None:
+    kinds: dict[str, type] = {"whole": int, "number": float, "text": str, "choice": str}
+    for option in SERVER_OPTIONS:
+        if not option.metadata:
+            continue
+        key = BY_NAME[option.metadata]
+        if option.name == "--no-mmap":
+            assert key.kind is bool
+        elif option.count == 0:
+            assert key.kind is str
+        else:
+            assert key.kind is kinds[option.kind], option.name
+            assert set(option.allowed) <= set(key.choices), option.name
+        if key.kind in (int, float) and not key.clamped:
+            assert key.low <= option.least <= option.most <= key.high, option.name
 
 
 VALUES = (

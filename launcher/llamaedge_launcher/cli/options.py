@@ -71,7 +71,7 @@ class ServerOption:
         """Raise ValueError unless ``value``, which ``text`` says, is within the bounds."""
         if not self.least <= value <= self.most:
             least, most = self.least, self.most
-            limit = f"{least:g} or more" if most >= _UNBOUNDED else f"from {least:g} to {most:g}"
+            limit = f"{least:g} or more" if most >= _UNBOUNDED else f"from {least:g} to {most:.7g}"
             raise ValueError(f"{text!r} must be {limit}")
 
 

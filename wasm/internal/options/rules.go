@@ -48,10 +48,10 @@ func names(target *[]string) rule {
 	})}
 }
 
-func sizes(target *[]int, least int) rule {
+func sizes(target *[]int, least, most int) rule {
 	return rule{
-		Values{Kind: kindWhole, Least: float64(least), Most: math.MaxInt32, Count: 2},
-		list(target, 2, func(part string) (int, error) { return whole(part, least, math.MaxInt32) }),
+		Values{Kind: kindWhole, Least: float64(least), Most: float64(most), Count: 2},
+		list(target, 2, func(part string) (int, error) { return whole(part, least, most) }),
 		func(index int) any { return (*target)[index] },
 	}
 }
@@ -122,11 +122,11 @@ func number(target *int, least, most int) rule {
 	}
 }
 
-func optional(target **int, least int) rule {
+func optional(target **int, least, most int) rule {
 	return rule{
-		Values{Kind: kindWhole, Least: float64(least), Most: math.MaxInt32, Count: 1},
+		Values{Kind: kindWhole, Least: float64(least), Most: float64(most), Count: 1},
 		into(target, func(value string) (*int, error) {
-			parsed, err := whole(value, least, math.MaxInt32)
+			parsed, err := whole(value, least, most)
 			return &parsed, err
 		}),
 		func(int) any {

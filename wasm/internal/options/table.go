@@ -39,6 +39,12 @@ func (o *Options) Metadata(index int) map[string]any {
 	return values
 }
 
+// What the host takes at most.
+const (
+	mostBatch = 1 << 20 // tokens
+	mostGPU   = 255
+)
+
 func table(o *Options, templates []string) []Option {
 	return []Option{
 		{"m", "model-name", "MODEL_NAME", "default",
@@ -49,13 +55,13 @@ func table(o *Options, templates []string) []Option {
 			names(&o.ModelAliases)},
 		{"c", "ctx-size", "CTX_SIZE", "4096,384",
 			"Context sizes of the chat and embedding models in tokens", "ctx-size",
-			sizes(&o.CtxSizes, 0)},
+			sizes(&o.CtxSizes, 0, math.MaxInt32)},
 		{"b", "batch-size", "BATCH_SIZE", "512,512",
 			"Logical batch sizes of the chat and embedding models in tokens", "batch-size",
-			sizes(&o.BatchSizes, 1)},
+			sizes(&o.BatchSizes, 1, mostBatch)},
 		{"u", "ubatch-size", "UBATCH_SIZE", "512,512",
 			"Physical batch sizes of the chat and embedding models in tokens", "ubatch-size",
-			sizes(&o.UbatchSizes, 1)},
+			sizes(&o.UbatchSizes, 1, mostBatch)},
 		{"p", "prompt-template", "PROMPT_TEMPLATE", "auto",
 			"Prompt template of each model; 'auto' is the model's own, an embedding model's is 'embedding'", "",
 			choices(&o.Templates, templates)},
@@ -72,12 +78,12 @@ func table(o *Options, templates []string) []Option {
 		{"", "split-mode", "SPLIT_MODE", "layer",
 			"How to split the model over GPUs", "split-mode", choice(&o.SplitMode, "none", "layer", "row")},
 		{"", "main-gpu", "MAIN_GPU", "",
-			"The main GPU", "main-gpu", optional(&o.MainGPU, 0)},
+			"The main GPU", "main-gpu", optional(&o.MainGPU, 0, mostGPU)},
 		{"", "tensor-split", "TENSOR_SPLIT", "",
 			"Parts of the model for each GPU, such as '3,2' for 60% and 40%", "tensor-split",
 			fractions(&o.TensorSplit)},
 		{"", "threads", "THREADS", "",
-			"Threads to compute with [default: the host chooses]", "threads", optional(&o.Threads, 1)},
+			"Threads to compute with [default: the host chooses]", "threads", optional(&o.Threads, 1, math.MaxInt32)},
 		{"", "no-mmap", "NO_MMAP", "",
 			"Read the chat model into memory instead of mapping its file", "use-mmap", negated(&o.NoMmap)},
 		{"", "temp", "TEMP", "1.0",
