@@ -34,14 +34,14 @@ func show(parts []Part) string {
 }
 
 // read gives text to a reader in pieces of size bytes.
-func read(reader Reader, text string, size int) string {
+func read(reader Reader, text string, size int) []Part {
 	var parts []Part
 	for len(text) > 0 {
 		n := min(size, len(text))
 		parts = append(parts, reader.Push(text[:n])...)
 		text = text[n:]
 	}
-	return show(append(parts, reader.Flush()...))
+	return append(parts, reader.Flush()...)
 }
 
 var (
@@ -92,6 +92,7 @@ func TestReaders(t *testing.T) {
 		{"a call without arguments", hermes, true, false, `<tool_call>{"name": "f"}</tool_call>`, `[f {}]`},
 		{"two calls in one tag", hermes, true, false, `<tool_call>{"name": "f", "arguments": {"a": "{\"}"}, "id": "]}"}` + "\n" + `{"name": "g", "arguments": {}}</tool_call> ok`, `[f {"a":"{\"}"}][g {}] ok`},
 		{"a long object that is none", llama, true, false, `{"answer": "` + strings.Repeat("long ", 100) + `"}`, `{"answer": "` + strings.Repeat("long ", 100) + `"}`},
+		{"a call cut off after a long head", hermes, true, false, `<tool_call>{"id": "` + strings.Repeat("9", 300) + `", "name": "f", "arguments": {"a": 1`, `[f {"a":1]`},
 		{"a name that is no text", llama, true, false, `{"name": {"first": "a"}}`, `{"name": {"first": "a"}}`},
 		{"no JSON", hermes, true, false, `<tool_call>f()</tool_call>`, `<tool_call>f()</tool_call>`},
 		{"no tools", hermes, false, false, `<tool_call>{"name": "f", "arguments": {}}</tool_call>`, `<tool_call>{"name": "f", "arguments": {}}</tool_call>`},
@@ -111,7 +112,7 @@ func TestReaders(t *testing.T) {
 	for _, row := range table {
 		for _, size := range []int{1, 3, 7, 1000} {
 			t.Run(fmt.Sprintf("%s/%d", row.name, size), func(t *testing.T) {
-				if got := read(row.format.NewReader(row.tools, row.thinking), row.text, size); got != row.want {
+				if got := show(read(row.format.NewReader(row.tools, row.thinking), row.text, size)); got != row.want {
 					t.Errorf("got %q, want %q", got, row.want)
 				}
 			})
@@ -212,14 +213,26 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// No answer ends a reader, whatever its format.
+func joined(parts []Part) string {
+	content, reasoning, calls := Join(parts)
+	return fmt.Sprintf("%q, thought %q, calls %q", content, reasoning, calls)
+}
+
+// No answer ends a reader, whatever its format, and what an answer is cut into makes no difference.
 func FuzzReaders(f *testing.F) {
 	f.Add(`<think>a</think><tool_call>{"name":"f","arguments":{}}</tool_call>`, uint8(2))
+	f.Add(`[TOOL_CALLS] [{"name":"f","arguments":"{}"}, {"arguments":{"a":[1, "}"]},"name":"g"}] x`, uint8(5))
+	f.Add(`{"name": "f", "parameters": {"a": "b\\"c"}, "id": 1}; {"name`, uint8(1))
 	f.Add("<|channel|>x to=functions. <|message|>", uint8(9))
 	formats := []Format{{}, hermes, llama, mistral, tagged, {Reader: Functionary}, {Reader: Harmony}}
 	f.Fuzz(func(t *testing.T, input string, size uint8) {
-		for _, format := range formats {
-			read(format.NewReader(true, size%2 == 0), input, int(size)+1)
+		for number, format := range formats {
+			for _, thinking := range []bool{false, true} {
+				pieces := joined(read(format.NewReader(true, thinking), input, int(size)+1))
+				if whole := joined(read(format.NewReader(true, thinking), input, len(input)+1)); pieces != whole {
+					t.Errorf("format %d: %s in pieces of %d, %s as a whole", number, pieces, int(size)+1, whole)
+				}
+			}
 		}
 	})
 }

@@ -10,6 +10,7 @@ type body struct {
 
 	state  state
 	made   bool // there is a call
+	last   bool // no more text comes
 	braces braces
 	around int // braces that stay open after a call's arguments
 	read   int // bytes of held that braces has followed
@@ -29,7 +30,7 @@ const (
 const (
 	// between is what stands between calls: those of an array are read as others are.
 	between = " \t\r\n,[]"
-	// mostHead is the longest head, in bytes, that is looked for before its call ends.
+	// mostHead is the longest head, in bytes, that is looked for before its call or the body ends.
 	mostHead = 256
 )
 
@@ -83,7 +84,7 @@ func (b *body) begin() ([]Part, bool) {
 	b.held = start
 	_, length, ended := b.braces.take(start[b.read:])
 	b.read += length
-	if len(start) > mostHead && !ended {
+	if len(start) > mostHead && !ended && !b.last {
 		return nil, false
 	}
 	head := b.head(start)
@@ -115,23 +116,29 @@ func (b *body) follow() (string, bool) {
 
 // close ends the body where mark stands.
 func (b *body) close(mark string) []Part {
+	parts := b.finish()
 	switch {
 	case b.state == asText:
-		return content(mark)
+		return append(parts, content(mark)...)
 	case b.state == atHead && !b.made:
-		return content(b.lead + b.held + mark)
+		return append(parts, content(b.lead+b.held+mark)...)
 	}
-	return nil
+	return parts
 }
 
 // cut ends the body in the middle: the beginning of a call is not text.
 func (b *body) cut() []Part {
-	if b.state == atHead && !b.made {
-		if head := b.head(b.held); head.Verdict == Never || head.Foreign {
-			return content(b.lead + b.held)
-		}
+	parts := b.finish()
+	if b.state == atHead && !b.made && b.head(b.held).Foreign {
+		return append(parts, content(b.lead+b.held)...)
 	}
-	return nil
+	return parts
+}
+
+// finish reads what was held back until more came.
+func (b *body) finish() []Part {
+	b.last = true
+	return b.push("")
 }
 
 // braces follows JSON to where what is open is closed.

@@ -51,6 +51,10 @@ func jsonHead(text string) Head {
 	decoder.Token()
 	var head Head
 	for {
+		member := strings.TrimLeft(text[decoder.InputOffset():], " \t\r\n,")
+		if member != "" && member[0] != '"' && member[0] != '}' {
+			return Head{Verdict: Never}
+		}
 		token, err := decoder.Token()
 		if token == json.Delim('}') {
 			return wholeCall(text[:decoder.InputOffset()])
