@@ -14,3 +14,8 @@ def test_run_guest(smollm2: Path) -> None:
 def test_private_server(smollm2: Path) -> None:
     ask = runpy.run_path(str(EXAMPLES / "private_server.py"))["ask"]
     assert len(ask(smollm2, "What is the capital of France?")) > 3
+
+
+def test_server(smollm2: Path) -> None:
+    ask = runpy.run_path(str(EXAMPLES / "server.py"))["ask"]
+    assert len(ask(smollm2, "What is the capital of France?")) > 3

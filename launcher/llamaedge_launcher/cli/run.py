@@ -106,6 +106,7 @@ def _server_options(command: click.Command) -> click.Command:
     type=click.Choice(tuple(log.LEVELS)),
     help="How much to tell  [default: info]",
 )
+@click.option("--parent-fd", "parent", type=int, hidden=True)
 @public_options
 @click.pass_context
 def run(
@@ -122,6 +123,7 @@ def run(
     dirs: tuple[str, ...],
     environment: tuple[tuple[str, str], ...],
     log_level: str | None,
+    parent: int | None,
     **rest: Any,
 ) -> int:
     """Serve MODEL at http://127.0.0.1:8080/v1, or where --socket-addr says.
@@ -162,10 +164,10 @@ def run(
     if not plan.bundled:
         plan = replace(plan, dirs=give_files(plan.dirs, settings.data_dir))
     with closing(plan.address.listen()) as listener:
-        return _serve(plan, settings, listener)
+        return _serve(plan, settings, listener, parent)
 
 
-def _serve(plan: Plan, settings: Settings, listener: socket.socket) -> int:
+def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: int | None) -> int:
     """Start the worker first: the server's modules are imported while it loads."""
     from ..supervisor import WorkerProcess
 
@@ -173,11 +175,19 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket) -> int:
     start = partial(WorkerProcess, plan.worker(bound))
     worker = start()
     try:
+        from ..parent import Parent
         from ..serve import serve
         from .screen import Screen
 
         screen = Screen(plan, settings, bound)
         screen.show_plan()
+        parent = None if descriptor is None else Parent(descriptor)
+
+        def on_ready() -> None:
+            screen.show_ready()
+            if parent is not None:
+                parent.tell(screen.url)
+
         return serve(
             listener,
             worker,
@@ -185,7 +195,7 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket) -> int:
             settings,
             limit=plan.limit,
             known_only=plan.known_only,
-            on_ready=screen.show_ready,
+            on_ready=on_ready,
         )
     finally:
         worker.kill()

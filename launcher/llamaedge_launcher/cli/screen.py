@@ -42,13 +42,18 @@ class Screen:
                 style="yellow",
             )
 
+    @property
+    def url(self) -> str:
+        """The API's address, as this machine reaches it."""
+        return f"http://{self._reachable()}/v1"
+
     def show_ready(self) -> None:
         """That it answers, and how to ask."""
         question = {"role": "user", "content": "Who was Robert Oppenheimer?"}
         body = json.dumps(
             {"messages": [question], "model": self._plan.model_name}, separators=(",", ":")
         )
-        url = f"http://{self._reachable()}/v1"
+        url = self.url
         seconds = time.monotonic() - self._started
         self._console.print(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
         key = " -H 'Authorization: Bearer KEY'" if self._settings.keys else ""

@@ -1,0 +1,5 @@
+"""``python -m llamaedge_launcher`` is the command ``llamaedge``."""
+
+from .cli import main
+
+main()
