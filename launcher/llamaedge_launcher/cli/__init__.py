@@ -17,6 +17,7 @@ _COMMANDS = {
     "show": ".inventory:show",
     "rm": ".inventory:rm",
     "search": ".inventory:search",
+    "chat": ".chat:chat",
     "doctor": ".doctor:doctor",
 }
 """The subcommands: their modules, and what they are there."""

@@ -82,10 +82,11 @@ def _preload(text: str) -> tuple[Preload, Resolved]:
 
 
 def _files(model: Reference) -> Resolved:
-    return resolve(model, _fetch)
+    return resolve(model, fetch)
 
 
-def _fetch(model: HubModel | WebModel) -> "Stored":
+def fetch(model: HubModel | WebModel) -> "Stored":
+    """Bring ``model`` here, as the terminal shows. Raises LauncherError."""
     from ..models.pull import pull
 
     console = stderr()
