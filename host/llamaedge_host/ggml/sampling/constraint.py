@@ -57,7 +57,7 @@ class Constraint:
     def refused(self, why: str) -> GgmlError:
         """The error of one that cannot be used."""
         return GgmlError(
-            ErrNo.INVALID_ARGUMENT, f"unable to retrieve the {self.key} option: {why:.300}"
+            ErrNo.INVALID_ARGUMENT, f"the option {self.key} cannot be used: {why:.300}"
         )
 
 
