@@ -28,7 +28,7 @@ try:
 except ImportError:  # only the parent's clock bounds it here
     resource = None  # type: ignore[assignment]
 
-CPU_SECONDS = 5
+CPU_SECONDS = 2
 """That one rendering may compute."""
 MEMORY = 512 << 20
 """Bytes of address space of the whole process."""

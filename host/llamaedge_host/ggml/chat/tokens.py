@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from ..llama.vocabulary import Special, Vocabulary
 
+Part = tuple[int, str | Special]
+"""A part of a text, and where it starts."""
 _SPACES = " \t\n\v\f\r"
 
 
@@ -24,48 +26,57 @@ def tokenize(vocabulary: Vocabulary, text: str, typed: frozenset[int]) -> list[i
 def runs(vocabulary: Vocabulary, text: str, typed: frozenset[int]) -> list[tuple[bytes, bool]]:
     """``text`` in parts to be tokenised one by one, and whether control tokens are read in each.
 
-    They are cut where the whole would be, so that without ``typed`` there is one.
+    They are cut at control tokens, where the whole would be, around what has characters at
+    ``typed``; so without those there is one.
     """
     if not typed:
         return [(_raw(text), True)] if text else []
     parts = partition(text, vocabulary.specials, typed)
     made: list[tuple[bytes, bool]] = []
+    clean = ""
     for before, part, after in zip([None, *parts], parts, [*parts[1:], None], strict=False):
-        if isinstance(part, Special):
-            made.append((_raw(part.name), True))
-            continue
-        if isinstance(before, Special) and before.strips_right:
-            part = part.lstrip(_SPACES)
-        if isinstance(after, Special) and after.strips_left:
-            part = part.rstrip(_SPACES)
-        if part:
-            made.append((_raw(part), False))
-    return made
+        start, found = part
+        if isinstance(found, Special):
+            clean += found.name
+        elif typed.isdisjoint(range(start, start + len(found))):
+            clean += found
+        else:
+            made += [(_raw(clean), True)] if clean else []
+            clean = ""
+            made += [(_raw(_stripped(found, before, after)), False)]
+    return [(raw, control) for raw, control in [*made, (_raw(clean), True)] if raw]
+
+
+def _stripped(text: str, before: Part | None, after: Part | None) -> str:
+    """``text`` without the white space that the tokens beside it take."""
+    if before and isinstance(before[1], Special) and before[1].strips_right:
+        text = text.lstrip(_SPACES)
+    if after and isinstance(after[1], Special) and after[1].strips_left:
+        text = text.rstrip(_SPACES)
+    return text
 
 
 def _raw(text: str) -> bytes:
     return text.encode(errors="replace")
 
 
-def partition(text: str, specials: Iterable[Special], typed: frozenset[int]) -> list[str | Special]:
+def partition(text: str, specials: Iterable[Special], typed: frozenset[int]) -> list[Part]:
     """``text`` parted at its special tokens as llama.cpp does it, one token after the other.
 
     A control token with a character at ``typed`` is none.
     """
-    parts: list[tuple[int, str] | Special] = [(0, text)]
+    parts: list[Part] = [(0, text)]
     for special in specials:
         if special.name in text:
             parts = [piece for part in parts for piece in _cut(part, special, typed)]
-    return [part if isinstance(part, Special) else part[1] for part in parts]
+    return parts
 
 
-def _cut(
-    part: tuple[int, str] | Special, special: Special, typed: frozenset[int]
-) -> Iterator[tuple[int, str] | Special]:
-    if isinstance(part, Special):
+def _cut(part: Part, special: Special, typed: frozenset[int]) -> Iterator[Part]:
+    start, text = part
+    if isinstance(text, Special):
         yield part
         return
-    start, text = part
     begun = 0
     at = text.find(special.name)
     while at >= 0:
@@ -75,7 +86,7 @@ def _cut(
             continue
         if text[begun:at]:
             yield start + begun, text[begun:at]
-        yield special
+        yield start + at, special
         begun = end
         at = text.find(special.name, end)
     if text[begun:]:
