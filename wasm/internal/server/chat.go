@@ -18,6 +18,7 @@ type chatRequest struct {
 	Messages       []chatMessage     `json:"messages"`
 	Tools          []json.RawMessage `json:"tools"`
 	ToolChoice     json.RawMessage   `json:"tool_choice"`
+	ParallelCalls  *bool             `json:"parallel_tool_calls"`
 	ResponseFormat *responseFormat   `json:"response_format"`
 	Logprobs       bool              `json:"logprobs"`
 	TopLogprobs    int               `json:"top_logprobs"`
@@ -149,7 +150,11 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	work := &chatWork{schema: schema}
 	work.param, work.constraint, work.own = "messages", constraint, template.Own
 	work.reader = func(prompt string) answer.Reader {
-		return format.NewReader(choice != choiceNone, template.Reasons(prompt) && schema == "")
+		reader := format.NewReader(choice != choiceNone, template.Reasons(prompt) && schema == "")
+		if request.ParallelCalls != nil && !*request.ParallelCalls {
+			reader = answer.FirstCall(reader)
+		}
+		return reader
 	}
 	work.limit = request.limit(s.Options.NPredict)
 	work.stops = s.stops(template.Stops, request.Stop.texts)

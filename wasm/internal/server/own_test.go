@@ -184,3 +184,19 @@ func TestCallsInTheModelsOwnFormat(t *testing.T) {
 		t.Errorf("the arguments came in %d pieces: %q", len(arguments), arguments)
 	}
 }
+
+func TestOneCallAtATime(t *testing.T) {
+	const call = `<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`
+	graph := &nntest.Graph{Pieces: strings.SplitAfter(call+call+" end", "}"), Template: `{"tools": true,
+		"calls": {"kind": "json", "call": "<tool_call>", "end": "</tool_call>"}}`}
+	const body = `{"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "f"}}]`
+	for setting, want := range map[string]int{"": 2, `, "parallel_tool_calls": true`: 2, `, "parallel_tool_calls": false`: 1} {
+		message := at(t, ask(t, graph, body+setting+"}").json, "choices", 0, "message")
+		if got := len(at(t, message, "tool_calls").([]any)); got != want {
+			t.Errorf("%s: %d calls, want %d", setting, got, want)
+		}
+		if got := at(t, message, "content"); got != " end" {
+			t.Errorf("%s: content %q", setting, got)
+		}
+	}
+}
