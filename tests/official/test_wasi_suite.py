@@ -18,17 +18,17 @@ PREVIEW1 = "tests/*/testsuite/wasm32-wasip1/*.wasm"
 FEWEST = 72
 
 
-def tests() -> list[Path]:
+def cases() -> list[Path]:
     folder = os.environ.get(VARIABLE)
     return sorted(Path(folder).glob(PREVIEW1)) if folder else []
 
 
 @pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} names no checkout")
 def test_all_of_it_is_there() -> None:
-    assert len(tests()) >= FEWEST
+    assert len(cases()) >= FEWEST
 
 
-@pytest.mark.parametrize("wasm", tests(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("wasm", cases(), ids=lambda path: path.stem)
 def test_wasi(wasm: Path, tmp_path: Path) -> None:
     specification = wasm.with_suffix(".json")
     told = json.loads(specification.read_text()) if specification.exists() else {}
