@@ -44,10 +44,10 @@ class Files:
         found, names = self._locate(path)
         return found.host.joinpath(*names)
 
-    def read(self, path: str, most: int) -> bytes:
-        """The first ``most`` bytes of the regular file ``path``."""
+    def read(self, path: str, limit: int) -> bytes:
+        """The first ``limit`` bytes of the regular file ``path``."""
         with os.fdopen(self._open(path, os.O_RDONLY), "rb") as file:
-            return file.read(most)
+            return file.read(limit)
 
     def write(self, path: str, data: bytes | bytearray) -> None:
         """Make ``data`` the content of the regular file ``path``, new or not."""
@@ -76,11 +76,11 @@ class Files:
 
     def _locate(self, path: str) -> tuple[Preopen, list[str]]:
         """The directory that ``path`` lies in, the innermost of several, and the way in it."""
-        whole = _absolute(path)
+        absolute = _absolute(path)
         within = [
-            (len(guest), each, posixpath.relpath(whole, guest))
+            (len(guest), each, posixpath.relpath(absolute, guest))
             for guest, each in self._dirs
-            if posixpath.commonpath([guest, whole]) == guest and whole != guest
+            if posixpath.commonpath([guest, absolute]) == guest and absolute != guest
         ]
         if not within:
             raise PermissionError(errno.EACCES, "it is in no directory of the guest", path)

@@ -45,7 +45,7 @@ class Memory:
             self._view = memoryview(array).cast("B")
             self._address = address
 
-    def whole(self, end: int) -> memoryview:
+    def up_to(self, end: int) -> memoryview:
         """All of the memory, which has at least ``end`` bytes; valid as view's windows are.
 
         For calls that are made so often that one check for several accesses counts.

@@ -120,19 +120,19 @@ def type_name(letter: str) -> str:
     return _TYPES[letter].name
 
 
-def to_raw(room: Any, index: int, letter: str, value: Value) -> None:
-    """Put ``value`` at ``index`` of the raw values in ``room``. Raises HostError."""
+def to_raw(values: Any, index: int, letter: str, value: Value) -> None:
+    """Put ``value`` at ``index`` of the raw values in ``values``. Raises HostError."""
     type_ = _TYPES[letter]
     try:
-        type_.layout.pack_into(room, index * SIZE, type_.to_raw(value))
+        type_.layout.pack_into(values, index * SIZE, type_.to_raw(value))
     except (TypeError, ValueError, OverflowError, struct.error):
         raise HostError(f"{value!r} is not of type {type_.name}") from None
 
 
-def from_raw(room: Any, index: int, letter: str) -> Value:
-    """The value at ``index`` of the raw values in ``room``."""
+def from_raw(values: Any, index: int, letter: str) -> Value:
+    """The value at ``index`` of the raw values in ``values``."""
     type_ = _TYPES[letter]
-    (raw,) = type_.layout.unpack_from(room, index * SIZE)
+    (raw,) = type_.layout.unpack_from(values, index * SIZE)
     return type_.from_raw(raw)
 
 

@@ -22,7 +22,7 @@ U16 = struct.Struct("<H")
 def vectors(memory: Memory, pointer: int, count: int) -> list[memoryview]:
     """The windows of an iovec array. Raises BadPointer."""
     if count == 1:
-        start, length = VECTOR.unpack_from(memory.whole(pointer + 8), pointer)
-        return [memory.whole(start + length)[start : start + length]]
+        start, length = VECTOR.unpack_from(memory.up_to(pointer + 8), pointer)
+        return [memory.up_to(start + length)[start : start + length]]
     array = memory.view(pointer, count * VECTOR.size)
     return [memory.view(start, length) for start, length in VECTOR.iter_unpack(array)]

@@ -112,15 +112,15 @@ def read_address(memory: Memory, pointer: int, port: int) -> Address | None:
     return None if short is None else Address(short, bytes(data), port & 0xFFFF)
 
 
-def write_host(room: memoryview, address: Address) -> bool:
-    """Write the raw address into ``room``; False, and nothing written, where it is too short.
+def write_host(buffer: memoryview, address: Address) -> bool:
+    """Write the raw address into ``buffer``; False, and nothing written, where it is too short.
 
     A Unix path always fills its 108 bytes, padded with NUL.
     """
     length = _LENGTH.get(address.family, 0)
-    if len(room) < length:
+    if len(buffer) < length:
         return False
-    room[:length] = address.host.ljust(length, b"\0")
+    buffer[:length] = address.host.ljust(length, b"\0")
     return True
 
 

@@ -78,14 +78,14 @@ class SocketCalls:
         """
         if new_fd & 3:
             return MISALIGNED
-        room = self._memory.view(new_fd, 4)
+        written = self._memory.view(new_fd, 4)
         if family not in (Family.INET4, Family.INET6, Family.UNIX):
             return Errno.INVAL
         if kind not in (Kind.DGRAM, Kind.STREAM):
             return Errno.NOSYS if family == Family.UNIX else Errno.INVAL
         self._descriptors.check_room()
         opened = self._network.open(Family(family), Kind(kind))
-        room[:] = self._descriptors.add(opened).to_bytes(4, "little")
+        written[:] = self._descriptors.add(opened).to_bytes(4, "little")
         return Errno.SUCCESS
 
     @answers_errno
@@ -177,7 +177,7 @@ class SocketCalls:
         """
         if new_fd & 3:
             return MISALIGNED
-        room = self._memory.view(new_fd, 4)
+        written = self._memory.view(new_fd, 4)
         if flags & ~FDFLAGS:
             return Errno.INVAL
         guest = self._sockets.get(fd)
@@ -195,7 +195,7 @@ class SocketCalls:
                     return Errno.AGAIN
         accepted.nonblocking = bool(flags & FDFLAG_NONBLOCK)
         accepted.inherit(guest)
-        room[:] = self._descriptors.add(accepted).to_bytes(4, "little")
+        written[:] = self._descriptors.add(accepted).to_bytes(4, "little")
         return Errno.SUCCESS
 
     @answers_errno

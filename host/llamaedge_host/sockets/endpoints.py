@@ -110,8 +110,8 @@ class EndpointCalls:
         if (address | kind | port) & 3:
             return MISALIGNED
         memory = self._memory
-        room = memory.view(*memory.unpack(ADDRESS, address))
-        if len(room) not in (4, 16):
+        buffer = memory.view(*memory.unpack(ADDRESS, address))
+        if len(buffer) not in (4, 16):
             return Errno.INVAL
         memory.view(kind, 4)
         memory.view(port, 4)
@@ -119,7 +119,7 @@ class EndpointCalls:
         if guest is None:
             return self._descriptors.absent(fd)
         where = guest.local() if local else guest.peer()
-        if not write_host(room, where):
+        if not write_host(buffer, where):
             return Errno.NOMEM
         memory.set_u32(kind, _V1_TYPES[where.family])
         memory.set_u32(port, where.port)
@@ -129,15 +129,15 @@ class EndpointCalls:
         if (address | port) & 3:
             return MISALIGNED
         memory = self._memory
-        room = memory.view(*memory.unpack(ADDRESS, address))
+        buffer = memory.view(*memory.unpack(ADDRESS, address))
         memory.view(port, 4)
-        if len(room) != STORAGE_SIZE:
+        if len(buffer) != STORAGE_SIZE:
             return Errno.INVAL
         guest = self._sockets.get(fd)
         if guest is None:
             return self._descriptors.absent(fd)
         where = guest.local() if local else guest.peer()
-        room[:2] = where.family.to_bytes(2, "little")
-        write_host(room[2:], where)
+        buffer[:2] = where.family.to_bytes(2, "little")
+        write_host(buffer[2:], where)
         memory.set_u32(port, where.port)
         return Errno.SUCCESS

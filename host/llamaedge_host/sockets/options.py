@@ -92,12 +92,12 @@ class OptionCalls:
         if level != _SOL_SOCKET or name > _SO_BINDTODEVICE:
             return Errno.INVAL
         memory = self._memory
-        room = memory.view(value, memory.u32(size))
+        buffer = memory.view(value, memory.u32(size))
         guest = self._sockets.get(fd)
         if guest is None:
             return self._descriptors.absent(fd)
-        data = self._read(guest, name, min(len(room), _LONGEST_VALUE))
-        room[: len(data)] = data
+        data = self._read(guest, name, min(len(buffer), _LONGEST_VALUE))
+        buffer[: len(data)] = data
         memory.set_u32(size, len(data))
         return Errno.SUCCESS
 

@@ -84,20 +84,20 @@ class TransferCalls:
         memory = self._memory
         if flags & ~_RIFLAGS or count > MAX_VECTORS:
             return Errno.INVAL
-        rooms = vectors(memory, iovs, count)
-        whole = memory.whole(nread + 4 if nread >= roflags else roflags + 2)
+        buffers = vectors(memory, iovs, count)
+        view = memory.up_to(nread + 4 if nread >= roflags else roflags + 2)
         guest = self._sockets.get(fd)
         if guest is None:
             return self._descriptors.absent(fd)
         try:
             if not flags and count == 1 and guest.stream:
-                received, truncated = self._receive_once(guest, rooms[0]), 0
+                received, truncated = self._receive_once(guest, buffers[0]), 0
             else:
-                received, truncated, _ = self._receive(guest, rooms, flags)
+                received, truncated, _ = self._receive(guest, buffers, flags)
         except OSError as error:
             return from_os_error(error)
-        _set_u32(whole, nread, received)
-        _set_u16(whole, roflags, truncated)
+        _set_u32(view, nread, received)
+        _set_u16(view, roflags, truncated)
         return _SUCCESS
 
     @answers_errno
@@ -133,11 +133,11 @@ class TransferCalls:
         if (iovs | nread | address) & 3 or (roflags | port) & 1:
             return MISALIGNED
         memory = self._memory
-        room = memory.view(*memory.unpack(ADDRESS, address))
-        if len(room) not in (4, 16, STORAGE_SIZE) or flags & ~_RIFLAGS or count > MAX_VECTORS:
+        buffer = memory.view(*memory.unpack(ADDRESS, address))
+        if len(buffer) not in (4, 16, STORAGE_SIZE) or flags & ~_RIFLAGS or count > MAX_VECTORS:
             return Errno.INVAL
         memory.view(port, 2)
-        return self._recv_from(fd, iovs, count, room, flags, port, nread, roflags)
+        return self._recv_from(fd, iovs, count, buffer, flags, port, nread, roflags)
 
     @answers_errno
     def recv_from_v1(
@@ -159,41 +159,41 @@ class TransferCalls:
         if (iovs | nread | address) & 3 or roflags & 1:
             return MISALIGNED
         memory = self._memory
-        room = memory.view(*memory.unpack(ADDRESS, address))
+        buffer = memory.view(*memory.unpack(ADDRESS, address))
         if flags & ~_RIFLAGS or count > MAX_VECTORS:
             return Errno.INVAL
-        return self._recv_from(fd, iovs, count, room, flags, None, nread, roflags)
+        return self._recv_from(fd, iovs, count, buffer, flags, None, nread, roflags)
 
     def _recv_from(
         self,
         fd: int,
         iovs: int,
         count: int,
-        room: memoryview,
+        buffer: memoryview,
         flags: int,
         port: int | None,
         nread: int,
         roflags: int,
     ) -> int:
         memory = self._memory
-        rooms = vectors(memory, iovs, count)
+        buffers = vectors(memory, iovs, count)
         memory.view(nread, 4)
         memory.view(roflags, 2)
         guest = self._sockets.get(fd)
         if guest is None:
             return self._descriptors.absent(fd)
-        received, truncated, source = self._receive(guest, rooms, flags)
+        received, truncated, source = self._receive(guest, buffers, flags)
         memory.set_u32(nread, received)
         memory.set_u16(roflags, truncated)
         sender = guest.source(source)
         if sender.family is Family.UNSPEC:
             return Errno.SUCCESS
-        tagged = port is not None and len(room) == STORAGE_SIZE
-        fits = write_host(room[2:] if tagged else room, sender)
+        tagged = port is not None and len(buffer) == STORAGE_SIZE
+        fits = write_host(buffer[2:] if tagged else buffer, sender)
         if not fits and sender.family is Family.UNIX:
             return Errno.INVAL
         if tagged:
-            room[:2] = sender.family.to_bytes(2, "little")
+            buffer[:2] = sender.family.to_bytes(2, "little")
         if port is not None:
             memory.write(port, network_port(sender.port))
         return Errno.SUCCESS
@@ -228,7 +228,7 @@ class TransferCalls:
             return Errno.INVAL
         memory = self._memory
         data = vectors(memory, iovs, count)
-        whole = memory.whole(nsent + 4)
+        view = memory.up_to(nsent + 4)
         guest = self._sockets.get(fd)
         if guest is None:
             return self._descriptors.absent(fd)
@@ -236,7 +236,7 @@ class TransferCalls:
             sent = self._send_once(guest, data[0]) if count == 1 else self._send(guest, data)
         except OSError as error:
             return from_os_error(error)
-        _set_u32(whole, nsent, sent)
+        _set_u32(view, nsent, sent)
         return _SUCCESS
 
     @answers_errno
@@ -275,11 +275,11 @@ class TransferCalls:
         memory.set_u32(nsent, self._send(guest, data, where))
         return Errno.SUCCESS
 
-    def read(self, guest: Socket, rooms: list[memoryview]) -> int:
-        """Receive into ``rooms``, as fd_read does; bytes. Raises OSError."""
-        if guest.stream and len(rooms) == 1:
-            return self._receive_once(guest, rooms[0])
-        received, _, _ = self._receive(guest, rooms, 0)
+    def read(self, guest: Socket, buffers: list[memoryview]) -> int:
+        """Receive into ``buffers``, as fd_read does; bytes. Raises OSError."""
+        if guest.stream and len(buffers) == 1:
+            return self._receive_once(guest, buffers[0])
+        received, _, _ = self._receive(guest, buffers, 0)
         return received
 
     def write(self, guest: Socket, data: list[memoryview]) -> int:
@@ -332,34 +332,36 @@ class TransferCalls:
             except BlockingIOError:
                 self._wait(guest, select.POLLOUT, guest.send_timeout)
 
-    def _receive(self, guest: Socket, rooms: list[memoryview], flags: int) -> tuple[int, int, Any]:
+    def _receive(
+        self, guest: Socket, buffers: list[memoryview], flags: int
+    ) -> tuple[int, int, Any]:
         """Bytes received, roflags, and the sender as the host says it; ``flags`` are riflags."""
         if flags == _WAITALL and guest.stream and not guest.nonblocking:
-            return self._receive_all(guest, rooms), 0, None
+            return self._receive_all(guest, buffers), 0, None
         host = guest.host
         host_flags = socket.MSG_PEEK if flags & _PEEK else 0
         while True:
             try:
-                received, _, answered, source = host.recvmsg_into(rooms, 0, host_flags)
+                received, _, answered, source = host.recvmsg_into(buffers, 0, host_flags)
                 cut = _TRUNCATED if answered & socket.MSG_TRUNC else 0
                 return received, cut, source
             except BlockingIOError:
                 self._wait(guest, select.POLLIN, guest.receive_timeout)
 
-    def _receive_once(self, guest: Socket, room: memoryview) -> int:
+    def _receive_once(self, guest: Socket, buffer: memoryview) -> int:
         while True:
             try:
-                return guest.host.recv_into(room)
+                return guest.host.recv_into(buffer)
             except BlockingIOError:
                 self._wait(guest, select.POLLIN, guest.receive_timeout)
 
-    def _receive_all(self, guest: Socket, rooms: list[memoryview]) -> int:
-        """Receive until ``rooms`` are full, the stream ends, or SO_RCVTIMEO is over; bytes."""
-        wanted = sum(map(len, rooms))
+    def _receive_all(self, guest: Socket, buffers: list[memoryview]) -> int:
+        """Receive until ``buffers`` are full, the stream ends, or SO_RCVTIMEO is over; bytes."""
+        wanted = sum(map(len, buffers))
         total = 0
         while total < wanted:
             try:
-                received, _, _ = self._receive(guest, rooms, 0)
+                received, _, _ = self._receive(guest, buffers, 0)
             except OSError:
                 if total:
                     return total
@@ -367,7 +369,7 @@ class TransferCalls:
             if not received:
                 break
             total += received
-            rooms = _rest(rooms, received)
+            buffers = _rest(buffers, received)
         return total
 
     def _wait(self, guest: Socket, event: int, timeout: float | None) -> None:
@@ -376,9 +378,9 @@ class TransferCalls:
             raise BlockingIOError(*_AGAIN)
 
 
-def _rest(rooms: list[memoryview], used: int) -> list[memoryview]:
-    for index, room in enumerate(rooms):
-        if used < len(room):
-            return [room[used:], *rooms[index + 1 :]]
-        used -= len(room)
+def _rest(buffers: list[memoryview], used: int) -> list[memoryview]:
+    for index, buffer in enumerate(buffers):
+        if used < len(buffer):
+            return [buffer[used:], *buffers[index + 1 :]]
+        used -= len(buffer)
     return []

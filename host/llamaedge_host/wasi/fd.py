@@ -146,13 +146,13 @@ class FdCalls:
         if count > MAX_VECTORS:
             return Errno.INVAL
         memory = self._memory
-        rooms = vectors(memory, iovs, count)
+        buffers = vectors(memory, iovs, count)
         memory.view(nread, 4)
         try:
             if guest is None:
-                received = self._streams.read(rooms)
+                received = self._streams.read(buffers)
             elif guest.rights & RIGHT_FD_READ:
-                received = self._transfer.read(guest, rooms)
+                received = self._transfer.read(guest, buffers)
             else:
                 return Errno.NOTCAPABLE
         except OSError as error:
@@ -287,7 +287,7 @@ class FdCalls:
         if stat & 7:
             return MISALIGNED
         FDSTAT.pack_into(
-            self._memory.whole(stat + 24),
+            self._memory.up_to(stat + 24),
             stat,
             FILETYPE_SOCKET_STREAM if guest.stream else FILETYPE_SOCKET_DGRAM,
             FDFLAG_NONBLOCK if guest.nonblocking else 0,

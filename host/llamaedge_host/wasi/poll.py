@@ -159,8 +159,8 @@ class PollCalls:
         if not 0 < count <= _MOST_SUBSCRIPTIONS:
             return Errno.INVAL
         end = subscriptions + count * size
-        whole = self._memory.whole(max(end, events + count * _EVENT.size, nevents + 4))
-        asked = bytes(whole[subscriptions:end])
+        view = self._memory.up_to(max(end, events + count * _EVENT.size, nevents + 4))
+        asked = bytes(view[subscriptions:end])
         if size == _UNSTABLE_SIZE:
             asked = _as_preview1(asked)
         if asked == self._last_asked and self._descriptors.version == self._last_version:
@@ -168,9 +168,9 @@ class PollCalls:
         else:
             due = self._first(asked, events)
         for event in due:
-            _EVENT.pack_into(whole, events, *event)
+            _EVENT.pack_into(view, events, *event)
             events += _EVENT.size
-        U32.pack_into(whole, nevents, len(due))
+        U32.pack_into(view, nevents, len(due))
         return Errno.SUCCESS
 
     def _first(self, asked: bytes, scratch: int) -> list[_Event]:

@@ -47,8 +47,8 @@ class Streams:
             return self._input
         return fd if fd in self._outputs and self._outputs[fd] is None else None
 
-    def read(self, rooms: Sequence[memoryview]) -> int:
-        """Read standard input into ``rooms``; bytes, 0 at the end.
+    def read(self, buffers: Sequence[memoryview]) -> int:
+        """Read standard input into ``buffers``; bytes, 0 at the end.
 
         Raises OSError, and Interrupted.
         """
@@ -56,20 +56,20 @@ class Streams:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if not self._waker.wait(self._input, select.POLLIN, 0 if self.nonblocking else None):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return os.readv(self._input, rooms)
+        return os.readv(self._input, buffers)
 
     def write(self, fd: int, data: Sequence[memoryview]) -> int:
         """Write all of ``data`` to ``fd``; bytes, less if it fails after some.
 
         Raises OSError, and Interrupted.
         """
-        whole = data[0] if len(data) == 1 else memoryview(b"".join(data))
+        joined = data[0] if len(data) == 1 else memoryview(b"".join(data))
         output = self._outputs[fd]
         if output is None:
-            return self._write(fd, whole)
-        if whole:
-            output(bytes(whole))
-        return len(whole)
+            return self._write(fd, joined)
+        if joined:
+            output(bytes(joined))
+        return len(joined)
 
     def log(self, fd: int, line: bytes) -> None:
         """Write all of ``line`` to the guest's standard output or error.
