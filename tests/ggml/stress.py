@@ -24,6 +24,7 @@ WHOLE = (-(2**31), -1, 0, 1, 2, 3, 7, 16, 31, 32, 33, 255, 256, 257, 511, 1000, 
 TEXTS: dict[str, tuple[str, ...]] = {
     "tensor-split": ("", "3,2", "1", "0,0", "0.5 0.5", "1e30"),
     "json-schema": ("", "", '{"type": "boolean"}', '{"enum": ["sea", 1]}'),
+    "chat-template": ("", "{{ messages[0].content }}", "{% for"),
     "reverse-prompt": ("", "a", "the", "\u6f22"),
 }
 FIXED: dict[str, Any] = {"threads": 1, "threads-batch": 1, "stream-stdout": False}

@@ -12,7 +12,7 @@ from llamaedge_host.nn.backend import BackendError
 
 from ..models import tiny, vision
 from ..models.pictures import png, tag
-from .conftest import Load, counts, run
+from .conftest import ANYWHERE, Load, counts, run
 
 MOST = 12
 RED = png((255, 40, 0), 64)
@@ -100,7 +100,7 @@ def test_the_text_is_llama_cpps_own(
     load: Load, pair: Pair, prompt: bytes, pictures: list[bytes]
 ) -> None:
     model, projector = pair
-    context = load(model, mmproj=str(projector), n_predict=MOST, ignore_eos=True).context()
+    context = load(model, mmproj=str(projector), n_predict=MOST, ignore_eos=True).context(ANYWHERE)
     marker = mtmd.mtmd_default_marker()
     expected = greedy(pair, prompt % ((marker,) * len(pictures)), pictures)
     ours = prompt % tuple(map(tag, pictures))
@@ -108,13 +108,13 @@ def test_the_text_is_llama_cpps_own(
     assert run(context, ours) == expected  # now with all of it in the cache
     longer = run(context, ours + b" and " + tag(RED) + b"sea")  # and now with a part of it
     fresh = load(model, mmproj=str(projector), n_predict=MOST, ignore_eos=True, threads_batch=2)
-    assert run(fresh.context(), ours + b" and " + tag(RED) + b"sea") == longer
+    assert run(fresh.context(ANYWHERE), ours + b" and " + tag(RED) + b"sea") == longer
 
 
 def test_a_large_picture_takes_more_cells(load: Load, folder: Path) -> None:
     model = vision.qwen(folder / "qwen.gguf")
     projector = vision.qwen_projector(folder / "qwen.mmproj.gguf")
-    context = load(model, mmproj=str(projector), n_predict=1).context()
+    context = load(model, mmproj=str(projector), n_predict=1).context(ANYWHERE)
     told = []
     for size in (64, 96, 128):
         run(context, tag(png((9, 9, 9), size)) + b"sea")
@@ -129,7 +129,7 @@ def test_a_full_context_counts_cells(load: Load, folder: Path) -> None:
     """A picture of 64 cells takes 8 positions; the cells are what runs out."""
     model = vision.qwen(folder / "qwen.gguf")
     projector = vision.qwen_projector(folder / "qwen.mmproj.gguf")
-    context = load(model, mmproj=str(projector), ctx_size=256, ignore_eos=True).context()
+    context = load(model, mmproj=str(projector), ctx_size=256, ignore_eos=True).context(ANYWHERE)
     context.set_input(0, 3, tag(png((9, 9, 9), 128)) * 2 + b"sea")
     assert context.compute().name == "CONTEXT_FULL"
     assert sum(counts(context)) == 257

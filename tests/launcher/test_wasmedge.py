@@ -27,6 +27,14 @@ from llamaedge_launcher.cli.wasmedge_options import (
 EXIT = '(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))'
 COUNT = '(import "wasi_snapshot_preview1" "%s" (func $count (param i32 i32) (result i32)))'
 SPIN = '(module (memory (export "memory") 1) (func (export "_start") (loop $l (br $l))))'
+SAY_AND_SPIN = """(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\\08\\00\\00\\00\\01\\00\\00\\00!")
+    (func (export "_start")
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+        (loop $l (br $l))))"""
 LINE = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\] \[(\w+)\] (.*)")
 
 Build = Callable[[str], str]
@@ -383,8 +391,8 @@ def test_parse_validate_and_instantiate_report(
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_it_by_signal(guest: Build, which: signal.Signals) -> None:
-    process = start([guest(SPIN)])
-    time.sleep(1)
+    process = start([guest(SAY_AND_SPIN)])
+    assert process.stdout and process.stdout.read(1) == b"!"
     process.send_signal(which)
     assert process.wait(timeout=10) == -which
     assert process.communicate() == (b"", b"")
