@@ -11,8 +11,6 @@ from llamaedge_host.nn.preload import Encoding, Target
 from ..errors import LauncherError
 from ..models.reference import HubModel, Reference, WebModel, names_hub, parse
 from ..models.resolve import Resolved, api_name, resolve
-from .console import stderr
-from .progress import shown
 
 if TYPE_CHECKING:
     from ..models.store import Stored
@@ -88,6 +86,8 @@ def _files(model: Reference) -> Resolved:
 def fetch(model: HubModel | WebModel) -> "Stored":
     """Bring ``model`` here, as the terminal shows. Raises LauncherError."""
     from ..models.pull import pull
+    from .console import stderr
+    from .progress import shown
 
     console = stderr()
     with shown(console) as watcher:
