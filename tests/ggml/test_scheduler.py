@@ -7,7 +7,7 @@ import pytest
 
 from llamaedge_host.ggml.engine.arrivals import Arrivals
 from llamaedge_host.ggml.engine.cache import Cache
-from llamaedge_host.ggml.engine.scheduler import Scheduler
+from llamaedge_host.ggml.engine.scheduler import SWAPPING, Part, Scheduler
 from llamaedge_host.ggml.engine.sequence import Limits, Sequence
 from llamaedge_host.ggml.engine.swap import Swap, Swapped
 
@@ -65,6 +65,25 @@ def test_a_step_is_shared_out(
     scheduler = running(*lengths)
     planned = {part.sequence.slot: part.count for part in scheduler.plan(room, prompts)}
     assert [planned.get(number, 0) for number in range(len(lengths))] == counts
+
+
+def test_a_turn_lasts_as_long_as_swapping_is_worth() -> None:
+    cache = Cache(2, Memory(), Swap(1 << 20))
+    scheduler = Scheduler(cache, 2)
+    decoding = [sequence(1), sequence(1)]
+    for number, each in enumerate(decoding):
+        scheduler.add(each)
+        cache.occupy(cache.slots[number], each)
+        scheduler.admit(each)
+        each.position = 0
+        assert scheduler.computed(Part(each, 1))
+        each.since -= 50
+    scheduler.add(sequence(1))
+    assert scheduler.victim() is decoding[0]
+    scheduler.swap_seconds = 60 * SWAPPING / 2
+    assert scheduler.victim() is None
+    decoding[1].since -= 50
+    assert scheduler.victim() is decoding[1]
 
 
 TALK = [*range(200)]

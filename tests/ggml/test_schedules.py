@@ -1,5 +1,6 @@
 """Any schedule of sequences gives each the text that llama.cpp alone would give it."""
 
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,7 @@ def machine(
     name, keys = request.param
     path: Path = request.getfixturevalue(name)
     monkeypatch.setattr(scheduler, "TURN", 0.0)
+    monkeypatch.setattr(scheduler, "SWAPPING", math.inf)
     graph = load(path, ctx_size=CELLS, **keys)
     engine = graph.engine()
     assert isinstance(engine, Engine)

@@ -47,6 +47,7 @@ def test_a_conversation_goes_on_after_others_took_its_slot(
     engine = graph.engine()
     assert isinstance(engine, Engine)
     assert seen.swap_bytes == engine._swap.used
+    assert engine._scheduler.swap_seconds > 0
     assert seen.prompt_tokens_reused - reused > counts(context)[0] * 0.8
     fresh = load(tiny_llama, n_predict=4, ignore_eos=True, batch_size=64, **keys)
     assert run(fresh.context(), TALKS[0] + first[0] + b" and the") == longer
@@ -107,6 +108,7 @@ def test_a_new_request_is_served_while_all_slots_stream(
     load: Load, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     monkeypatch.setattr(scheduler, "TURN", 0.01)
+    monkeypatch.setattr(scheduler, "SWAPPING", math.inf)
     graph = load(request.getfixturevalue(model), ignore_eos=True, ctx_size=1024)
     prompts = TALKS[:SLOTS]
     most = 400

@@ -119,6 +119,7 @@ class Engine:
         while True:
             if (admissible := scheduler.admissible()) is not None:
                 self._placement.put(*admissible)
+                scheduler.swap_seconds = self._placement.swap_seconds
                 scheduler.admit(admissible[0])
             elif (victim := scheduler.victim()) is not None:
                 scheduler.preempt(victim)

@@ -1,5 +1,7 @@
 """Puts sequences into slots, with what of their tokens is in a KV cache already."""
 
+import time
+
 from ..llama.context import LlamaContext
 from .cache import Cache, Choice, Slot
 from .counters import Counters
@@ -8,6 +10,7 @@ from .swap import Swap, Swapped
 
 SWAP_FROM = 16
 """Tokens that a slot must lose for their state to be swapped out."""
+_LEARNING = 0.2
 
 
 class Placement:
@@ -18,9 +21,23 @@ class Placement:
         self._cache = cache
         self._swap = swap
         self._counters = counters
+        self.swap_seconds = 0.0
+        """What it took to swap a slot's cache out and another in, lately."""
 
     def put(self, sequence: Sequence, choice: Choice) -> None:
         """Put ``sequence`` into its slot, and what it shares with the source into the cache."""
+        started = time.perf_counter()
+        common = self._prepare(choice)
+        if isinstance(choice.source, Swapped):
+            seconds = time.perf_counter() - started
+            self.swap_seconds += (seconds - self.swap_seconds) * _LEARNING
+        self._cache.occupy(choice.slot, sequence)
+        sequence.position = common
+        sequence.reused = common
+        self._counters.prompt_tokens_reused += common
+
+    def _prepare(self, choice: Choice) -> int:
+        """Make the slot's cache what ``choice`` says; how many tokens it has then."""
         slot, source, context = choice.slot, choice.source, self._context
         if choice.lost >= SWAP_FROM:
             self._counters.evictions += 1
@@ -29,14 +46,10 @@ class Placement:
             common = context.restore(slot.index, source.state, len(source.tokens), choice.common)
             self._swap.taken(source, common)
             self._counters.swapped_in += 1
-        elif source is slot or not choice.common:
-            common = context.keep(slot.index, choice.common)
-        else:
-            common = context.copy(source.index, slot.index, len(source.cached), choice.common)
-        self._cache.occupy(slot, sequence)
-        sequence.position = common
-        sequence.reused = common
-        self._counters.prompt_tokens_reused += common
+            return common
+        if source is slot or not choice.common:
+            return context.keep(slot.index, choice.common)
+        return context.copy(source.index, slot.index, len(source.cached), choice.common)
 
     def close_gaps(self) -> bool:
         """Move sequences until all have neighbouring slots; whether any was moved."""

@@ -16,7 +16,9 @@ from .sequence import LOOKAHEAD, RESUME, Sequence, State
 MAX_WAITING = 1024
 """Sequences that may wait for a slot."""
 TURN = 1.0
-"""Seconds that a sequence may keep its slot while others wait for one."""
+"""Seconds that a sequence may keep its slot while others wait for one, at least."""
+SWAPPING = 0.03
+"""The part of the time that swapping sequences may take: turns are longer where that takes long."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Scheduler:
         self.paused: list[Sequence] = []
         self._cache = cache
         self._max_preempted = max_preempted
+        self.swap_seconds = 0.0
+        """What it takes to give a slot to another sequence."""
         self._queues: dict[State, deque[Sequence] | list[Sequence]] = {
             State.WAITING: self.waiting,
             State.PREEMPTED: self.preempted,
@@ -94,6 +98,10 @@ class Scheduler:
         sequence.since = time.monotonic()
         self._move(sequence, State.PREFILLING)
 
+    @property
+    def _turn(self) -> float:
+        return max(TURN, self.swap_seconds * len(self._cache.slots) / SWAPPING)
+
     def victim(self) -> Sequence | None:
         """The sequence that makes place for one that waits, since its turn is over, if any.
 
@@ -101,9 +109,11 @@ class Scheduler:
         """
         if not (self.waiting or self.preempted) or self._cache.free():
             return None
-        over = time.monotonic() - TURN
+        now = time.monotonic()
+        over = now - TURN
         turns = [each for each in self.paused if each.slot >= 0 and each.paused_at <= over]
         if not turns and self._max_preempted:
+            over = now - self._turn
             turns = [
                 each for each in self.running if each.state is State.DECODING and each.since <= over
             ]
