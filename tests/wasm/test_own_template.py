@@ -47,6 +47,24 @@ def said(reply: httpx.Response) -> tuple[str, int]:
     return body["choices"][0]["message"]["content"], body["usage"]["prompt_tokens"]
 
 
+def test_a_long_conversation_loses_its_oldest_turns_by_either_template(
+    own: httpx.Client, guest: Path, smollm2: Path
+) -> None:
+    turns = [
+        {"role": role, "content": f"{number} " + "and the sea " * (number % 7)}
+        for number in range(40)
+        for role in ("user", "assistant")
+    ]
+    with serving(guest, smollm2, *SETTINGS, "--prompt-template", "chatml") as named:
+        replies = [chat(client, SYSTEM, *turns, USER) for client in (own, named)]
+    dropped = {int(reply.headers["x-dropped-messages"]) for reply in replies}
+    tokens = {said(reply)[1] for reply in replies}
+    assert len(dropped) == len(tokens) == 1
+    kept = turns[dropped.pop() :]
+    of_the_next = said(chat(own, *turns[-len(kept) - 2 : -len(kept)]))[1]
+    assert 512 * 4 / 5 - of_the_next < tokens.pop() <= 512 * 4 / 5
+
+
 def test_the_own_template_answers_as_the_named_one(
     own: httpx.Client, guest: Path, smollm2: Path
 ) -> None:
