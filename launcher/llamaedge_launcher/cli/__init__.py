@@ -18,6 +18,7 @@ _COMMANDS = {
     "rm": ".inventory:rm",
     "search": ".inventory:search",
     "chat": ".chat:chat",
+    "guests": ".guests:guests",
     "doctor": ".doctor:doctor",
 }
 """The subcommands: their modules, and what they are there."""

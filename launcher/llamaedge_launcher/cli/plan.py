@@ -10,7 +10,7 @@ import click
 from llamaedge_host import HostError, Preload, Preopen
 from llamaedge_host.paths import expanded
 
-from .. import demo, log
+from .. import demo, guests, log
 from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
@@ -185,7 +185,9 @@ def _guest(name: str) -> Path:
         if not path.is_file():
             raise LauncherError("the bundled server is not built; install the project again")
         return path
-    path = Path(name)
+    if name.partition("@")[0] == guests.OFFICIAL:
+        return guests.find(name)
+    path = expanded(name)
     try:
         with path.open("rb") as file:
             start = file.read(len(_WASM))

@@ -57,7 +57,7 @@ def _server_options(command: click.Command) -> click.Command:
     default=BUNDLED,
     show_default=True,
     metavar="PATH",
-    help="The server to run: a llama-api-server.wasm, or bundled",
+    help="The server to run: a llama-api-server.wasm, official@VERSION, or bundled",
 )
 @click.option(
     "--socket-addr",
