@@ -231,7 +231,7 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
     ("arguments", "passed"),
     [
         ("", []),
-        ("--port 0", ["--socket-addr=127.0.0.1:8181"]),
+        ("--port 0", []),
         ("-p auto", ["--prompt-template=auto"]),
         ("--chat-template own.jinja", ["--chat-template={{ messages }}"]),
         ("--nn-preload chat:GGML:AUTO:model.gguf", ["--model-alias=chat"]),
@@ -264,8 +264,14 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
 def test_the_server_is_given_what_was_given(
     planned: Planned, arguments: str, passed: list[str]
 ) -> None:
-    worker = planned(arguments).worker(Address(port=8181))
-    assert sorted(worker.args) == sorted(passed)
+    plan = planned(arguments)
+    address = ["--socket-addr=127.0.0.1:8181"] if plan.bundled else []
+    assert sorted(plan.worker(Address(port=8181)).args) == sorted([*passed, *address])
+
+
+def test_a_server_of_another_make_is_told_an_address_that_was_given(planned: Planned) -> None:
+    plan = planned("--guest guest.wasm --port 0")
+    assert "--socket-addr=127.0.0.1:8181" in plan.worker(Address(port=8181)).args
 
 
 def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> None:

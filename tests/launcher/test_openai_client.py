@@ -200,6 +200,7 @@ def test_the_terminal_shows_model_server_and_how_to_ask(
         assert command
         assert command[1] == "-H 'Content-Type: application/json'"
         assert json.loads(command[2]) == {"messages": [USER], "model": "smol"}
+        assert f"[INFO] socket address: {url.removeprefix('http://')}\n" in text
         assert "\x1b" not in text, "colours in a file"
         assert "Traceback" not in text
 

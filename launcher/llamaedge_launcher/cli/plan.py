@@ -52,9 +52,10 @@ class Plan:
     def worker(self, bound: Address) -> WorkerConfig:
         """The worker's configuration.
 
-        If an address was given, the guest is told the public one, ``bound``, for its banner.
+        The guest is told the public address, ``bound``, for its banner, but one of another make
+        only if an address was given: it may have no such option.
         """
-        address = (f"--socket-addr={bound}",) if self.address_given else ()
+        address = (f"--socket-addr={bound}",) if self.bundled or self.address_given else ()
         return WorkerConfig(
             folder="",
             guest=str(self.guest),
