@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from guests.wat import write_wat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llamaedge_launcher.cli.wasmedge import execute
 
@@ -209,3 +213,20 @@ SHARED = '(module (memory 1 1 shared) (func (export "_start")))'
 )
 def test_which_proposals_are_on(tmp_path: Path, options: list[str], text: str, code: int) -> None:
     assert execute([*options, write_wat(tmp_path, text)]) == code
+
+
+WORDS = [
+    *(f"--{each}" for each in (*SWITCHES, *VALUED, "reactor", "module", "optimize", "nonsense")),
+    *(f"--{name}={value}" for name, value in VALUED.items()),
+    "run", "compile", "parse", "validate", "instantiate", "GUEST", "f", "1", "-1", "nan", "a:b",
+    "", "-", "--", "-v", "-h", "-x", "--=", "--dir=", "\udcff",
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), max_size=8))
+def test_any_words_end_with_a_code(words: list[str]) -> None:
+    with TemporaryDirectory() as folder, chdir(folder):
+        guest = write_wat(Path(folder), '(module (func (export "f") (param i32 v128)))')
+        code = execute([guest if each == "GUEST" else each for each in words])
+    assert code in (0, 1, 134)
