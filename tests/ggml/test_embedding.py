@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.ggml.engine.embedding import as_json, normalized
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.ggml.engine.embedding import Embedder, as_json, normalized
+from llamaedge_host.nn import ErrNo, Target
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import Load, counts, run
@@ -67,6 +68,32 @@ def test_smollm2_gives_the_vector_that_wasmedge_gives(load: Load) -> None:
     recorded = list(RECORDED.values())
     assert cosine([values[index] for index in RECORDED], recorded) > 0.998
     assert cosine([other[index] for index in RECORDED], recorded) < 0.95
+
+
+@pytest.mark.parametrize("part", ["_account", "_answer"])
+def test_a_fault_in_a_step_ends_its_inputs_alone(
+    load: Load, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    graph = load(tiny_llama, embedding=True)
+    embedder = graph.engine()
+    expected = vector(graph.context(), QUESTION)
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, part, broken)
+        with pytest.raises(BackendError, match="out of order"):
+            vector(graph.context(), b"the sea and the bird")
+    assert vector(graph.context(), QUESTION) == pytest.approx(expected)
+
+
+def test_an_embedder_that_is_gone_refuses(backend: GgmlBackend, tiny_llama: Path) -> None:
+    graph = backend.load(tiny_llama, Target.AUTO, '{"threads": 1, "embedding": true}')
+    embedder = graph.engine()
+    assert isinstance(embedder, Embedder)
+    graph.close()
+    with pytest.raises(BackendError, match="unloaded"):
+        embedder.embed([1, 2, 3])
 
 
 def test_an_encoder_tells_texts_apart(load: Load, tiny_bert: Path) -> None:

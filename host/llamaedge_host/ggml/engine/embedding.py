@@ -128,7 +128,9 @@ class Embedder:
         return np.array(np.ctypeslib.as_array(values, (size,)), dtype=np.float32)
 
     def abandon(self, reason: str) -> None:
-        """Refuse what waits."""
+        """Refuse what waits, and forget what a step may have left in the cache."""
+        for sequence in range(self._context.sequences):
+            self._context.keep(sequence, 0)
         while self._waiting:
             self._waiting.popleft().answer.put(_refusal(reason))
 
