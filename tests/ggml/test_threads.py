@@ -17,6 +17,8 @@ class Machine:
     busy: int = 0
     noise: float = 0.1
     gpu: bool = False
+    share: float = 0.97  # of their time that threads compute
+    serial: float = 0.3  # of the work, which no further thread speeds up
     seconds: float = 0.0
     used: Counter[int] = field(default_factory=Counter)
     _random: random.Random = field(default_factory=lambda: random.Random(1))
@@ -27,10 +29,10 @@ class Machine:
         if self.gpu:
             return work, work / 10
         stalled = threads > self.cpus - self.busy
-        seconds = work * (0.3 + 0.7 / threads) * self._random.uniform(1, 1 + self.noise)
+        seconds = work * (self.serial + (1 - self.serial) / threads) * self._random.uniform(1, 1 + self.noise)
         if stalled:
             seconds *= self._random.choice((1.5, 2.0, 4.0))
-        return seconds, seconds * threads * (0.6 if stalled else 0.97)
+        return seconds, seconds * threads * (0.6 if stalled else self.share)
 
     def run(self, threads: Threads, steps: int, rows: tuple[int, ...] = (1, 8, 7)) -> float:
         """Seconds that ``steps`` steps take; ``used`` counts them by their threads."""
@@ -98,6 +100,14 @@ def test_threads_that_wait_for_a_gpu_are_no_stall_to_mend() -> None:
     machine, threads = Machine(8, gpu=True), Threads(8)
     machine.run(threads, 3000, (1,))
     assert machine.used[8] > 0.9 * 3000
+
+
+@pytest.mark.parametrize("cpus", [2, 8, 64])
+def test_trials_in_vain_cost_little(cpus: int) -> None:
+    idle = Machine(cpus, share=0.5, serial=0.02)
+    taken = idle.run(Threads(cpus), 5000)
+    assert idle.used[cpus] < 5000
+    assert taken < 1.02 * Machine(cpus, serial=0.02).run(Threads(cpus), 5000)
 
 
 def test_a_growing_context_is_no_stall() -> None:

@@ -15,6 +15,8 @@ STALLED = 1.4
 """How many times as long as usual a step takes that stalls."""
 IDLE = 0.8
 """The part of its threads' time that a step computes at least, if no thread lacks a CPU."""
+HOPELESS = 2.0
+"""How many times as long as before a step takes that ends the trial of a number at once."""
 FASTER = 0.95
 """The part of the time that another number must do with to be taken."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 16.0
@@ -60,19 +62,26 @@ class Threads:
         usual = self._usual.setdefault(rows, seconds)
         steps = self._steps
         steps.count += 1
-        if self._costs and steps.count == 1:
-            return  # threads that have just been made, or woken
+        if self._costs:
+            self._try(steps, seconds / usual)
+            return
         steps.cost += seconds / usual
         steps.seconds += seconds
         steps.cpu += cpu
-        if self._costs:
-            if steps.count > TRIAL:
-                self._costs[self._rung] = steps.cost / TRIAL
-                self._try_next()
-            return
         self._usual[rows] += (seconds - usual) * _LEARNING
         if steps.count == WINDOW:
             self._judge(steps)
+
+    def _try(self, steps: _Steps, cost: float) -> None:
+        if cost > HOPELESS * next(iter(self._costs.values())):
+            self._costs[self._rung] = cost
+            self._untried = [rung for rung in self._untried if rung < self._rung]
+            self._try_next()
+        elif steps.count > 1:  # not the one for which threads were made, or woken
+            steps.cost += cost
+            if steps.count > TRIAL:
+                self._costs[self._rung] = steps.cost / TRIAL
+                self._try_next()
 
     def _judge(self, steps: _Steps) -> None:
         """Begin a trial if the last steps stalled, or fewer threads than asked for compute."""
