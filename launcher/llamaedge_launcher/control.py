@@ -1,13 +1,17 @@
 """What the front process and a worker tell each other.
 
 They share one Unix socket, the worker's standard input. The front writes the configuration,
-one line of JSON, and keeps its end open for as long as it lives; the worker writes events,
-one line of JSON each. The end of the socket tells each of the other's end.
+one line of JSON, and keeps its end open for as long as it lives; the line STATISTICS asks for
+numbers. The worker writes events, one line of JSON each. The end of the socket tells each of the
+other's end.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
+
+STATISTICS = b"statistics\n"
+LONGEST_LINE = 4 * 1024 * 1024  # bytes of an event
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,19 @@ class Failed:
     exit_code: int = 1
 
 
-Event = Listening | Ended | Failed
+@dataclass(frozen=True)
+class Statistics:
+    """What each engine has done, by its name; empty while models are loaded."""
+
+    engines: dict[str, dict[str, object]]
+
+
+Event = Listening | Ended | Failed | Statistics
 _EVENTS: dict[str, type[Event]] = {
     "listening": Listening,
     "ended": Ended,
     "failed": Failed,
+    "statistics": Statistics,
 }
 _NAMES = {kind: name for name, kind in _EVENTS.items()}
 

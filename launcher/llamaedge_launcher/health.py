@@ -1,6 +1,11 @@
-"""How the server is."""
+"""How the server is, and what it has done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+Engines = Mapping[str, Mapping[str, Any]]
+"""What each engine has done, by its name: Counters of llamaedge_host as JSON."""
 
 
 @dataclass(frozen=True)
@@ -13,3 +18,28 @@ class Health:
     status: str
     guests: int
     message: str | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Requests that guests answer and that wait for one, restarts since the server began.
+
+    ``engines`` is empty while no worker can tell.
+    """
+
+    requests_processing: int
+    requests_deferred: int
+    guests: int
+    guest_restarts: int
+    worker_restarts: int
+    engines: Engines
+
+
+class Watched(Protocol):
+    """What can be asked how it is."""
+
+    def health(self) -> Health:
+        """How it is now."""
+
+    async def figures(self) -> Figures:
+        """What it has done."""

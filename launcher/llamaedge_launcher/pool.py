@@ -52,6 +52,16 @@ class Pool:
         """The number of instances that take requests."""
         return len(self._instances)
 
+    @property
+    def running(self) -> int:
+        """The number of requests that instances have."""
+        return sum(each.running for each in self._instances)
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait for an instance."""
+        return len(self._waiting)
+
     def add(self, path: str) -> None:
         """Take in the instance that listens on ``path``."""
         self._instances.append(Instance(path))

@@ -65,7 +65,7 @@ def serve(
     config = uvicorn.Config(
         create_app(
             PoolTransport(pool),
-            supervisor.health,
+            supervisor,
             settings,
             known_only=known_only,
             local=Address(*listener.getsockname()[:2]).is_loopback,

@@ -14,9 +14,19 @@ from contextlib import ExitStack, aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from .control import Ended, Event, Failed, Listening, WorkerConfig, decode_event
+from .control import (
+    LONGEST_LINE,
+    STATISTICS,
+    Ended,
+    Event,
+    Failed,
+    Listening,
+    Statistics,
+    WorkerConfig,
+    decode_event,
+)
 from .errors import LauncherError
-from .health import Health
+from .health import Engines, Figures, Health
 from .pool import Pool, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -25,6 +35,7 @@ COMMAND = (sys.executable, "-P", "-m", "llamaedge_launcher.worker")
 _FIRST_DELAY = 0.5  # seconds before a worker is started again
 _LONGEST_DELAY = 30.0
 _STEADY = 60.0  # seconds of service after which the delay is the first again
+_ASK = 2.0  # seconds a worker has to tell its numbers
 _END = 0.5  # seconds a worker has to end by itself
 
 
@@ -51,17 +62,27 @@ class WorkerProcess:
         with suppress(OSError):
             self._socket.sendall(replace(config, folder=str(self._folder)).encode())
         self._socket.setblocking(False)
+        self._writer: asyncio.StreamWriter | None = None
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """What the worker reports, until it ends."""
-        reader, writer = await asyncio.open_connection(sock=self._socket)
+        reader, writer = await asyncio.open_connection(sock=self._socket, limit=LONGEST_LINE)
+        self._writer = writer
         try:
             while line := await reader.readline():
                 yield decode_event(line)
         except ConnectionError:
             return
         finally:
+            self._writer = None
             writer.close()
+
+    def ask_statistics(self) -> bool:
+        """Have the worker report a Statistics event; False if it is not there."""
+        if self._writer is None or self._writer.is_closing():
+            return False
+        self._writer.write(STATISTICS)
+        return True
 
     async def end(self) -> str:
         """End the worker, remove its folder, and say how it ended."""
@@ -101,12 +122,38 @@ class Supervisor:
         self._ready_at: float | None = None
         self._delay = _FIRST_DELAY
         self._problem: str | None = None
+        self._guest_restarts = 0
+        self._worker_restarts = 0
+        self._asking: asyncio.Future[Statistics] | None = None
 
     def health(self) -> Health:
         """What /health says."""
         ready = self._pool.ready
         status = "ready" if ready else "unavailable" if self._problem else "loading"
         return Health(status, ready, None if ready else self._problem)
+
+    async def figures(self) -> Figures:
+        """What /metrics says; waits for the worker's part, but not long."""
+        engines = await self._engines()
+        return Figures(
+            requests_processing=self._pool.running,
+            requests_deferred=self._pool.waiting,
+            guests=self._pool.ready,
+            guest_restarts=self._guest_restarts,
+            worker_restarts=self._worker_restarts,
+            engines=engines,
+        )
+
+    async def _engines(self) -> Engines:
+        if self._asking is None:
+            if not self._worker.ask_statistics():
+                return {}
+            self._asking = asyncio.get_running_loop().create_future()
+        try:
+            return (await asyncio.wait_for(asyncio.shield(self._asking), _ASK)).engines
+        except TimeoutError:
+            self._asking = None
+            return {}
 
     async def run(self) -> None:
         """Follow workers until cancelled.
@@ -138,7 +185,9 @@ class Supervisor:
             await asyncio.sleep(delay)
             self._pool.close(Unavailable("the models are being loaded"))
             try:
-                return self._start()
+                started = self._start()
+                self._worker_restarts += 1
+                return started
             except LauncherError as error:
                 how = str(error)
 
@@ -156,12 +205,17 @@ class Supervisor:
                         self._listening(path)
                     case Ended(path, message):
                         self._ended(path, message)
+                    case Statistics():
+                        if self._asking is not None:
+                            self._asking.set_result(event)
+                            self._asking = None
                     case Failed():
                         return event
         return None
 
     def _ended(self, path: str | None, message: str) -> None:
         _log.warning("%s; starting another", message)
+        self._guest_restarts += 1
         self._problem = f"{message}; another one is being started"
         if path is not None:
             self._pool.remove(path, Unavailable(self._problem))

@@ -9,12 +9,22 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from . import log
-from .control import Ended, Event, Failed, Listening, WorkerConfig, encode_event
+from .control import (
+    STATISTICS,
+    Ended,
+    Event,
+    Failed,
+    Listening,
+    Statistics,
+    WorkerConfig,
+    encode_event,
+)
 
 _log = logging.getLogger(__name__)
 _FIRST_DELAY = 0.1  # seconds before a guest is started again
@@ -32,8 +42,9 @@ def main() -> None:
         return
     config = WorkerConfig.decode(line)
     log.configure(config.log_level)
-    threading.Thread(target=_end_with_front, args=(lines, config.folder), daemon=True).start()
-    Worker(config, front).run()
+    worker = Worker(config, front)
+    threading.Thread(target=_follow_front, args=(lines, worker, config.folder), daemon=True).start()
+    worker.run()
 
 
 def _take_stdin() -> socket.socket:
@@ -45,13 +56,15 @@ def _take_stdin() -> socket.socket:
     return front
 
 
-def _end_with_front(lines: BinaryIO, folder: str) -> None:
-    """Wait for the front's end, then end at once, whatever the guests are doing.
+def _follow_front(lines: BinaryIO, worker: "Worker", folder: str) -> None:
+    """Answer the front until its end, then end at once, whatever the guests are doing.
 
     Nothing is written from then on: guests that lose their folder have nothing to say.
     """
     with suppress(OSError):
-        lines.read()
+        for line in lines:
+            if line == STATISTICS:
+                worker.tell_statistics()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -66,6 +79,14 @@ class Worker:
         self._config = config
         self._front = front
         self._sending = threading.Lock()
+        self._statistics: Callable[[], dict[str, dict[str, object]]] = dict
+
+    def tell_statistics(self) -> None:
+        """Report what each engine has done."""
+        try:
+            self._tell(Statistics(self._statistics()))
+        except Exception:
+            _log.exception("the statistics cannot be told")
 
     def run(self) -> None:
         """Serve; never returns. Guests start while the models are checked, and wait for that."""
@@ -78,6 +99,7 @@ class Worker:
             preloads = [Preload.parse(text) for text in config.preloads]
             self._dirs = [Preopen.parse(text) for text in config.dirs]
             self._nn = LoadingNetwork(preloads, parallel=config.parallel)
+            self._statistics = self._nn.statistics
             for number in range(config.instances):
                 threading.Thread(target=self._keep, args=(number,), daemon=True).start()
             self._nn.preload_all()

@@ -12,6 +12,8 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from llamaedge_launcher.health import Figures, Health
+
 
 @dataclass
 class Front:
@@ -40,6 +42,16 @@ class Front:
         """Send the signal and answer the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=10)
+
+
+class Loading:
+    """What a front without a worker can be asked."""
+
+    def health(self) -> Health:
+        return Health("loading", 0)
+
+    async def figures(self) -> Figures:
+        return Figures(0, 0, 0, 0, 0, {})
 
 
 StartFront = Callable[..., Front]

@@ -14,13 +14,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from llamaedge_host.ggml.engine.counters import Counters
 from llamaedge_launcher.control import (
+    STATISTICS,
     Ended,
     Event,
     Failed,
     Listening,
+    Statistics,
     WorkerConfig,
     encode_event,
 )
@@ -165,19 +168,26 @@ async def serve(config: WorkerConfig, tell: Callable[[Event], None]) -> None:
     await asyncio.Event().wait()
 
 
-def end_with_front(front: socket.socket) -> None:
-    front.recv(1)
+def follow_front(lines: BinaryIO, tell: Callable[[Event], None]) -> None:
+    counters = Counters(prompt_tokens_evaluated=31, generated_tokens=6, decode_seconds=0.5)
+    for tokens in (1, 3, 3, 5000):
+        counters.batch_tokens.add(tokens)
+        counters.step_seconds.add(0.03)
+    for line in lines:
+        if line == STATISTICS:
+            tell(Statistics({"m.gguf": counters.as_dict()}))
     os._exit(0)
 
 
 def main() -> None:
     front = socket.socket(fileno=os.dup(0))
-    config = WorkerConfig.decode(front.makefile("rb", buffering=0).readline())
+    lines = front.makefile("rb")
+    config = WorkerConfig.decode(lines.readline())
 
     def tell(event: Event) -> None:
         front.sendall(encode_event(event))
 
-    threading.Thread(target=end_with_front, args=(front,), daemon=True).start()
+    threading.Thread(target=follow_front, args=(lines, tell), daemon=True).start()
     match config.guest:
         case "serve":
             asyncio.run(serve(config, tell))

@@ -8,13 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from llamaedge_launcher.health import Health
 from llamaedge_launcher.pool import Pool
 from llamaedge_launcher.proxy.app import create_app
 from llamaedge_launcher.proxy.transport import PoolTransport
 from llamaedge_launcher.settings import Settings
 
-from .conftest import Front, StartFront
+from .conftest import Front, Loading, StartFront
 
 PARIS = (
     "Paris, city and capital of France, situated in the north-central part of the country."
@@ -138,7 +137,7 @@ def test_a_text_that_takes_too_long_is_a_504(
     monkeypatch.setattr("llamaedge_launcher.proxy.chunks._LONGEST", 0.5)
     app = create_app(
         PoolTransport(Pool(limit=1)),
-        lambda: Health("loading", 0),
+        Loading(),
         Settings(data_dir=tmp_path),
         known_only=True,
         local=True,

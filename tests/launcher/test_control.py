@@ -6,6 +6,7 @@ from llamaedge_launcher.control import (
     Event,
     Failed,
     Listening,
+    Statistics,
     WorkerConfig,
     decode_event,
     encode_event,
@@ -14,7 +15,11 @@ from llamaedge_launcher.control import (
 texts = st.lists(st.text()).map(tuple)
 
 
-@given(st.one_of(st.builds(Listening), st.builds(Ended), st.builds(Failed)))
+numbers = st.dictionaries(st.text(), st.dictionaries(st.text(), st.integers()))
+events = st.builds(Listening), st.builds(Ended), st.builds(Failed), st.builds(Statistics, numbers)
+
+
+@given(st.one_of(events))
 def test_an_event_is_one_line_and_comes_back(event: Event) -> None:
     line = encode_event(event)
     assert line.count(b"\n") == 1

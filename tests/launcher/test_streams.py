@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from llamaedge_launcher.health import Health
 from llamaedge_launcher.pool import Overloaded
 from llamaedge_launcher.proxy import client
 from llamaedge_launcher.proxy.app import create_app
 from llamaedge_launcher.proxy.exchange import GuestGone
 from llamaedge_launcher.settings import Settings
+
+from .conftest import Loading
 
 EVENTS = [(b"content-type", b"text/event-stream")]
 JSON = [(b"content-type", b"application/json")]
@@ -60,7 +61,7 @@ def ask(script: Script, folder: Path, **fields: Any) -> tuple[int, dict[bytes, b
     """The answer to a chat request: status, headers, body."""
     app = create_app(
         script,
-        lambda: Health("ready", 1),
+        Loading(),
         Settings(data_dir=folder),
         known_only=True,
         local=True,

@@ -1,6 +1,6 @@
 """The routes of the public server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..health import Health
+from ..health import Watched
 from ..settings import Settings
 from .chunks import Chunks
 from .errors import (
@@ -23,6 +23,7 @@ from .errors import (
 from .files import Files
 from .forward import Forward
 from .keys import Keys
+from .metrics import Metrics
 from .origins import Cors, Origins
 from .record import Recorded, log_line
 from .transport import Transport
@@ -51,7 +52,7 @@ _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 def create_app(
     transport: Transport,
-    health: Callable[[], Health],
+    watched: Watched,
     settings: Settings,
     *,
     known_only: bool,
@@ -64,12 +65,16 @@ def create_app(
     """
 
     async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
-        found = health()
+        found = watched.health()
         body = {name: value for name, value in asdict(found).items() if value is not None}
         status = 200 if found.status == "ready" else 503
         await JSONResponse(body, status)(scope, receive, send)
 
-    routes = [_route("/health", {"GET": answer_health})]
+    metrics = Metrics(watched)
+    routes = [
+        _route("/health", {"GET": answer_health}),
+        _route("/metrics", {"GET": request_response(metrics.answer)}),
+    ]
     for each in ENDPOINTS:
         guest = Forward(transport, requires=each.requires, computes=each.computes)
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
@@ -85,17 +90,17 @@ def create_app(
     return Starlette(
         routes=routes,
         exception_handlers=handlers,
-        middleware=_middleware(settings, page=not known_only, local=local),
+        middleware=[
+            Middleware(Recorded, observers=(log_line, metrics.observe)),
+            *_middleware(settings, page=not known_only, local=local),
+        ],
     )
 
 
 def _middleware(settings: Settings, *, page: bool, local: bool) -> list[Middleware]:
     """What a request passes, from the outside in."""
     keys, origins = settings.keys, settings.origins
-    found = [
-        Middleware(Recorded, observers=(log_line,)),
-        Middleware(Origins, origins=origins, local=local, foreign=bool(keys)),
-    ]
+    found = [Middleware(Origins, origins=origins, local=local, foreign=bool(keys))]
     if origins:
         found.append(Middleware(Cors, origins=origins))
     if keys:

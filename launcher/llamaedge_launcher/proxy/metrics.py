@@ -1,0 +1,165 @@
+"""/metrics, for Prometheus: llama-server's names where it has one, else ``llamaedge_``."""
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..health import Figures, Watched
+from .record import Record
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)  # seconds
+_SHORT = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)  # seconds
+
+_FRONT = (
+    ("requests_processing", "llamacpp:requests_processing", "Requests that guests answer"),
+    ("requests_deferred", "llamacpp:requests_deferred", "Requests that wait for a guest"),
+    ("guests", "llamaedge_guests", "Guests that take requests"),
+)
+_RESTARTS = (
+    ("guest_restarts", "llamaedge_guest_restarts", "Guests that ended and were replaced"),
+    ("worker_restarts", "llamaedge_worker_restarts", "Workers that ended and were replaced"),
+)
+_COUNTERS = (
+    ("prompt_tokens_evaluated", "llamacpp:prompt_tokens", "Prompt tokens read"),
+    ("prompt_seconds", "llamacpp:prompt_seconds", "Seconds spent on reading prompts"),
+    ("generated_tokens", "llamacpp:tokens_predicted", "Tokens generated"),
+    ("decode_seconds", "llamacpp:tokens_predicted_seconds", "Seconds spent on generating"),
+    ("prompt_tokens_reused", "llamaedge_prompt_tokens_reused", "Prompt tokens read before"),
+    ("sequences_ended", "llamaedge_sequences_ended", "Sequences that ended"),
+    ("cancellations", "llamaedge_cancellations", "Sequences that were given up before they ended"),
+    ("preemptions", "llamaedge_preemptions", "Sequences that left their slot to another"),
+    ("evictions", "llamaedge_evictions", "Prefixes given up for others"),
+    ("moves", "llamaedge_moves", "Sequences moved between slots"),
+    ("swapped_out", "llamaedge_swapped_out", "States copied out of the KV cache"),
+    ("swapped_in", "llamaedge_swapped_in", "States copied back into the KV cache"),
+    ("failed_steps", "llamaedge_failed_steps", "Steps in which llama.cpp failed"),
+)
+_GAUGES = (
+    ("sequences_running", "llamaedge_sequences_running", "Sequences with a slot"),
+    ("sequences_waiting", "llamaedge_sequences_waiting", "Sequences that wait for a slot"),
+    ("swap_bytes", "llamaedge_swap_bytes", "Bytes of the states that are swapped out"),
+)
+_HISTOGRAMS = (
+    ("batch_tokens", "llamaedge_batch_tokens", "Tokens of a step"),
+    ("step_seconds", "llamaedge_step_seconds", "Seconds of a step"),
+)
+_RATES = (
+    ("llamacpp:prompt_tokens_seconds", "Prompt tokens read a second", _COUNTERS[0], _COUNTERS[1]),
+    ("llamacpp:predicted_tokens_seconds", "Tokens made a second", _COUNTERS[2], _COUNTERS[3]),
+)
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """Counts requests, and asks ``watched`` for the rest when it is asked itself."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._requests = Counter(
+            "llamaedge_requests",
+            "Requests by route, method and status",
+            ("route", "method", "status"),
+            registry=self._registry,
+        )
+        self._seconds = self._histogram("request_seconds", "Seconds of a request", _LONG)
+        self._first = self._histogram(
+            "first_token_seconds", "Seconds to the first token of a stream", _LONG
+        )
+        self._gaps = self._histogram(
+            "token_gap_seconds", "Seconds between two tokens of a stream", _SHORT
+        )
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(
+            f"llamaedge_{name}", meaning, ("route",), buckets=buckets, registry=self._registry
+        )
+
+    def observe(self, record: Record) -> None:
+        """Count a request that has ended."""
+        method = record.method if record.method in _METHODS else "other"
+        status = "none" if record.status is None else str(record.status)
+        self._requests.labels(record.route, method, status).inc()
+        self._seconds.labels(record.route).observe(record.seconds)
+        if record.first is not None:
+            self._first.labels(record.route).observe(record.first)
+        for gap in record.gaps:
+            self._gaps.labels(record.route).observe(gap)
+
+    async def answer(self, request: Request) -> Response:
+        """GET /metrics."""
+        inside = CollectorRegistry()
+        inside.register(_Inside(await self._watched.figures()))
+        body = generate_latest(self._registry) + generate_latest(inside)
+        return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+class _Inside(Collector):
+    """Figures as metrics, those of engines labelled by their names."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Each metric once."""
+        figures, engines = self._figures, self._figures.engines
+        for field, name, meaning in _FRONT:
+            yield GaugeMetricFamily(name, meaning, value=getattr(figures, field))
+        for field, name, meaning in _RESTARTS:
+            yield CounterMetricFamily(name, meaning, value=getattr(figures, field))
+        for field, name, meaning in _COUNTERS:
+            counter = CounterMetricFamily(name, meaning, labels=("engine",))
+            yield _of_engines(counter, engines, field)
+        for field, name, meaning in _GAUGES:
+            gauge = GaugeMetricFamily(name, meaning, labels=("engine",))
+            yield _of_engines(gauge, engines, field)
+        yield from self._steps()
+
+    def _steps(self) -> Iterator[Metric]:
+        decodes = CounterMetricFamily("llamacpp:n_decode", "Steps", labels=("engine",))
+        for engine, numbers in self._figures.engines.items():
+            decodes.add_metric((engine,), sum(numbers["step_seconds"]["counts"]))
+        yield decodes
+        for field, name, meaning in _HISTOGRAMS:
+            histogram = HistogramMetricFamily(name, meaning, labels=("engine",))
+            for engine, numbers in self._figures.engines.items():
+                counted = numbers[field]
+                bounds = [*map(str, map(float, counted["bounds"])), "+Inf"]
+                buckets = list(zip(bounds, accumulate(counted["counts"]), strict=True))
+                histogram.add_metric((engine,), buckets, counted["sum"])
+            yield histogram
+        for name, meaning, (tokens, *_), (seconds, *_) in _RATES:
+            rate = GaugeMetricFamily(name, meaning, labels=("engine",))
+            for engine, numbers in self._figures.engines.items():
+                if numbers[seconds]:
+                    rate.add_metric((engine,), numbers[tokens] / numbers[seconds])
+            yield rate
+
+
+def _of_engines(
+    metric: CounterMetricFamily | GaugeMetricFamily,
+    engines: Mapping[str, Mapping[str, Any]],
+    field: str,
+) -> Metric:
+    for engine, numbers in engines.items():
+        metric.add_metric((engine,), numbers[field])
+    return metric
