@@ -29,7 +29,8 @@ class Machine:
         if self.gpu:
             return work, work / 10
         stalled = threads > self.cpus - self.busy
-        seconds = work * (self.serial + (1 - self.serial) / threads) * self._random.uniform(1, 1 + self.noise)
+        seconds = work * (self.serial + (1 - self.serial) / threads)
+        seconds *= self._random.uniform(1, 1 + self.noise)
         if stalled:
             seconds *= self._random.choice((1.5, 2.0, 4.0))
         return seconds, seconds * threads * (0.6 if stalled else self.share)
