@@ -55,7 +55,7 @@ def listing(model: HubModel) -> Listing:
             model.repo,
             revision=model.revision,
             files_metadata=True,
-            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,
         )
         files = tuple(
             File(

@@ -45,8 +45,8 @@ def hub(server: Hub, gguf: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
         "HF_HUB_CACHE": str(tmp_path / "hub"),
         "HF_TOKEN_PATH": str(tmp_path / "token"),
-        "HF_HUB_DOWNLOAD_TIMEOUT": 2,
-        "HF_HUB_ETAG_TIMEOUT": 2,
+        "HF_HUB_DOWNLOAD_TIMEOUT": 60,
+        "HF_HUB_ETAG_TIMEOUT": 60,
     }.items():
         monkeypatch.setattr(constants, name, value)
     for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):

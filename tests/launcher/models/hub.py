@@ -4,6 +4,7 @@ It speaks what huggingface-hub asks: a repository's files, its search, and files
 another host, as the hub's to its storage, with checksums, ranges and the headers of Xet storage.
 """
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -196,6 +197,24 @@ def cut(after: int) -> Fault:
     return answer
 
 
+def stall(after: int) -> Fault:
+    """So many bytes of what is asked for come, and then nothing does."""
+
+    def answer(request: Request, content: bytes) -> Response:
+        start = int(request.headers.get("Range", "bytes=0-")[6:].partition("-")[0])
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content[start : start + after]
+            await asyncio.sleep(60)
+
+        headers = {"Content-Length": str(len(content) - start)}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        return StreamingResponse(pieces(), 206 if start else 200, headers)
+
+    return answer
+
+
 def status(code: int, **headers: str) -> Fault:
     """A status in place of the bytes."""
     return lambda request, content: Response(
@@ -228,5 +247,5 @@ def running() -> Iterator[Hub]:
     try:
         yield hub
     finally:
-        server.should_exit = True
+        server.force_exit = server.should_exit = True
         thread.join(timeout=10)

@@ -257,6 +257,20 @@ def test_offline_what_is_here_is_taken(
     assert hub.asked == []
 
 
+def test_a_hub_that_falls_silent_is_left(
+    hub: Hub, run: Run, gguf: bytes, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.faults = [fake.stall(0)]
+    with monkeypatch.context() as patch:
+        patch.setattr(download.constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+        patch.setattr(download, "WAITS", ())
+        assert run(f"pull {REPO}:Q4_K_M") == 1
+    assert "nothing comes from the server; the same command goes on" in capsys.readouterr().err
+    hub.faults = []
+    assert run(f"pull {REPO}:Q4_K_M") == 0
+    assert pulled(capsys).read_bytes() == gguf
+
+
 def test_a_stopped_download_goes_on(
     hub: Hub, run: Run, gguf: bytes, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
