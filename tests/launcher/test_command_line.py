@@ -1,5 +1,7 @@
 """`llamaedge`: what it refuses, and what it passes on."""
 
+import errno
+import io
 import re
 import socket
 import subprocess
@@ -18,7 +20,9 @@ from llamaedge_launcher.cli import templates
 from llamaedge_launcher.cli.options import SERVER_OPTIONS, ServerOption
 from llamaedge_launcher.cli.plan import Plan, make_plan
 from llamaedge_launcher.cli.run import run
+from llamaedge_launcher.cli.screen import Screen
 from llamaedge_launcher.errors import LauncherError
+from llamaedge_launcher.settings import Settings
 
 from ..models import tiny
 
@@ -424,3 +428,18 @@ def test_the_names_of_templates_are_those_of_the_bundled_server(module_cache: Pa
     said = re.search(r"--prompt-template <.*?\[possible values: (.*?)\]", text, re.DOTALL)
     assert said
     assert said[1].split(", ") == [templates.AUTO, *templates.NAMES, "embedding", "none"]
+
+
+@pytest.mark.parametrize("error", [errno.EPIPE, errno.ENOSPC])
+def test_a_terminal_that_is_gone_or_full_does_not_end_the_server(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(error, "nobody reads")
+
+    plan = planned(GOOD)
+    monkeypatch.setattr("sys.stderr", Gone())
+    screen = Screen(plan, Settings(), Address("0.0.0.0"))
+    screen.show_plan()
+    screen.show_ready()
