@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llamaedge_host.ggml.llama.vocabulary import Vocabulary
-from llamaedge_host.ggml.sampling.constraint import Constraint, Matcher
+from llamaedge_host.ggml.sampling.constraint import Constraint, Matcher, check
 from llamaedge_host.nn import ErrNo
 from llamaedge_host.nn.backend import BackendError
 
@@ -21,9 +21,9 @@ def vocabulary(load: Load) -> Vocabulary:
 
 def matcher(vocabulary: Vocabulary, schema: Any) -> Matcher:
     """One for ``schema``. Raises BackendError if it is refused."""
-    made = Matcher(Constraint("json-schema", json.dumps(schema)), vocabulary)
-    made.check()
-    return made
+    constraint = Constraint("json-schema", json.dumps(schema))
+    check(constraint, vocabulary)
+    return Matcher(constraint, vocabulary)
 
 
 def follows(vocabulary: Vocabulary, schema: Any, text: str) -> bool:

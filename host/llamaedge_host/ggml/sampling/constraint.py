@@ -3,12 +3,11 @@
 What bounds the work for a token counts steps and not time, so that a seed repeats.
 """
 
-import ctypes
+import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
-import llama_cpp
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
@@ -18,7 +17,7 @@ from ..llama.vocabulary import Tokens, Vocabulary
 from ..metadata.parse import Settings
 from .gbnf import GrammarError
 from .lark import lark
-from .schema import grammar_of_schema
+from .schema import blamed, grammar_of_schema
 
 LIMITS = LLParserLimits(
     max_items_in_row=500,
@@ -32,8 +31,8 @@ LIMITS = LLParserLimits(
 )
 """Of fuel, 14,000 take about a millisecond, of items 20,000; a state has one or two kilobytes."""
 _COMPILER = "failed to compile JSON schema: "
-_SPECIAL = b"\xff"
-"""What llguidance knows a token by that no text is."""
+_LISTING = re.compile(r"\n *\d+ \| ")
+"""How llguidance begins to print a grammar."""
 
 _tokenizers: WeakKeyDictionary[Vocabulary, LLTokenizer] = WeakKeyDictionary()
 _building = threading.Lock()
@@ -69,31 +68,16 @@ class Matcher:
 
     def __init__(self, constraint: Constraint, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
+        self._mask = np.zeros((vocabulary.size + 31) // 32, dtype=np.uint32)
         try:
-            if constraint.key == "grammar":
-                grammar = lark(constraint.text, vocabulary)
-            else:
-                grammar = grammar_of_schema(constraint.text)
+            self._matcher = _compiled(constraint, vocabulary)
         except GrammarError as error:
             raise constraint.refused(str(error)) from None
-        self._matcher = LLMatcher(_tokenizer(vocabulary), grammar, log_level=0, limits=LIMITS)
-        self._mask = np.zeros((vocabulary.size + 31) // 32, dtype=np.uint32)
-        if why := self.failure:
-            raise constraint.refused(why)
-        self._constraint = constraint
-
-    def check(self) -> None:
-        """Raise GgmlError if no text can begin."""
-        if not self.allowed().size:
-            raise self._constraint.refused(self.failure)
 
     @property
     def failure(self) -> str:
         """Why no token can follow any more, "" if llguidance did not fail."""
-        said = str(self._matcher.get_error()).partition("\n<")[0]
-        if said.startswith("NoExtension"):
-            return "no token can follow"
-        return " ".join(said.rpartition(_COMPILER)[2].partition("\n   ")[0].split())
+        return _failure(self._matcher)
 
     def follows(self, token: int) -> bool:
         """Whether ``token`` can come next; if so, the text goes on behind it."""
@@ -110,34 +94,77 @@ class Matcher:
         return np.flatnonzero(bits[: self._vocabulary.size]).astype(np.int32)
 
 
+def check(constraint: Constraint, vocabulary: Vocabulary) -> None:
+    """Raise GgmlError if ``constraint`` cannot be used; of a schema, a keyword is named."""
+    why = _refusal(constraint, vocabulary)
+    if why and constraint.key == "json-schema":
+        why = blamed(
+            constraint.text, why, lambda text: _refusal(replace(constraint, text=text), vocabulary)
+        )
+    if why:
+        raise constraint.refused(why)
+
+
+def _refusal(constraint: Constraint, vocabulary: Vocabulary) -> str:
+    """Why ``constraint`` cannot be used, "" if it can."""
+    try:
+        matcher = _compiled(constraint, vocabulary)
+    except GrammarError as error:
+        return str(error)
+    matcher.compute_bitmask()
+    return _failure(matcher)
+
+
+def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> LLMatcher:
+    """llguidance's matcher of ``constraint``. Raises GrammarError."""
+    if constraint.key == "grammar":
+        grammar = lark(constraint.text, vocabulary)
+    else:
+        grammar = grammar_of_schema(constraint.text)
+    matcher = LLMatcher(_tokenizer(vocabulary), grammar, log_level=0, limits=LIMITS)
+    if why := _failure(matcher):
+        raise GrammarError(why)
+    return matcher
+
+
+def _failure(matcher: LLMatcher) -> str:
+    """What llguidance says, without what it prints of the grammar and of its own state."""
+    said = matcher.get_error().partition("\n<")[0]
+    if said.startswith("NoExtension"):
+        return "no token can follow"
+    said = _LISTING.split(said.rpartition(_COMPILER)[2])[0]
+    return " ".join(said.split())
+
+
 def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
     """llguidance's view of ``vocabulary``, which takes a second to build and is kept with it."""
     with _building:
         tokenizer = _tokenizers.get(vocabulary)
         if tokenizer is None:
-            tokenizer = _tokenizers[vocabulary] = _built(vocabulary)
+            pieces = _Pieces(vocabulary)
+            tokenizer = LLTokenizer(pieces, eos_token=pieces.ends)  # type: ignore[arg-type]
+            _tokenizers[vocabulary] = tokenizer
     return tokenizer
 
 
-def _built(vocabulary: Vocabulary) -> LLTokenizer:
-    pieces = [vocabulary.piece(token) for token in range(vocabulary.size)]
-    for special in vocabulary.specials:
-        if special.control:
-            pieces[special.token] = _SPECIAL + pieces[special.token]
-    ends = vocabulary.ends
-    if not ends:
-        ends = [len(pieces)]
-        pieces.append(_SPECIAL + b"end")
-    tokenize = ctypes.cast(llama_cpp.llama_cpp._lib.llama_tokenize, ctypes.c_void_p)
-    try:
-        return LLTokenizer.from_llamacpp(  # type: ignore[attr-defined,no-any-return]
-            tokens=pieces,
-            vocab_ptr=ctypes.cast(vocabulary.pointer, ctypes.c_void_p).value,
-            tokenize_fptr=tokenize.value,
-            eos_token=ends,
-        )
-    except ValueError as error:
-        raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
-            f"the model's vocabulary cannot follow a grammar or a JSON schema: {error}",
-        ) from None
+class _Pieces:
+    """A vocabulary as llguidance asks for it.
+
+    It would have text that is forced tokenised, but nothing is forced.
+    """
+
+    is_tokenizer_wrapper = True
+    bos_token_id = None
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.tokens = [vocabulary.piece(token) for token in range(vocabulary.size)]
+        self.special_token_ids = [each.token for each in vocabulary.specials if each.control]
+        self.ends = vocabulary.ends
+        if not self.ends:
+            self.ends = [vocabulary.size]
+            self.special_token_ids.append(vocabulary.size)
+            self.tokens.append(b"end")
+        self.eos_token_id = self.ends[0]
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        raise NotImplementedError

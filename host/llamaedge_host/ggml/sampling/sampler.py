@@ -14,6 +14,7 @@ from ..llama.library import llama
 from ..llama.vocabulary import Tokens, Vocabulary
 from ..metadata.parse import Settings
 from .constraint import Constraint, Matcher
+from .constraint import check as check_constraint
 
 RANDOM_SEED = 2**32 - 1
 MIROSTAT_TAU = 5.0
@@ -80,7 +81,7 @@ class Sampling:
 def check(settings: Settings, vocabulary: Vocabulary) -> None:
     """Raise GgmlError if the grammar or JSON schema of ``settings`` cannot be used."""
     if constraint := Constraint.of(settings):
-        Matcher(constraint, vocabulary).check()
+        check_constraint(constraint, vocabulary)
 
 
 class Sampler:

@@ -8,8 +8,8 @@ Source: https://json-schema.org/draft/2020-12 and llguidance's docs/json_schema.
 
 import json
 import re
-from collections.abc import Callable
-from itertools import combinations
+from collections.abc import Callable, Iterator
+from itertools import combinations, islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -24,6 +24,8 @@ MAX_DEPTH = 600
 MAX_FACTOR = 10**6
 MAX_NUMBER = 2**53
 """From there on a float, which llguidance counts with, is not every whole number."""
+MAX_TRIALS = 50
+"""Schemas that are tried to find out why one is refused."""
 WHITESPACE = r"\x20|\n[\x20\t]{0,20}"
 """Between what JSON is made of, as llama.cpp has it: a space, or a line that is indented."""
 
@@ -51,6 +53,42 @@ def grammar_of_schema(text: str) -> str:
         raise GrammarError("it nests too deeply") from None
     except ValueError as error:
         raise GrammarError(f"it is no JSON: {error}") from None
+
+
+def blamed(text: str, why: str, refusal: Callable[[str], str]) -> str:
+    """``why`` the schema ``text`` is refused, with a keyword without which it would not be.
+
+    ``refusal`` says why a schema is refused, "" for one that is not.
+    """
+    try:
+        schema = json.loads(text)
+        places = list(islice(_places(schema, "#"), MAX_TRIALS))
+    except (ValueError, RecursionError):
+        return why
+    if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", why) for name, _, _ in places):
+        return why
+    for name, at, holder in places:
+        kept = dict(holder)
+        del holder[name]
+        if not refusal(json.dumps(schema)):
+            return f"{name}, at {at:.100}: {why}"
+        holder.clear()
+        holder.update(kept)
+    return why
+
+
+def _places(schema: Any, at: str) -> Iterator[tuple[str, str, Schema]]:
+    """Each keyword in ``schema``, where it stands and in what, those within first."""
+    for name, value in schema.items() if isinstance(schema, dict) else ():
+        within: dict[Any, Any] = {}
+        if _READERS.get(name) in (_Reader.one, _Reader.several, _Reader.many):
+            within = dict(enumerate(value)) if isinstance(value, list) else {"": value}
+            if _READERS[name] is _Reader.many and isinstance(value, dict):
+                within = value
+        for key, each in within.items():
+            yield from _places(each, f"{at}/{name}/{key}".rstrip("/"))
+        if _READERS.get(name) is not _nothing:
+            yield name, at, schema
 
 
 def _lark(schema: Schema) -> str:
@@ -84,6 +122,7 @@ class _Reader:
         self._references: list[str] = []
         self._open: list[Schema] = []
         """Those with properties of which it is not said whether there may be others."""
+        self._bounds: list[tuple[str, float]] = []
         self._combines = False
         """Whether an object may have properties from more than one schema."""
 
@@ -97,6 +136,7 @@ class _Reader:
         named = {id(target): target for target in map(self._named, self._references)}
         if self._heights[id(self.root)] + sum(self._heights[each] for each in named) > MAX_DEPTH:
             raise GrammarError(f"what $ref names nests more than {MAX_DEPTH} schemas")
+        self._check_bounds()
         if not self._combines:
             for each in self._open:
                 each["additionalProperties"] = False
@@ -176,6 +216,21 @@ class _Reader:
         if keyword.schema is not self.root:
             raise _wrong(keyword, "is not supported below the root")
         return {}
+
+    def bound(self, keyword: _Keyword) -> Schema:
+        """A bound of numbers; in older drafts an exclusive one is true or false."""
+        if not (isinstance(keyword.value, bool) and keyword.name.startswith("exclusive")):
+            self._bounds.append((keyword.name, _number(keyword)))
+        return {keyword.name: keyword.value}
+
+    def _check_bounds(self) -> None:
+        """Refuse what llguidance gets wrong: from 1 to 1.5 without the 1, it lets 1 by."""
+        for name, value in self._bounds:
+            away = {"exclusiveMinimum": 1, "exclusiveMaximum": -1}.get(name, 0)
+            if away and value == int(value) and value * away >= 0:
+                near = [other for _, other in self._bounds if 0 < (other - value) * away < 1]
+                if near:
+                    raise GrammarError(f"{name} {value} is not supported with a bound of {near[0]}")
 
     def _named(self, reference: str) -> Any:
         """The schema that ``reference`` names."""
@@ -290,12 +345,6 @@ def _number(keyword: _Keyword) -> float:
     return value
 
 
-def _bound(_: _Reader, keyword: _Keyword) -> Schema:
-    if not (isinstance(keyword.value, bool) and keyword.name.startswith("exclusive")):
-        _number(keyword)
-    return {keyword.name: keyword.value}
-
-
 def _factor(_: _Reader, keyword: _Keyword) -> Schema:
     if not 0 < _number(keyword) <= MAX_FACTOR:
         raise _wrong(keyword, f"must be over 0 and at most {MAX_FACTOR}")
@@ -333,7 +382,7 @@ _READERS: dict[str, _Read] = {
     "$anchor": _Reader.anchor,
     "$id": _Reader.identity,
     **dict.fromkeys(("const", "enum"), _values),
-    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _bound),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _Reader.bound),
     **dict.fromkeys(("minLength", "maxLength", "minProperties", "maxProperties"), _count(10**9)),
     **dict.fromkeys(("minItems", "maxItems"), _count(MAX_ITEMS)),
     "multipleOf": _factor,
