@@ -10,7 +10,7 @@ from report import Report
 
 NAMES = (
     *("serve", "start", "guest", "hostcall", "echo"),
-    *("nn", "embeddings", "step", "streams", "crowd", "busy", "peers", "load"),
+    *("nn", "constrained", "embeddings", "step", "streams", "crowd", "busy", "peers", "load"),
 )
 
 
