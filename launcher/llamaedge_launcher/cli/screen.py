@@ -1,9 +1,7 @@
 """What the terminal shows of a server's start."""
 
 import json
-import sys
 import time
-from contextlib import suppress
 
 from rich.text import Text
 
@@ -29,7 +27,7 @@ class Screen:
 
     def show_plan(self) -> None:
         """What is being loaded and where it will be served."""
-        self._show(Text(f"llamaedge {__version__}", "bold"))
+        self._console.print(Text(f"llamaedge {__version__}", "bold"))
         for preload in self._plan.preloads:
             size = size_text(sum(each.stat().st_size for each in paths(preload.path)))
             self._row(
@@ -38,7 +36,7 @@ class Screen:
         self._row("server", "bundled" if self._plan.bundled else str(self._plan.guest))
         self._row("address", f"{self._bound}, loading")
         if not self._bound.is_loopback and not self._settings.keys:
-            self._show(
+            self._console.print(
                 f"warning: {self._bound} is open to other machines, and no key is asked for;"
                 f" to ask for one, add: --api-key {keys.suggestion()}",
                 style="yellow",
@@ -57,23 +55,15 @@ class Screen:
         )
         url = self.url
         seconds = time.monotonic() - self._started
-        self._show(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
+        self._console.print(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
         key = " -H 'Authorization: Bearer KEY'" if self._settings.keys else ""
-        self._show(
+        self._console.print(
             f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'",
             markup=False,
         )
 
-    def _show(self, shown: str | Text, *, style: str | None = None, markup: bool = True) -> None:
-        """Print, where somebody reads and there is room: the server serves on in any case."""
-        with self._console.capture() as text:
-            self._console.print(shown, style=style, markup=markup)
-        with suppress(OSError):
-            sys.stderr.write(text.get())
-            sys.stderr.flush()
-
     def _row(self, name: str, value: str) -> None:
-        self._show(Text.assemble((f"{name:<9}", "cyan"), value))
+        self._console.print(Text.assemble((f"{name:<9}", "cyan"), value))
 
     def _reachable(self) -> Address:
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}
