@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from .gbnf import GrammarError
+from .implied import OF_OBJECTS, typed
 from .lark import OPTIONS
 
 MAX_CHARACTERS = 1 << 18
@@ -32,10 +33,6 @@ WHITESPACE = r"\x20|\n[\x20\t]{0,20}"
 _ESCAPES = 'nrbtf\\"'
 """Without \\u, which could write the name of a property in a second way."""
 _APPLIED = {"$ref", "allOf", "anyOf", "oneOf"}
-_OF_OBJECTS = {
-    *("properties", "required", "additionalProperties", "patternProperties"),
-    *("minProperties", "maxProperties"),
-}
 
 Schema = dict[str, Any]
 
@@ -48,7 +45,7 @@ def grammar_of_schema(text: str) -> str:
         schema = json.loads(text)
         if not isinstance(schema, dict):
             raise GrammarError("it is no JSON object")
-        return _lark(_Reader(schema).read() or {"type": "object"})
+        return _lark(typed(_Reader(schema).read()))
     except RecursionError:
         raise GrammarError("it nests too deeply") from None
     except ValueError as error:
@@ -162,7 +159,7 @@ class _Reader:
         return made
 
     def _note(self, schema: Schema) -> None:
-        applied, of_objects = _APPLIED & schema.keys(), _OF_OBJECTS & schema.keys()
+        applied, of_objects = _APPLIED & schema.keys(), OF_OBJECTS & schema.keys()
         if "oneOf" in applied or len(schema.get("allOf", ())) > 1:
             self._combines = True
         if applied and len(applied | of_objects) > 1:
