@@ -136,6 +136,8 @@ def test_templates_write_what_transformers_writes(
     written = 0
     for model, source in templates.items():
         template = ChatTemplate({"default": source}, Plain(), renderer)
+        if "tools" in CONVERSATIONS[name] and not template.traits().tools:
+            continue
         day = datetime.date.today()
         expected = referee(
             source, CONVERSATIONS[name], text_arguments=template.traits().text_arguments
@@ -214,7 +216,8 @@ def test_a_conversation_that_cannot_be_used_is_refused_by_name(
 
 @pytest.mark.parametrize("arguments", ["", None, "{}", {}])
 def test_a_call_without_arguments_is_one(renderer: Renderer, arguments: object) -> None:
-    template = ChatTemplate({"default": "{{ messages[0].tool_calls | tojson }}"}, Plain(), renderer)
+    calls = "{{ tools[0].function.name if tools }}{{ (messages[0].tool_calls or []) | tojson }}"
+    template = ChatTemplate({"default": calls}, Plain(), renderer)
     call = {"id": "a", "function": {"name": "now", "arguments": arguments}}
     written = template.write(
         Conversation.parse({"messages": [{"role": "assistant", "tool_calls": [call]}]})
@@ -235,3 +238,24 @@ def test_ids_are_as_long_as_a_template_insists(
     ]
     written = template.write(Conversation.parse({"messages": messages, "tools": [WEATHER]}))
     assert written.text.count("call_0123456789ab") == 0
+
+
+@pytest.mark.parametrize("takes_system", [True, False])
+def test_a_template_without_tools_is_told_of_them_in_words(
+    renderer: Renderer, takes_system: bool
+) -> None:
+    refusal = "{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+    loop = "{% for m in messages %}" + ("" if takes_system else refusal)
+    source = loop + "[{{ m.role }}: {{ m.content }}]{% endfor %}"
+    template = ChatTemplate({"default": source}, Plain(), renderer)
+    messages = [SYSTEM, USER, CALL, RESULT] if takes_system else [USER, CALL, RESULT]
+    text = template.write(Conversation.parse({"messages": messages, "tools": [WEATHER]})).text
+    turns = text[1:-1].split("][")
+    told = turns[0]
+    assert json.dumps(WEATHER["function"], ensure_ascii=False) in told
+    assert told.startswith("system: You are terse.\n" if takes_system else "user: ")
+    assert turns[-2] == (
+        'assistant: {"name": "get_weather", "arguments": {"city": "Zürich", "days": 2}}'
+    )
+    assert turns[-1] == 'user: get_weather gave:\n{"rain": true}'
+    assert len(turns) == len(messages)

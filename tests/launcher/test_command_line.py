@@ -116,6 +116,14 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         ("run -p chatml,embeding", "2 error: .*'embeding' .* is it embedding"),
         ("run --chat-template none.jinja", "1 error: --chat-template: cannot read none.jinja"),
         (
+            "run --nn-preload a:GGML:AUTO:model.gguf",
+            "2 error: the model has no chat template of its own: .*--prompt-template.*chatml",
+        ),
+        (
+            "run -p auto --nn-preload a:GGML:AUTO:model.gguf",
+            "2 error: the model has no chat template of its own: .*--chat-template",
+        ),
+        (
             "run --guest guest.wasm --nn-preload a:GGML:AUTO:model.gguf",
             "2 error: the model has no chat template.*--prompt-template: .*chatml",
         ),
@@ -238,10 +246,10 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
         ("--port 0", []),
         ("-p auto", ["--prompt-template=auto"]),
         ("--chat-template own.jinja", ["--chat-template={{ messages }}"]),
-        ("--nn-preload chat:GGML:AUTO:model.gguf", ["--model-alias=chat"]),
+        ("--nn-preload chat:GGML:AUTO:odd.gguf", ["--model-alias=chat"]),
         ("--nn-preload default:GGML:AUTO:bert.gguf", ["--prompt-template=embedding"]),
         (
-            "--nn-preload default:GGML:AUTO:model.gguf --nn-preload embedding:GGML:AUTO:bert.gguf",
+            "--nn-preload default:GGML:AUTO:odd.gguf --nn-preload embedding:GGML:AUTO:bert.gguf",
             ["--prompt-template=auto,embedding"],
         ),
         ("--guest guest.wasm", ["--prompt-template=chatml"]),

@@ -98,11 +98,16 @@ def test_a_long_conversation_is_trimmed(own: httpx.Client) -> None:
     assert tokens <= 512 * 4 / 5
 
 
-def test_a_template_without_tools_says_so(own: httpx.Client) -> None:
-    tool = {"type": "function", "function": {"name": "f"}}
-    reply = chat(own, USER, tools=[tool])
-    assert reply.status_code == 400
-    assert "own template has no tools" in reply.json()["error"]["message"]
+def test_a_template_without_tools_is_told_of_them(own: httpx.Client) -> None:
+    schema = {"type": "object", "properties": {"n": {"enum": [7]}}, "required": ["n"]}
+    tool = {"type": "function", "function": {"name": "count", "parameters": schema}}
+    _, without = said(chat(own, USER))
+    reply = chat(own, USER, tools=[tool], tool_choice="required", max_tokens=60)
+    assert reply.status_code == 200, reply.text
+    body = reply.json()
+    [call] = body["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == "count"
+    assert body["usage"]["prompt_tokens"] > without + 60
 
 
 def test_what_a_template_says_against_a_conversation_reaches_the_client(

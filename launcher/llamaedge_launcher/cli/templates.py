@@ -99,13 +99,25 @@ def complete(
     if given == [""]:
         first = [EMBEDDING if _embeds(header) else AUTO for header in headers[:1]]
         given = first + [EMBEDDING for _ in headers[1:]]
-    elif AUTO not in given or bundled:
+    if AUTO not in given and "--prompt-template" in options:
         return
     if not bundled:
         pairs = zip(given, [*headers, *[None] * len(given)], strict=False)
         given = [_named(header) if name == AUTO else name for name, header in pairs]
+    elif given[0] == AUTO and "--chat-template" not in options:
+        _need_template(headers[0])
     if given != [AUTO] or not bundled:
         options["--prompt-template"] = ",".join(given)
+
+
+def _need_template(header: Gguf | None) -> None:
+    if header is not None and not sources(header.metadata):
+        raise LauncherError(
+            "the model has no chat template of its own: name its format with --prompt-template,"
+            " such as chatml or llama-3-chat (none for completions alone), or give a Jinja file"
+            " with --chat-template",
+            exit_code=2,
+        )
 
 
 def _embeds(header: Gguf | None) -> bool:

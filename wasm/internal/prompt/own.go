@@ -12,6 +12,7 @@ const Auto = "auto"
 
 // Abilities are what the host tells of a model's own template.
 type Abilities struct {
+	// Tools tells whether the template writes tools; if not, the host tells of them in words.
 	Tools bool     `json:"tools"`
 	Stops []string `json:"stops"`
 	// Think are the tags around reasoning.
@@ -28,7 +29,7 @@ type Abilities struct {
 // metadata.
 func Own(abilities Abilities) *Template {
 	own := &Template{
-		Name: Auto, Stops: abilities.Stops, Tools: abilities.Tools, Own: true,
+		Name: Auto, Stops: abilities.Stops, Tools: true, Own: true, InWords: !abilities.Tools,
 		Answer: abilities.Calls.Format(), render: renderOwn,
 	}
 	own.Answer.Keep = append(append(own.Answer.Keep, abilities.Keep...), abilities.Think...)

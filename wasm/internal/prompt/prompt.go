@@ -80,6 +80,8 @@ type Template struct {
 	Thinks bool
 	// Own is set for the model's own template, whose prompts the host writes out.
 	Own bool
+	// InWords is set for one that has no tools, which are told in words.
+	InWords bool
 
 	render func(Conversation) (string, error)
 }

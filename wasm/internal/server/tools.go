@@ -58,9 +58,6 @@ func (r *chatRequest) tools(template *prompt.Template) ([]prompt.Tool, string, e
 		return nil, choiceNone, nil
 	}
 	if !template.Tools {
-		if template.Own {
-			return nil, "", invalid("tools", "The model's own template has no tools; start the server with one that has, such as --prompt-template chatml-tool.")
-		}
 		return nil, "", invalid("tools", "The prompt template '%s' has no tools; start the server with one that has, such as chatml-tool or llama-3-tool.", template.Name)
 	}
 	var tools []prompt.Tool

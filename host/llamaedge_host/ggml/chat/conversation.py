@@ -26,12 +26,14 @@ _SHORT_ID = 9
 class Traits:
     """How a template takes a conversation, found by trying it.
 
-    ``tools``: it writes tools. ``typed``: a content is a list of parts and no text.
-    ``text_arguments``: a call's arguments are JSON text, no object. ``short_ids``: calls have
-    ids of nine letters and digits. ``roles``: those of OpenAI's that it knows by their names.
+    ``tools``: it writes tools. ``system``: it takes a system's turn. ``typed``: a content is a
+    list of parts and no text. ``text_arguments``: a call's arguments are JSON text, no object.
+    ``short_ids``: calls have ids of nine letters and digits. ``roles``: those of OpenAI's that it
+    knows by their names.
     """
 
     tools: bool = False
+    system: bool = False
     typed: bool = False
     text_arguments: bool = False
     short_ids: bool = False
@@ -114,7 +116,7 @@ def _message(message: dict[str, Any], traits: Traits) -> dict[str, Any]:
     if (reasoning := next((made[name] for name in _REASONING if made.get(name)), None)) is not None:
         made |= {"reasoning_content": reasoning, "thinking": reasoning}
     if calls := made.pop("tool_calls", None):
-        made["tool_calls"] = [_call(each, traits) for each in calls]
+        made["tool_calls"] = [checked(each, traits) for each in calls]
     if traits.short_ids and "tool_call_id" in made:
         made["tool_call_id"] = _short(made["tool_call_id"])
     return made
@@ -133,7 +135,11 @@ def _content(content: Any, *, typed: bool) -> Any:
     return "\n".join(part.get("text", "") for part in parts)
 
 
-def _call(call: Any, traits: Traits) -> dict[str, Any]:
+def checked(call: Any, traits: Traits) -> dict[str, Any]:
+    """A call of a tool as a template with ``traits`` takes it.
+
+    Raises GgmlError (INVALID_ARGUMENT) for one without a name, or whose arguments are no object.
+    """
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         _refuse("a tool call has no function with a name")

@@ -12,6 +12,7 @@ from ..llama.vocabulary import Vocabulary
 from . import pictures
 from .calls import KEY, NAME, NUMBER, SAID, VALUES, Calls, calling, learn
 from .conversation import Conversation, Traits
+from .generic import without_tools
 from .marks import Controls, Private, mark
 from .reasoning import thoughts
 from .renderer import Renderer, TemplateFailure, TemplateRefusal
@@ -108,8 +109,11 @@ class ChatTemplate:
             files[place["text"]] = file
         conversation = replace(conversation, messages=messages)
         name = self._choose(conversation)
+        traits = self.traits(name)
+        if _has_tools(conversation) and not traits.tools:
+            conversation = without_tools(conversation, system=traits.system)
         end = private.draw() if conversation.continue_final_message else ""
-        values = conversation.values(self.traits(name))
+        values = conversation.values(traits)
         if end:
             _append(values["messages"][-1], end)
         marked = mark(values, self._controls, private)
@@ -133,7 +137,8 @@ class ChatTemplate:
     def abilities(self) -> dict[str, object]:
         """What a guest is told of the template. Raises BrokenTemplate if it cannot be used.
 
-        ``tools``: whether it writes tools; ``calls``: how the model writes calls (``Calls``);
+        ``tools``: whether it writes tools, which are told in words where it does not; ``calls``:
+        how the model writes calls (``Calls``);
         ``think``: the tags around reasoning; ``keep``: control tokens among all those; ``stops``:
         the names of tokens that end an answer.
         """
@@ -214,7 +219,8 @@ class ChatTemplate:
             text = replace(traits, text_arguments=True)
             other = self._trial(name, text, [_USER, _CALL, _RESULT], tools=[_TOOL])
             traits = text if VALUES[0] in other else traits
-        return replace(traits, tools=NAME in wrote)
+        rules = self._trial(name, traits, [{"role": "system", "content": _RULE}, _USER])
+        return replace(traits, tools=NAME in wrote, system=_RULE in rules)
 
     def _trial(self, name: str, traits: Traits, messages: list[Any], **more: Any) -> str:
         """What the template writes of ``messages``, "" if it does not take them."""
@@ -225,6 +231,7 @@ class ChatTemplate:
             return ""
 
 
+_RULE = "zqx-rule"
 _USER = {"role": "user", "content": SAID}
 _TOOL = {
     "type": "function",
@@ -243,6 +250,13 @@ _TOOL = {
 }
 _CALL = calling(VALUES[0])
 _RESULT = {"role": "tool", "name": NAME, "tool_call_id": "call00000", "content": "done"}
+
+
+def _has_tools(conversation: Conversation) -> bool:
+    return bool(conversation.tools) or any(
+        message.get("tool_calls") or message["role"] in ("tool", "function")
+        for message in conversation.messages
+    )
 
 
 def _append(message: dict[str, Any], end: str) -> None:
