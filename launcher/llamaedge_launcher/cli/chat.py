@@ -20,15 +20,16 @@ from .naming import fetch
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("model", required=False)
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.argument("options", metavar="[RUN_OPTION]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--url", metavar="URL", help="The API of a server that runs, with its /v1")
 @click.option("--system", metavar="TEXT", help="What the model is told first")
 def chat(model: str | None, options: tuple[str, ...], url: str | None, system: str | None) -> int:
     """Chat with MODEL, or with the server that runs already.
 
-    MODEL and OPTIONS are those of llamaedge run: a server is started for this chat. Without MODEL
-    and --url it is the server at http://127.0.0.1:8080, or else the demo model. API_KEY names the
-    server's key. What comes by a pipe is one question, and only the answer goes to stdout.
+    MODEL and the options after it are those of llamaedge run: a server is started for this chat.
+    Without MODEL and --url it is the server at http://127.0.0.1:8080, or else the demo model.
+    API_KEY names the server's key. What comes by a pipe is one question, and only the answer goes
+    to stdout.
     """
     if model is not None and model.startswith("-"):
         raise click.UsageError(f"name the MODEL before its options, such as {model}")

@@ -29,7 +29,7 @@ class _RunCommand(click.Command):
         groups: dict[bool, list[tuple[str, str]]] = {False: [], True: []}
         for param in self.get_params(context):
             record = param.get_help_record(context)
-            if record is not None:
+            if record is not None and isinstance(param, click.Option):
                 groups[isinstance(param, ServerClickOption)].append(record)
         for title, rows in zip(("Options", "Server options"), groups.values(), strict=True):
             with formatter.section(title):

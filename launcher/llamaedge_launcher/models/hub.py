@@ -68,6 +68,8 @@ def listing(model: HubModel) -> Listing:
 
 def search(words: str, *, limit: int) -> tuple[Found, ...]:
     """The most downloaded repositories with GGUF files that ``words`` find."""
+    if constants.is_offline_mode():
+        raise LauncherError("HF_HUB_OFFLINE forbids to search; unset it")
     with refusals(HubModel(words)):
         found = HfApi().list_models(search=words, filter="gguf", sort="downloads", limit=limit)
         return tuple(

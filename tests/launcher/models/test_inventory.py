@@ -133,6 +133,15 @@ def test_repositories_are_found(two: Hub, run: Run, capsys: Output) -> None:
     assert capsys.readouterr().out == f"{REPO}\t1,200\t3\t\n{OTHER}\t2,400\t3\tgated\n"
 
 
+def test_offline_nothing_is_searched(
+    hub: Hub, run: Run, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert run("search tiny") == 1
+    assert capsys.readouterr().err == "error: HF_HUB_OFFLINE forbids to search; unset it\n"
+    assert hub.asked == []
+
+
 @pytest.mark.parametrize(("variable", "bold"), [("NO_COLOR", False), ("IGNORED", True)])
 def test_a_terminal_gets_a_table(variable: str, bold: bool) -> None:
     code = (
