@@ -168,8 +168,9 @@ FOREVER = 60_000  # milliseconds, the longest that single-wait takes
 
 
 def test_one_that_waits_for_a_slot_keeps_no_other_from_its_tokens(
-    load: Load, tiny_llama: Path
+    load: Load, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scheduler, "TURN", math.inf)
     graph = load(tiny_llama, ignore_eos=True, cache_ram=0, single_wait=FOREVER)
     contexts = [graph.context() for _ in range(SLOTS + 1)]
     for context, talk in zip(contexts, TALKS, strict=False):
