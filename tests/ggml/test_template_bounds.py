@@ -1,6 +1,7 @@
 """A template is a stranger's program: what it may take is bounded, and it ends nothing else."""
 
 import re
+import signal
 
 import pytest
 
@@ -97,3 +98,16 @@ def test_a_template_does_not_get_out(renderer: Renderer, template: str) -> None:
 def test_the_refusal_of_a_template_is_its_own_text(renderer: Renderer) -> None:
     with pytest.raises(TemplateRefusal, match="no system turn here"):
         renderer.render("{{ raise_exception('no system turn here') }}", {})
+
+
+def test_an_interrupt_of_the_terminal_is_not_for_the_renderer() -> None:
+    renderer = Renderer()
+    render = "{{ x }}"
+    assert renderer.render(render, {"x": 1}) == "1"
+    process = renderer._process
+    assert process
+    process.send_signal(signal.SIGINT)
+    assert renderer.render(render, {"x": 2}) == "2"
+    assert process.poll() is None
+    renderer.close()
+    assert process.poll() is not None

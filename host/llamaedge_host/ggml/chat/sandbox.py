@@ -9,6 +9,7 @@ Source: the environment is the one in transformers' utils/chat_template_utils.py
 
 import json
 import math
+import signal
 import sys
 import time
 from collections.abc import Iterable
@@ -192,7 +193,8 @@ def _start_clock() -> None:
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until there are no more; Ctrl-C in a terminal is for the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if resource is not None:
         _bound()
     for line in sys.stdin.buffer:
