@@ -104,7 +104,6 @@ def test_schemas_of_whatever_comes(random_weights: GgmlContext) -> None:
     @hypothesis.settings(
         max_examples=MADE,
         database=None,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(hypothesis.HealthCheck),
     )

@@ -84,7 +84,7 @@ def controls(vocabulary: Vocabulary, tokens: list[int]) -> list[str]:
     return [names[token] for token in tokens[len(begin) :] if token in names]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=150, suppress_health_check=[*HealthCheck])
 @given(texts=st.lists(st.sampled_from(WORDS), max_size=12), data=st.data())
 def test_marks_beside_control_tokens_change_no_token(
     vocabulary: Vocabulary, texts: list[str], data: st.DataObject
@@ -102,7 +102,7 @@ def test_marks_beside_control_tokens_change_no_token(
     assert tokenize(vocabulary, text, typed) == whole(vocabulary, text)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=100, suppress_health_check=[*HealthCheck])
 @given(text=st.text(max_size=40))
 def test_harmless_texts_have_the_tokens_of_the_whole_prompt(
     vocabulary: Vocabulary, renderer: Renderer, text: str
@@ -123,7 +123,7 @@ def test_control_tokens_that_a_user_spells_out_are_text(
     assert text.strip().encode() in said
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=100, suppress_health_check=[*HealthCheck])
 @given(texts=st.lists(st.lists(st.sampled_from(WORDS)).map("".join), min_size=1, max_size=4))
 def test_texts_side_by_side_make_no_control_token(
     vocabulary: Vocabulary, renderer: Renderer, texts: list[str]

@@ -42,9 +42,7 @@ def configure(context: GgmlContext, request: dict[str, Any]) -> None:
     context.set_input(1, 3, json.dumps(request).encode())
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(REQUEST, min_size=2, max_size=5))
 def test_a_context_answers_as_on_a_fresh_graph(
     load: Load, tiny_llama: Path, requests: list[dict[str, Any]]

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaedge_host.ggml.engine.arrivals import Arrivals
@@ -126,7 +126,6 @@ class Machine:
 EVENTS = ("submit", "begin_step", "step", "step", "step", "preempt", "read", "end")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 9)), max_size=80))
 def test_each_sequence_is_where_its_state_says(events: list[tuple[str, int]]) -> None:
     machine = Machine()

@@ -64,7 +64,7 @@ def fetch(*parts: bytes) -> bytes:
     return asyncio.run(run())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     response=st.sampled_from([CHUNKED, SIZED, UNFRAMED, CONTINUED]),
     cuts=st.lists(st.integers(0, 120), max_size=8),

@@ -139,7 +139,7 @@ def test_no_key_is_in_the_list_of_processes(
     script.write_text(
         "import sys, time\n"
         "from llamaedge_launcher.cli import main, run\n"
-        "def serve(plan, settings, listener):\n"
+        "def serve(plan, settings, listener, parent):\n"
         "    import subprocess\n"
         "    other = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
         "    print(other.pid, plan.worker(plan.address).encode().decode().strip(), flush=True)\n"

@@ -3,7 +3,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaedge_launcher.pool import Overloaded, Pool, Unavailable
@@ -108,7 +108,6 @@ def test_waiting_requests_learn_that_no_instance_will_come() -> None:
     run(test())
 
 
-@settings(deadline=None)
 @given(
     limit=st.integers(1, 3),
     instances=st.integers(1, 3),

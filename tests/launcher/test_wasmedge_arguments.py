@@ -223,7 +223,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(WORDS), max_size=8))
 def test_any_words_end_with_a_code(words: list[str]) -> None:
     with TemporaryDirectory() as folder, chdir(folder):

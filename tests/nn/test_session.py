@@ -537,7 +537,7 @@ def test_statistics_are_the_backends(ready: Guest) -> None:
 ARGUMENT = st.one_of(st.integers(0, 8), st.integers(SIZE - 8, SIZE + 8), st.integers(0, 2**32 - 1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.sampled_from(sorted(FUNCTIONS)).flatmap(

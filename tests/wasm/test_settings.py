@@ -71,7 +71,6 @@ def afresh(guest: Path, model: Path) -> dict[Request, list[str]]:
 @pytest.mark.timeout(600)
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(asked=st.lists(requests, min_size=2, max_size=5))
@@ -93,7 +92,7 @@ def test_a_seeded_request_is_answered_as_by_a_fresh_server(
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(before=st.lists(requests, max_size=3), path=st.sampled_from(sorted(PROMPTS)))
 @pytest.mark.parametrize("seed", [{}, {"seed": None}, {"seed": -1}])
 def test_unseeded_answers_differ(

@@ -225,7 +225,7 @@ def test_blocks_are_finished_by_an_empty_line_outside_of_code(text: str, done: s
     assert text[: finished(text)] == done
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 20), max_size=40))
 def test_an_answer_looks_the_same_however_it_is_cut(cuts: list[int]) -> None:
     pieces, rest = [], MARKDOWN
