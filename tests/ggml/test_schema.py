@@ -120,6 +120,10 @@ REFUSED: list[tuple[Any, str]] = [
     ({"const": 2**53}, "const has 9007199254740992"),
     ({"maximum": 1e300}, "maximum is supported up to"),
     ({"multipleOf": 0}, "multipleOf must be over 0"),
+    ({"type": "integer", "multipleOf": 262_147}, "multipleOf is supported up to"),
+    ({"allOf": [{"multipleOf": 257}, {"multipleOf": 263}]}, "multipleOf is supported up to"),
+    ({"exclusiveMinimum": 1, "maximum": 1.5}, "exclusiveMinimum 1 is not supported with"),
+    ({"exclusiveMaximum": 0, "minimum": -0.5}, "exclusiveMaximum 0 is not supported with"),
     ({"type": "object", "minProperties": 3}, "minProperties is supported up to"),
     (nested(300), "recursion|nests"),
     (

@@ -9,10 +9,12 @@ Source: https://json-schema.org/draft/2020-12 and llguidance's docs/json_schema.
 import json
 import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from itertools import combinations, islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from .arithmetic import Arithmetic
 from .gbnf import GrammarError
 from .implied import OF_OBJECTS, typed
 from .lark import OPTIONS
@@ -22,7 +24,6 @@ MAX_ITEMS = 10_000
 MAX_PATTERNS = 50
 MAX_DEPTH = 600
 """Schemas within one another, all that a $ref names together: llguidance reads by recursion."""
-MAX_FACTOR = 10**6
 MAX_NUMBER = 2**53
 """From there on a float, which llguidance counts with, is not every whole number."""
 MAX_TRIALS = 50
@@ -32,6 +33,7 @@ WHITESPACE = r"\x20|\n[\x20\t]{0,20}"
 
 _ESCAPES = 'nrbtf\\"'
 """Without \\u, which could write the name of a property in a second way."""
+_DEFINED = {"$defs", "definitions", "$anchor"}
 _APPLIED = {"$ref", "allOf", "anyOf", "oneOf"}
 
 Schema = dict[str, Any]
@@ -119,7 +121,9 @@ class _Reader:
         self._references: list[str] = []
         self._open: list[Schema] = []
         """Those with properties of which it is not said whether there may be others."""
-        self._bounds: list[tuple[str, float]] = []
+        self.arithmetic = Arithmetic()
+        self._merges = False
+        """Whether more than one schema may speak of the same value."""
         self._combines = False
         """Whether an object may have properties from more than one schema."""
 
@@ -133,7 +137,7 @@ class _Reader:
         named = {id(target): target for target in map(self._named, self._references)}
         if self._heights[id(self.root)] + sum(self._heights[each] for each in named) > MAX_DEPTH:
             raise GrammarError(f"what $ref names nests more than {MAX_DEPTH} schemas")
-        self._check_bounds()
+        self.arithmetic.check(merged=self._merges)
         if not self._combines:
             for each in self._open:
                 each["additionalProperties"] = False
@@ -160,6 +164,8 @@ class _Reader:
 
     def _note(self, schema: Schema) -> None:
         applied, of_objects = _APPLIED & schema.keys(), OF_OBJECTS & schema.keys()
+        if len(schema.get("allOf", ())) > 1 or (applied and len(schema.keys() - _DEFINED) > 1):
+            self._merges = True
         if "oneOf" in applied or len(schema.get("allOf", ())) > 1:
             self._combines = True
         if applied and len(applied | of_objects) > 1:
@@ -217,17 +223,8 @@ class _Reader:
     def bound(self, keyword: _Keyword) -> Schema:
         """A bound of numbers; in older drafts an exclusive one is true or false."""
         if not (isinstance(keyword.value, bool) and keyword.name.startswith("exclusive")):
-            self._bounds.append((keyword.name, _number(keyword)))
+            self.arithmetic.bounds.append((keyword.name, _number(keyword)))
         return {keyword.name: keyword.value}
-
-    def _check_bounds(self) -> None:
-        """Refuse what llguidance gets wrong: from 1 to 1.5 without the 1, it lets 1 by."""
-        for name, value in self._bounds:
-            away = {"exclusiveMinimum": 1, "exclusiveMaximum": -1}.get(name, 0)
-            if away and value == int(value) and value * away >= 0:
-                near = [other for _, other in self._bounds if 0 < (other - value) * away < 1]
-                if near:
-                    raise GrammarError(f"{name} {value} is not supported with a bound of {near[0]}")
 
     def _named(self, reference: str) -> Any:
         """The schema that ``reference`` names."""
@@ -342,9 +339,10 @@ def _number(keyword: _Keyword) -> float:
     return value
 
 
-def _factor(_: _Reader, keyword: _Keyword) -> Schema:
-    if not 0 < _number(keyword) <= MAX_FACTOR:
-        raise _wrong(keyword, f"must be over 0 and at most {MAX_FACTOR}")
+def _factor(reader: _Reader, keyword: _Keyword) -> Schema:
+    if not _number(keyword) > 0:
+        raise _wrong(keyword, "must be over 0")
+    reader.arithmetic.factors.add(Decimal(str(keyword.value)))
     return {keyword.name: keyword.value}
 
 
