@@ -457,3 +457,29 @@ def test_a_terminal_that_is_gone_or_full_does_not_end_the_server(
     screen = Screen(plan, Settings(), Address("0.0.0.0"))
     screen.show_plan()
     screen.show_ready()
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "warned"),
+    [
+        ("127.0.0.1", (), False),
+        ("0.0.0.0", (), True),
+        ("::", (), True),
+        ("0.0.0.0", ("secret",), False),
+    ],
+)
+def test_an_open_server_without_a_key_says_what_to_type(
+    planned: Planned,
+    capsys: pytest.CaptureFixture[str],
+    host: str,
+    keys: tuple[str, ...],
+    warned: bool,
+) -> None:
+    screen = Screen(planned(GOOD), Settings(keys=keys), Address(host))
+    screen.show_plan()
+    screen.show_ready()
+    text = capsys.readouterr().err
+    warning = r"no key is asked for; to ask for one, add: --api-key \S{32}\n"
+    assert bool(re.search(warning, text)) == warned
+    assert ("-H 'Authorization: Bearer KEY'" in text) == bool(keys)
+    assert "secret" not in text
