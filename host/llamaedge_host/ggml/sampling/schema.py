@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -26,7 +26,7 @@ MAX_DEPTH = 600
 """Schemas within one another, all that a $ref names together: llguidance reads by recursion."""
 MAX_NUMBER = 2**53
 """From there on a float, which llguidance counts with, is not every whole number."""
-MAX_TRIALS = 50
+MAX_TRIALS = 16
 """Schemas that are tried to find out why one is refused."""
 WHITESPACE = r"\x20|\n[\x20\t]{0,20}"
 """Between what JSON is made of, as llama.cpp has it: a space, or a line that is indented."""
@@ -61,19 +61,21 @@ def blamed(text: str, why: str, refusal: Callable[[str], str]) -> str:
     """
     try:
         schema = json.loads(text)
-        places = list(islice(_places(schema, "#"), MAX_TRIALS))
+        places = list(_places(schema, "#"))
     except (ValueError, RecursionError):
         return why
     if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", why) for name, _, _ in places):
         return why
-    for name, at, holder in places:
+    if "regex" in why and any(name == "pattern" for name, _, _ in places):
+        return f"pattern: {why}"
+    for name, at, holder in places[:MAX_TRIALS]:
         kept = dict(holder)
         del holder[name]
         if not refusal(json.dumps(schema)):
             return f"{name}, at {at:.100}: {why}"
         holder.clear()
         holder.update(kept)
-    return why
+    return f"{places[-1][0]}: {why}" if places else why
 
 
 def _places(schema: Any, at: str) -> Iterator[tuple[str, str, Schema]]:
