@@ -19,7 +19,7 @@ HOPELESS = 2.0
 """How many times as long as before a step takes that ends the trial of a number at once."""
 FASTER = 0.95
 """The part of the time that another number must do with to be taken."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 16.0
+FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
 """Seconds of steps between trials: twice as long after each that changes nothing."""
 _LEARNING = 0.05
 
