@@ -15,7 +15,7 @@ from server import demo_model
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn import NnErrno, Target
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -50,7 +50,7 @@ def speed(context: GgmlContext) -> float:
     """Tokens a second of one text."""
     context.set_input(0, 3, DECODE_PROMPT.encode())
     started = time.perf_counter()
-    assert context.compute() is ErrNo.SUCCESS
+    assert context.compute() is NnErrno.SUCCESS
     return made(context) / (time.perf_counter() - started)
 
 

@@ -11,7 +11,7 @@ from llamaedge_host.files import Files
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.preopen import Preopen
 
 from ..models import tiny
@@ -100,11 +100,11 @@ def context(load: Load) -> Iterator[GgmlContext]:
 def run(context: GgmlContext, prompt: bytes) -> bytes:
     """The whole text after ``prompt``."""
     context.set_input(0, 3, prompt)
-    assert context.compute() is ErrNo.SUCCESS
+    assert context.compute() is NnErrno.SUCCESS
     return context.output(0)
 
 
-def stream(context: GgmlContext, prompt: bytes, most: int = 100) -> tuple[list[bytes], ErrNo]:
+def stream(context: GgmlContext, prompt: bytes, most: int = 100) -> tuple[list[bytes], NnErrno]:
     """The pieces after ``prompt``, at most ``most``, and the last answer."""
     context.set_input(0, 3, prompt)
     pieces: list[bytes] = []
@@ -112,7 +112,7 @@ def stream(context: GgmlContext, prompt: bytes, most: int = 100) -> tuple[list[b
         if errno := context.compute_single():
             return pieces, errno
         pieces.append(context.output_single(0))
-    return pieces, ErrNo.SUCCESS
+    return pieces, NnErrno.SUCCESS
 
 
 def counts(context: GgmlContext) -> tuple[int, int]:

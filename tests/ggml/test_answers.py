@@ -17,7 +17,7 @@ import pytest
 from jsonschema.protocols import Validator
 
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
 from ..models import tiny
@@ -62,7 +62,7 @@ def outcome(context: GgmlContext, schema: Schema) -> str:
         assert any(name in str(error) for name in keywords(schema)), (schema, error)
         return "refused"
     pieces, errno = stream(context, FRANCE, MOST)
-    if errno is not ErrNo.END_OF_SEQUENCE:
+    if errno is not NnErrno.END_OF_SEQUENCE:
         return "cut"
     answer = json.loads(b"".join(pieces), parse_float=number)
     try:

@@ -17,7 +17,7 @@ from llamaedge_host.ggml.llama.context import ContextParameters
 from llamaedge_host.ggml.llama.devices import Device
 from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings
-from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
 from ..models import speech, tiny
@@ -107,7 +107,7 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read(
     machine(100_000)
     with pytest.raises(BackendError, match=r"weights take \d+ kB, and 100 kB of memory") as raised:
         load_on(backend, tiny_llama)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     assert "loading" not in caplog.text
     machine(HUGE)
     assert run(load_on(backend, tiny_llama).context(), SEA)

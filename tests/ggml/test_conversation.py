@@ -9,7 +9,7 @@ import pytest
 
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.errors import GgmlError
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 
 from ..models import tiny
 from .conftest import Load, counts, run, stream
@@ -43,7 +43,7 @@ def chat(load: Load) -> Iterator[GgmlContext]:
 def test_a_conversation_is_the_prompt_that_its_template_writes(chat: GgmlContext) -> None:
     assert give(chat, SYSTEM, USER) == PROMPT
     size = counts(chat)[0]
-    assert chat.compute() is ErrNo.SUCCESS
+    assert chat.compute() is NnErrno.SUCCESS
     answer = chat.output(0)
     assert run(chat, PROMPT.encode()) == answer
     assert counts(chat)[0] == size
@@ -52,9 +52,9 @@ def test_a_conversation_is_the_prompt_that_its_template_writes(chat: GgmlContext
 def test_it_streams(chat: GgmlContext) -> None:
     give(chat, SYSTEM, USER)
     pieces = []
-    while chat.compute_single() is ErrNo.SUCCESS and len(pieces) < 8:
+    while chat.compute_single() is NnErrno.SUCCESS and len(pieces) < 8:
         pieces.append(chat.output_single(0))
-    assert (pieces, ErrNo.SUCCESS) == stream(chat, PROMPT.encode(), len(pieces))
+    assert (pieces, NnErrno.SUCCESS) == stream(chat, PROMPT.encode(), len(pieces))
 
 
 def test_the_order_of_names_stays(load: Load) -> None:
@@ -67,7 +67,7 @@ def test_the_order_of_names_stays(load: Load) -> None:
 def test_settings_and_a_conversation_come_together(chat: GgmlContext) -> None:
     metadata = {"n-predict": 1, "conversation": {"messages": [USER]}}
     chat.set_input(1, 3, json.dumps(metadata).encode())
-    assert chat.compute() is ErrNo.SUCCESS
+    assert chat.compute() is NnErrno.SUCCESS
     assert counts(chat)[1] == 1
 
 
@@ -80,7 +80,7 @@ def test_what_the_template_says_is_the_reason(load: Load) -> None:
     context = load(chat_template="{{ raise_exception('Only cats may speak.') }}").context()
     with pytest.raises(GgmlError, match="Only cats may speak") as raised:
         give(context, USER)
-    assert raised.value.errno is ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno is NnErrno.INVALID_ARGUMENT
     with pytest.raises(GgmlError, match="no prompt"):
         context.compute()
 
@@ -89,7 +89,7 @@ def test_a_conversation_too_long_is_refused_by_its_length(load: Load) -> None:
     context = load(ctx_size=256).context()
     with pytest.raises(GgmlError, match="too long: it has 1001") as raised:
         give(context, {"role": "user", "content": "a" * 100_000})
-    assert raised.value.errno is ErrNo.PROMPT_TOO_LONG
+    assert raised.value.errno is NnErrno.PROMPT_TOO_LONG
 
 
 def test_a_conversation_nested_too_deeply_is_refused(chat: GgmlContext) -> None:

@@ -11,7 +11,7 @@ import pytest
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.engine.embedding import Embedder, as_json, normalized
-from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import Load, counts, run
@@ -134,7 +134,7 @@ def test_an_input_longer_than_a_batch_is_refused(load: Load, tiny_bert: Path) ->
     context.set_input(0, 3, b"the sea " * 10)
     with pytest.raises(BackendError, match=r"22 tokens, .* at most 16 \(batch-size\)") as raised:
         context.compute()
-    assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
+    assert raised.value.errno == NnErrno.PROMPT_TOO_LONG
 
 
 @pytest.mark.parametrize("size", [1, 31, 33, 100])
@@ -153,7 +153,7 @@ def test_an_embedding_graph_makes_no_tokens(load: Load, tiny_bert: Path) -> None
     context.set_input(0, 3, QUESTION)
     with pytest.raises(BackendError) as raised:
         context.compute_single()
-    assert raised.value.errno == ErrNo.UNSUPPORTED_OPERATION
+    assert raised.value.errno == NnErrno.UNSUPPORTED_OPERATION
 
 
 def test_an_encoder_makes_no_text(load: Load, tiny_bert: Path) -> None:

@@ -18,7 +18,7 @@ from llamaedge_host.ggml.engine.sequence import LOOKAHEAD, End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama.library import cpus, llama
 from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
-from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import Load, counts, run, stream
@@ -78,7 +78,7 @@ def test_a_prefix_is_shared_with_a_running_sequence(
     prompt = SEA * 5
     reader = graph.context()
     reader.set_input(0, 3, prompt)
-    assert reader.compute_single() is ErrNo.SUCCESS
+    assert reader.compute_single() is NnErrno.SUCCESS
     evaluated = counters.prompt_tokens_evaluated
     other = load(tiny_llama, **keys).context()
     text = run(other, prompt + b"x")
@@ -124,7 +124,7 @@ def test_each_sequence_of_a_unified_cache_has_its_own_size(load: Load, tiny_llam
         context.set_input(0, 3, SEA)
     with ThreadPoolExecutor(4) as pool:
         ends = list(pool.map(lambda context: context.compute(), contexts))
-    assert ends == [ErrNo.CONTEXT_FULL] * 4
+    assert ends == [NnErrno.CONTEXT_FULL] * 4
     assert [sum(counts(context)) for context in contexts] == [257] * 4
 
 
@@ -144,7 +144,7 @@ def test_a_sequence_stays_a_few_tokens_ahead(load: Load, tiny_llama: Path) -> No
     settle(graph)
     assert counters.generated_tokens <= LOOKAHEAD + 1
     for _ in range(50):
-        assert context.compute_single() is ErrNo.SUCCESS
+        assert context.compute_single() is NnErrno.SUCCESS
     settle(graph)
     assert 51 <= counters.generated_tokens <= 51 + LOOKAHEAD
 
@@ -154,13 +154,13 @@ def test_a_guest_that_does_not_read_makes_place(load: Load) -> None:
     sleepers = [graph.context() for _ in range(4)]
     for number, context in enumerate(sleepers):
         context.set_input(0, 3, b"Count to %d:" % number)
-        assert context.compute_single() is ErrNo.SUCCESS
+        assert context.compute_single() is NnErrno.SUCCESS
     started = time.monotonic()
     assert run(graph.context(), b"Once upon a time")
     assert time.monotonic() - started < 10
     pieces = [sleepers[0].output_single(0)]
     for _ in range(20):
-        assert sleepers[0].compute_single() is ErrNo.SUCCESS
+        assert sleepers[0].compute_single() is NnErrno.SUCCESS
         pieces.append(sleepers[0].output_single(0))
     alone, _ = stream(graph.context(), b"Count to 0:", 21)
     assert b"".join(pieces) == b"".join(alone)
@@ -253,7 +253,7 @@ def test_unloading_ends_what_runs(backend: GgmlBackend, tiny_llama: Path) -> Non
         graph = backend.load(tiny_llama, Target.AUTO, config)
         context = graph.context()
         context.set_input(0, 3, SEA)
-        assert context.compute_single() is ErrNo.SUCCESS
+        assert context.compute_single() is NnErrno.SUCCESS
         graph.close()
         context.close()
     assert not any("tiny" in name for name in backend.counters())
@@ -293,7 +293,7 @@ def test_an_engine_that_is_gone_computes_nothing(backend: GgmlBackend, tiny_llam
     graph.close()
     gone.submit(sequence)
     end = ended(sequence, gone)
-    assert end.errno is ErrNo.RUNTIME_ERROR
+    assert end.errno is NnErrno.RUNTIME_ERROR
     assert "unloaded" in end.reason
     assert sampler.closed
 
@@ -306,13 +306,13 @@ def test_a_full_queue_is_an_error_that_lasts(
     context = graph.context()
     context.set_input(0, 3, SEA)
     with pytest.raises(BackendError, match="computations wait already") as raised:
-        while context.compute_single() is ErrNo.BUSY:
+        while context.compute_single() is NnErrno.BUSY:
             pass
-    assert raised.value.errno is ErrNo.RUNTIME_ERROR
-    assert context.compute_single() is ErrNo.RUNTIME_ERROR
+    assert raised.value.errno is NnErrno.RUNTIME_ERROR
+    assert context.compute_single() is NnErrno.RUNTIME_ERROR
     sequence, sampler = made(graph)
     engine(graph).submit(sequence)
-    assert ended(sequence, engine(graph)).errno is ErrNo.RUNTIME_ERROR
+    assert ended(sequence, engine(graph)).errno is NnErrno.RUNTIME_ERROR
     assert sampler.closed
 
 

@@ -17,7 +17,7 @@ from llama_cpp._ggml import libggml
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.llama import gguf
 from llamaedge_host.ggml.llama.library import llama
-from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
 from ..models import tiny
@@ -83,17 +83,17 @@ def test_what_is_wrong_is_said(
     path.write_bytes(content)
     with pytest.raises(BackendError, match=re.escape(said)) as raised:
         backend.load(path, Target.AUTO, None)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     assert str(path) in str(raised.value)
 
 
 def test_a_missing_file_and_a_folder(backend: GgmlBackend, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="model file not found") as raised:
         backend.load(tmp_path / "nope.gguf", Target.AUTO, None)
-    assert raised.value.errno == ErrNo.MODEL_NOT_FOUND
+    assert raised.value.errno == NnErrno.MODEL_NOT_FOUND
     with pytest.raises(BackendError, match="cannot be read") as raised:
         backend.load(tmp_path, Target.AUTO, None)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
 
 
 def test_a_file_that_somebody_must_write_or_a_device_is_not_waited_for(

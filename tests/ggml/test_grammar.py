@@ -14,7 +14,7 @@ import pytest
 from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.ggml.llama.vocabulary import Vocabulary
 from llamaedge_host.ggml.sampling.constraint import Constraint, Matcher
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import FRANCE, Load, run
@@ -182,7 +182,7 @@ def test_what_cannot_be_followed_is_refused(
     with pytest.raises(BackendError, match="option grammar") as raised:
         context.set_input(1, 3, json.dumps({"grammar": text}).encode())
     assert re.search(re.escape(why) if "|" not in why else why, str(raised.value))
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     assert run(context, b"the sea")
 
 
@@ -232,9 +232,9 @@ def test_a_text_that_cannot_go_on_ends(load: Load, tiny_llama: Path, how: str) -
         context.set_input(0, 3, b"the sea")
         if how == "whole":
             context.compute()
-        while context.compute_single() is ErrNo.SUCCESS:
+        while context.compute_single() is NnErrno.SUCCESS:
             pass
-    assert raised.value.errno == ErrNo.RUNTIME_ERROR
+    assert raised.value.errno == NnErrno.RUNTIME_ERROR
     context.set_input(1, 3, b'{"grammar": ""}')
     assert run(context, b"the sea")
 

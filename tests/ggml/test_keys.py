@@ -13,7 +13,7 @@ from llamaedge_host.ggml.llama import library
 from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.ggml.llama.model import _BufferOverride
 from llamaedge_host.ggml.metadata.keys import KEYS, Change
-from llamaedge_host.nn import ErrNo, Target
+from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import FRANCE, Load, counts, run, stream
@@ -190,7 +190,7 @@ def test_ignore_eos_goes_on(load: Load) -> None:
     assert b"Paris.<|im_end|>" in run(context, FRANCE)
     assert counts(context) == (16, 16)
     pieces, errno = stream(context, FRANCE, 16)
-    assert (len(pieces), errno) == (16, ErrNo.SUCCESS)
+    assert (len(pieces), errno) == (16, NnErrno.SUCCESS)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_bad_document_changes_nothing(load: Load, tiny_llama: Path, bad: dict[
     name = list(bad)[-1].replace("_", "-")
     with pytest.raises(BackendError, match=name) as raised:
         configure(context, temp=3.0, n_predict=1, reverse_prompt="a", seed=1, **bad)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     assert graph.settings is settings
     assert run(context, SEA) == text
     with pytest.raises(BackendError, match=name):
@@ -242,11 +242,11 @@ def test_a_change_leaves_what_is_computed_alone(
     text = run(one, SEA)
     engine = graph.engine()
     other.set_input(0, 3, SEA)
-    assert other.compute_single() is ErrNo.SUCCESS
+    assert other.compute_single() is NnErrno.SUCCESS
     one.set_input(1, 3, json.dumps(AT_WORK[change]).encode())
     other.set_input(1, 3, json.dumps(AT_WORK[change]).encode())
     for _ in range(11):
-        assert other.compute_single() is ErrNo.SUCCESS
+        assert other.compute_single() is NnErrno.SUCCESS
     assert other.output(0) == text
     assert graph.engine() is engine
     assert (run(one, SEA) == text) is (change is not Change.PROMPT)
@@ -260,14 +260,14 @@ def test_setting_a_context_up_again_ends_what_it_computes(load: Load, tiny_llama
     text = run(one, SEA)
     engine = graph.engine()
     other.set_input(0, 3, SEA)
-    assert other.compute_single() is ErrNo.SUCCESS
+    assert other.compute_single() is NnErrno.SUCCESS
     configure(one, ctx_size=300)
     configure(one, embedding=True)
     assert graph.engine() is not engine
     with pytest.raises(BackendError) as raised:
-        while other.compute_single() is ErrNo.SUCCESS:
+        while other.compute_single() is NnErrno.SUCCESS:
             pass
-    assert raised.value.errno == ErrNo.RUNTIME_ERROR
+    assert raised.value.errno == NnErrno.RUNTIME_ERROR
     configure(one, embedding=False)
     assert run(other, SEA) == run(one, SEA) == text
     assert graph.engine().cells == 512  # 300, rounded up
@@ -282,5 +282,5 @@ def test_a_model_is_loaded_again_with_what_waited_for_that(load: Load, tiny_llam
     assert graph.model is model
     configure(other, n_gpu_layers=0)
     assert graph.model is not model
-    assert one.compute() is ErrNo.SUCCESS
+    assert one.compute() is NnErrno.SUCCESS
     assert one.output(0) == run(other, SEA) == text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llamaedge_host.ggml.metadata.keys import ALIASES, BY_NAME, KEYS, Change, Key, Scope
 from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings, parse
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
 OTHER: dict[type, Any] = {bool: True, int: 1, float: 0.5, str: "x"}
@@ -48,7 +48,7 @@ def test_a_key_takes_its_type_and_nothing_else(key: Key) -> None:
     for bad in (wrong(key), None, [], {}):
         with pytest.raises(BackendError, match=key.name) as raised:
             parse(json.dumps({key.name: bad}))
-        assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+        assert raised.value.errno == NnErrno.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("key", [key for key in KEYS if key.kind is int], ids=lambda key: key.name)
@@ -69,23 +69,23 @@ def test_a_number_key_takes_integers_and_clamps_some() -> None:
 @pytest.mark.parametrize(
     ("text", "errno"),
     [
-        ("", ErrNo.INVALID_ENCODING),
-        ("{", ErrNo.INVALID_ENCODING),
-        ('{"temp": NaN}', ErrNo.INVALID_ENCODING),
-        ('{"temp": Infinity}', ErrNo.INVALID_ENCODING),
-        ("[" * 100_000, ErrNo.INVALID_ENCODING),
-        ('{"x": ' * 10_000 + "1" + "}" * 10_000, ErrNo.INVALID_ENCODING),
-        ('{"grammar": "\\ud800"}', ErrNo.INVALID_ENCODING),
-        ("[]", ErrNo.INVALID_ARGUMENT),
-        ("1", ErrNo.INVALID_ARGUMENT),
-        ("null", ErrNo.INVALID_ARGUMENT),
-        ('{"temp": 1e999}', ErrNo.INVALID_ARGUMENT),
-        ('{"image": "a\\u0000b"}', ErrNo.INVALID_ARGUMENT),
-        ('{"split-mode": "rows"}', ErrNo.INVALID_ARGUMENT),
-        ('{"mirostat": 3}', ErrNo.INVALID_ARGUMENT),
+        ("", NnErrno.INVALID_ENCODING),
+        ("{", NnErrno.INVALID_ENCODING),
+        ('{"temp": NaN}', NnErrno.INVALID_ENCODING),
+        ('{"temp": Infinity}', NnErrno.INVALID_ENCODING),
+        ("[" * 100_000, NnErrno.INVALID_ENCODING),
+        ('{"x": ' * 10_000 + "1" + "}" * 10_000, NnErrno.INVALID_ENCODING),
+        ('{"grammar": "\\ud800"}', NnErrno.INVALID_ENCODING),
+        ("[]", NnErrno.INVALID_ARGUMENT),
+        ("1", NnErrno.INVALID_ARGUMENT),
+        ("null", NnErrno.INVALID_ARGUMENT),
+        ('{"temp": 1e999}', NnErrno.INVALID_ARGUMENT),
+        ('{"image": "a\\u0000b"}', NnErrno.INVALID_ARGUMENT),
+        ('{"split-mode": "rows"}', NnErrno.INVALID_ARGUMENT),
+        ('{"mirostat": 3}', NnErrno.INVALID_ARGUMENT),
     ],
 )
-def test_what_is_wrong_has_its_errno(text: str, errno: ErrNo) -> None:
+def test_what_is_wrong_has_its_errno(text: str, errno: NnErrno) -> None:
     with pytest.raises(BackendError) as raised:
         parse(text)
     assert raised.value.errno == errno
@@ -122,7 +122,7 @@ def test_any_document_is_read_or_refused(document: dict[str, object]) -> None:
     try:
         assert parse(text).keys() <= DEFAULTS.keys()
     except BackendError as error:
-        assert error.errno in (ErrNo.INVALID_ARGUMENT, ErrNo.INVALID_ENCODING)
+        assert error.errno in (NnErrno.INVALID_ARGUMENT, NnErrno.INVALID_ENCODING)
 
 
 def test_keys_of_tools_do_nothing() -> None:

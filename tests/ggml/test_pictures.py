@@ -16,7 +16,7 @@ from gguf import GGUFReader, GGUFWriter
 from llamaedge_host.files import Files
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.engine.engine import Engine
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.preopen import Preopen
 
@@ -57,7 +57,7 @@ def test_a_projector_is_the_guests_or_named_on_the_command_line(
     context = graph.context(Files(folder))
     with pytest.raises(BackendError, match=r"be read: .* with --dir, or be named on") as raised:
         context.set_input(0, 3, prompt)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     text = run(graph.context(Files(folder, named=[f"--llava-mmproj={projector}"])), prompt)
     tmp_path.joinpath("mine.gguf").hardlink_to(projector)
     context.set_input(1, 3, b'{"mmproj": "mine.gguf"}')
@@ -97,7 +97,7 @@ def test_a_file_that_is_not_the_guests_is_not_read(seeing: GgmlContext, tmp_path
         seeing.set_input(1, 3, json.dumps({"image": path}).encode())
         with pytest.raises(BackendError, match=r"cannot be read: .* with --dir") as raised:
             seeing.set_input(0, 3, b"see <image>sea")
-        assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+        assert raised.value.errno == NnErrno.INVALID_ARGUMENT
         assert path in str(raised.value)
 
 
@@ -138,7 +138,7 @@ def test_a_file_too_large_for_a_picture_is_refused(seeing: GgmlContext, tmp_path
 def test_a_bad_picture_is_refused(seeing: GgmlContext, prompt: bytes, said: str) -> None:
     with pytest.raises(BackendError, match=said) as raised:
         seeing.set_input(0, 3, prompt)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     assert run(seeing, b"the sea")
 
 
@@ -162,7 +162,7 @@ def test_a_prompt_can_be_computed_again(seeing: GgmlContext) -> None:
     assert outputs == [outputs[0]] * 3
     seeing.compute_single()
     seeing.fini_single()
-    assert seeing.compute_single() is ErrNo.SUCCESS
+    assert seeing.compute_single() is NnErrno.SUCCESS
 
 
 def engine_of(context: GgmlContext) -> Engine:
@@ -276,7 +276,7 @@ def test_a_picture_too_large_for_the_context(seeing: GgmlContext) -> None:
     seeing.set_input(0, 3, tag(RED) * 40 + b"sea")
     with pytest.raises(BackendError, match="too long") as raised:
         seeing.compute()
-    assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
+    assert raised.value.errno == NnErrno.PROMPT_TOO_LONG
 
 
 def test_a_picture_has_no_embedding(seeing: GgmlContext) -> None:
@@ -327,7 +327,7 @@ def test_a_projector_that_would_end_the_process(
     context = load(tiny_llama, mmproj=str(wrong)).context(ANYWHERE)
     with pytest.raises(BackendError, match=r"the projector .* cannot be loaded") as raised:
         context.set_input(0, 3, tag(RED) + b"sea")
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
 
 
 def test_a_projector_has_a_position_for_each_column_of_the_widest_picture(
@@ -355,7 +355,7 @@ def test_a_picture_that_sees_all_of_itself_fits_into_one_piece(load: Load, folde
         BackendError, match="625 tokens, more than the ubatch-size of 512"
     ) as raised:
         context.compute()
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     run(load(model, **settings, ubatch_size=640).context(ANYWHERE), prompt)
 
 
@@ -369,7 +369,7 @@ def chat(context: GgmlContext, *parts: bytes | str) -> bytes:
     ]
     conversation = {"messages": [{"role": "user", "content": content}]}
     context.set_input(1, 3, json.dumps({"conversation": conversation}).encode())
-    assert context.compute() is ErrNo.SUCCESS
+    assert context.compute() is NnErrno.SUCCESS
     return context.output(0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import FRANCE, Load, run, stream
@@ -128,7 +128,7 @@ def test_a_grammar_binds(load: Load, how: str, temperature: float) -> None:
         text = run(context, FRANCE).removesuffix(b"<|im_end|>")
     else:
         pieces, errno = stream(context, FRANCE)
-        assert errno is ErrNo.END_OF_SEQUENCE
+        assert errno is NnErrno.END_OF_SEQUENCE
         text = b"".join(pieces)
     assert text in (b"yes!", b"no!")
 
@@ -171,7 +171,7 @@ def test_a_bad_grammar_is_refused_and_nothing_changes(
     before = run(context, SEA)
     with pytest.raises(BackendError, match=named) as raised:
         context.set_input(1, 3, json.dumps(metadata | {"temp": 2.0, "n-predict": 1}).encode())
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     assert len(str(raised.value)) < 400
     assert run(context, SEA) == before
     with pytest.raises(BackendError, match=named):
@@ -201,4 +201,4 @@ def test_weights_that_are_no_numbers_are_an_error(
     context.set_input(0, 3, SEA)
     with pytest.raises(BackendError, match="weights are damaged") as raised:
         context.compute()
-    assert raised.value.errno == ErrNo.RUNTIME_ERROR
+    assert raised.value.errno == NnErrno.RUNTIME_ERROR

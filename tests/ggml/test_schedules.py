@@ -19,7 +19,7 @@ from llamaedge_host.ggml.engine.sequence import End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 
 from .conftest import Load
 from .greedy import Greedy
@@ -75,7 +75,7 @@ class Machine:
             if how == "pause" and made % 8 == 1:
                 time.sleep(0.005)
             if isinstance(end := sequence.take(self.engine, PATIENCE), End):
-                assert end.errno is ErrNo.END_OF_SEQUENCE
+                assert end.errno is NnErrno.END_OF_SEQUENCE
                 break
         return sequence
 

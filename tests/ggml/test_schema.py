@@ -8,7 +8,7 @@ import pytest
 
 from llamaedge_host.ggml.llama.vocabulary import Vocabulary
 from llamaedge_host.ggml.sampling.constraint import Constraint, Matcher, check
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import Load
@@ -175,7 +175,7 @@ def test_what_cannot_be_followed_is_refused_by_name(
 ) -> None:
     with pytest.raises(BackendError, match=why) as raised:
         matcher(vocabulary, schema)
-    assert raised.value.errno is ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno is NnErrno.INVALID_ARGUMENT
     assert len(str(raised.value)) < 400
 
 

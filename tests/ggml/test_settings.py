@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llamaedge_host.ggml.context import GgmlContext
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 
 from .conftest import Load, run
 
@@ -92,5 +92,5 @@ def test_what_sets_a_model_up_stays_the_graphs(load: Load, tiny_llama: Path) -> 
     one, other = graph.context(), graph.context()
     configure(one, {"embedding": True})
     other.set_input(0, 3, SEA)
-    assert other.compute() is ErrNo.SUCCESS
+    assert other.compute() is NnErrno.SUCCESS
     assert json.loads(other.output(0))["n_embedding"] == 64

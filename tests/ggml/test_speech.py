@@ -15,7 +15,7 @@ from llamaedge_host.files import Files
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.media import audio
 from llamaedge_host.ggml.media.speech import Speaker, codes, spoken
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.preopen import Preopen
 
@@ -69,7 +69,7 @@ def test_a_profile_is_said_before_the_text() -> None:
 def test_a_profile_of_another_shape_is_refused(document: bytes) -> None:
     with pytest.raises(BackendError, match="speaker's profile") as raised:
         Speaker.parse(document)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
 
 
 def spectra_of(sound: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -164,7 +164,7 @@ def test_speech_is_written_to_a_file_of_the_guest(context: GgmlContext, tmp_path
     context.set_input(0, 3, HELLO)
     with pytest.raises(BackendError, match="cannot be written to") as raised:
         context.compute()
-    assert raised.value.errno == ErrNo.RUNTIME_ERROR
+    assert raised.value.errno == NnErrno.RUNTIME_ERROR
     assert context.output(0) == data
 
 
@@ -194,7 +194,7 @@ def test_what_speech_lacks_is_said(
     context.set_input(1, 3, json.dumps(metadata).encode())
     with pytest.raises(BackendError, match=said) as raised:
         context.set_input(0, 3, HELLO)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
 
 
 def test_a_vocoder_is_the_guests_or_named_on_the_command_line(
@@ -219,7 +219,7 @@ def test_a_vocoder_of_another_shape_is_refused(
     context.set_input(1, 3, json.dumps({"model-vocoder": str(path)}).encode())
     with pytest.raises(BackendError, match=r"the vocoder .* cannot be loaded") as raised:
         context.set_input(0, 3, HELLO)
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
 
 
 def test_another_model_is_no_vocoder(context: GgmlContext, tiny_llama: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_model_that_says_no_code_makes_no_sound(load: Load, folder: Path, voco
     context.set_input(0, 3, HELLO)
     with pytest.raises(BackendError, match="no sound") as raised:
         context.compute()
-    assert raised.value.errno == ErrNo.RUNTIME_ERROR
+    assert raised.value.errno == NnErrno.RUNTIME_ERROR
 
 
 def test_long_speech_is_computed_in_pieces(

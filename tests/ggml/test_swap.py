@@ -13,7 +13,7 @@ from llamaedge_host.ggml.engine import scheduler
 from llamaedge_host.ggml.engine.counters import Counters
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 
 from .conftest import Load, counts, run, stream
 
@@ -127,7 +127,7 @@ def test_a_new_request_is_served_while_all_slots_stream(
             time.sleep(0.001)
         newcomer = graph.context()
         newcomer.set_input(0, 3, TALKS[-1])
-        assert newcomer.compute_single() is ErrNo.SUCCESS
+        assert newcomer.compute_single() is NnErrno.SUCCESS
         begun = time.monotonic()
         newcomer.fini_single()
         together = list(texts)
@@ -153,7 +153,7 @@ def test_sequences_move_together_when_one_between_them_ends(
             going.remove(ended)
             contexts[ended].fini_single()
         for number in going:
-            assert contexts[number].compute_single() is ErrNo.SUCCESS
+            assert contexts[number].compute_single() is NnErrno.SUCCESS
             pieces[number].append(contexts[number].output_single(0))
     assert [b"".join(pieces[number]) for number in going] == [alone[number] for number in going]
     seen = counters(graph)
@@ -176,13 +176,13 @@ def test_one_that_waits_for_a_slot_keeps_no_other_from_its_tokens(
     for context, talk in zip(contexts, TALKS, strict=False):
         context.set_input(0, 3, talk)
     started = time.monotonic()
-    errnos: list[list[ErrNo]] = [[] for _ in contexts]
-    while errnos[0].count(ErrNo.SUCCESS) < 30:
+    errnos: list[list[NnErrno]] = [[] for _ in contexts]
+    while errnos[0].count(NnErrno.SUCCESS) < 30:
         for context, seen in zip(contexts, errnos, strict=True):
             seen.append(context.compute_single())
     assert time.monotonic() - started < FOREVER / 1000
-    assert all(seen.count(ErrNo.SUCCESS) >= 20 for seen in errnos[:SLOTS])
-    assert ErrNo.BUSY in errnos[SLOTS]
+    assert all(seen.count(NnErrno.SUCCESS) >= 20 for seen in errnos[:SLOTS])
+    assert NnErrno.BUSY in errnos[SLOTS]
 
 
 def test_what_a_guest_leaves_unread_does_not_keep_it_asking(load: Load, tiny_llama: Path) -> None:
@@ -190,12 +190,12 @@ def test_what_a_guest_leaves_unread_does_not_keep_it_asking(load: Load, tiny_lla
     unread = [graph.context() for _ in range(SLOTS)]
     for context, talk in zip(unread, TALKS, strict=False):
         context.set_input(0, 3, talk)
-        while context.compute_single() is ErrNo.BUSY:
+        while context.compute_single() is NnErrno.BUSY:
             pass
     late = graph.context()
     late.set_input(0, 3, TALKS[-1])
     asked = 1
-    while late.compute_single() is ErrNo.BUSY:
+    while late.compute_single() is NnErrno.BUSY:
         asked += 1
     assert asked < 20 * SLOTS  # one for each token that was made meanwhile, at most
 
@@ -213,7 +213,7 @@ def test_a_guest_that_asks_is_woken_to_be_stopped(
     late.set_input(0, 3, TALKS[-1])
 
     def ask() -> None:
-        while late.compute_single() is ErrNo.BUSY:
+        while late.compute_single() is NnErrno.BUSY:
             pass
 
     with ThreadPoolExecutor(1) as pool:
@@ -227,10 +227,10 @@ def test_a_time_limit_ends_a_computation(load: Load) -> None:
     graph = load(ignore_eos=True, ctx_size=4096, time_limit=300)
     context = graph.context()
     context.set_input(0, 3, b"Tell me a story.")
-    assert context.compute() is ErrNo.SUCCESS
+    assert context.compute() is NnErrno.SUCCESS
     assert 0 < counts(context)[1] < 3000
     pieces, errno = stream(context, b"Tell me a story.", 4000)
-    assert errno is ErrNo.END_OF_SEQUENCE
+    assert errno is NnErrno.END_OF_SEQUENCE
     assert 0 < len(pieces) < 3000
     assert context.output_single(0) == b""
 
@@ -245,7 +245,7 @@ def test_a_time_limit_holds_while_waiting(load: Load) -> None:
         late = graph.context()
         late.set_input(1, 3, b'{"time-limit": 50}')
         late.set_input(0, 3, b"Hello")
-        assert late.compute_single() is ErrNo.END_OF_SEQUENCE
+        assert late.compute_single() is NnErrno.END_OF_SEQUENCE
         assert counts(late)[1] == 0
         assert not any(each.done() for each in running)
         for each in streams:

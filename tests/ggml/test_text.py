@@ -9,7 +9,7 @@ import pytest
 
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.llama.library import llama
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
 from .conftest import FRANCE, Load, counts, run, stream
@@ -28,7 +28,7 @@ def test_compute_gives_the_text_with_its_end(context: GgmlContext) -> None:
 
 def test_compute_single_gives_the_same_in_pieces(context: GgmlContext) -> None:
     pieces, errno = stream(context, FRANCE)
-    assert (b"".join(pieces), errno) == (PARIS, ErrNo.END_OF_SEQUENCE)
+    assert (b"".join(pieces), errno) == (PARIS, NnErrno.END_OF_SEQUENCE)
     assert counts(context) == (16, 8)
     assert context.output(0) == PARIS + END
 
@@ -39,10 +39,10 @@ def test_a_guest_need_not_wait_for_a_prompt_to_be_read(load: Load) -> None:
     context.set_input(1, 3, b'{"single-wait": 1}')
     context.set_input(0, 3, prompt)
     errnos = [context.compute_single()]
-    while errnos.count(ErrNo.SUCCESS) < 4:
+    while errnos.count(NnErrno.SUCCESS) < 4:
         errnos.append(context.compute_single())
-    assert errnos[0] is ErrNo.BUSY
-    assert set(errnos) == {ErrNo.BUSY, ErrNo.SUCCESS}
+    assert errnos[0] is NnErrno.BUSY
+    assert set(errnos) == {NnErrno.BUSY, NnErrno.SUCCESS}
     text = context.output(0)
     context.set_input(1, 3, b'{"single-wait": -1, "n-predict": 4}')
     assert run(context, prompt) == text
@@ -51,12 +51,12 @@ def test_a_guest_need_not_wait_for_a_prompt_to_be_read(load: Load) -> None:
 def test_the_end_stays_until_a_new_prompt(context: GgmlContext) -> None:
     stream(context, FRANCE)
     for _ in range(3):
-        assert context.compute_single() is ErrNo.END_OF_SEQUENCE
+        assert context.compute_single() is NnErrno.END_OF_SEQUENCE
     assert counts(context) == (16, 8)
-    assert stream(context, FRANCE)[1] is ErrNo.END_OF_SEQUENCE
+    assert stream(context, FRANCE)[1] is NnErrno.END_OF_SEQUENCE
     context.fini_single()
     assert context.output(0) == b""
-    assert context.compute_single() is ErrNo.SUCCESS
+    assert context.compute_single() is NnErrno.SUCCESS
 
 
 def test_n_predict_and_reverse_prompt_bound_compute(load: Load) -> None:
@@ -72,14 +72,14 @@ def test_n_predict_and_reverse_prompt_bound_compute(load: Load) -> None:
 def test_a_prompt_can_be_computed_again(load: Load, tiny_llama: Path) -> None:
     context = load(tiny_llama, n_predict=12, ignore_eos=True).context()
     text = run(context, b"the sea")
-    assert context.compute() is ErrNo.SUCCESS
+    assert context.compute() is NnErrno.SUCCESS
     assert context.output(0) == text
-    assert context.compute_single() is ErrNo.SUCCESS
+    assert context.compute_single() is NnErrno.SUCCESS
     assert text.startswith(context.output(0))
     context.fini_single()
     assert (context.output(0), context.output_single(0)) == (b"", b"")
     assert counts(context) == (9, 0)
-    assert context.compute() is ErrNo.SUCCESS
+    assert context.compute() is NnErrno.SUCCESS
     assert context.output(0) == text
 
 
@@ -87,10 +87,10 @@ def test_metadata_amid_a_stream_waits_for_the_next_prompt(load: Load, tiny_llama
     context = load(tiny_llama, n_predict=12, ignore_eos=True).context()
     text = run(context, b"the sea")
     context.set_input(0, 3, b"the sea")
-    assert context.compute_single() is ErrNo.SUCCESS
+    assert context.compute_single() is NnErrno.SUCCESS
     context.set_input(1, 3, b'{"temp": 3.0, "seed": 1, "n-predict": 2, "top-k": 0}')
     for _ in range(11):
-        assert context.compute_single() is ErrNo.SUCCESS
+        assert context.compute_single() is NnErrno.SUCCESS
     assert context.output(0) == text
     assert run(context, b"the sea") != text[:2]
     assert counts(context)[1] == 2
@@ -100,7 +100,7 @@ def test_contexts_of_one_graph_do_not_disturb_each_other(load: Load) -> None:
     graph = load(n_predict=20)
     one, other = graph.context(), graph.context()
     one.set_input(0, 3, FRANCE)
-    assert one.compute_single() is ErrNo.SUCCESS
+    assert one.compute_single() is NnErrno.SUCCESS
     assert b"Rome" in run(other, FRANCE.replace(b"France", b"Italy"))
     pieces = [one.output_single(0)]
     while not one.compute_single():
@@ -115,39 +115,39 @@ def test_a_prompt_too_long_names_both_numbers(load: Load) -> None:
     context.set_input(0, 3, b"word " * 300)
     with pytest.raises(BackendError, match=r"301 tokens, .* 252 \(ctx-size 256\)") as raised:
         context.compute()
-    assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
-    assert context.compute_single() is ErrNo.PROMPT_TOO_LONG
+    assert raised.value.errno == NnErrno.PROMPT_TOO_LONG
+    assert context.compute_single() is NnErrno.PROMPT_TOO_LONG
     assert counts(context) == (301, 0)
     assert (context.output(0), context.output_single(0)) == (b"", b"")
     context.fini_single()
     with pytest.raises(BackendError):
         context.compute_single()
-    assert context.compute_single() is ErrNo.PROMPT_TOO_LONG
+    assert context.compute_single() is NnErrno.PROMPT_TOO_LONG
 
 
 def test_a_prompt_of_megabytes_is_refused_at_once(load: Load, tiny_llama: Path) -> None:
     context = load(tiny_llama, ctx_size=512).context()
     with pytest.raises(BackendError, match=r"10000000 bytes, .* 512 tokens .* 32768") as raised:
         context.set_input(0, 3, b"<s>a" * 2_500_000)
-    assert raised.value.errno == ErrNo.PROMPT_TOO_LONG
+    assert raised.value.errno == NnErrno.PROMPT_TOO_LONG
 
 
 def test_a_full_context_keeps_what_was_made(load: Load, tiny_llama: Path) -> None:
     context = load(tiny_llama, ctx_size=256, ignore_eos=True).context()
     context.set_input(0, 3, b"a" * 240)
-    assert context.compute() is ErrNo.CONTEXT_FULL
+    assert context.compute() is NnErrno.CONTEXT_FULL
     told, made = counts(context)
     assert told + made == 257  # the last one is made, but no place is left to evaluate it
     pieces, errno = stream(context, b"a" * 240)
-    assert errno is ErrNo.CONTEXT_FULL
+    assert errno is NnErrno.CONTEXT_FULL
     assert len(pieces) == made - 1
-    assert context.compute_single() is ErrNo.CONTEXT_FULL
+    assert context.compute_single() is NnErrno.CONTEXT_FULL
 
 
 def test_an_empty_prompt_is_refused(context: GgmlContext) -> None:
     with pytest.raises(BackendError, match="no prompt") as raised:
         context.compute()
-    assert raised.value.errno == ErrNo.INVALID_ARGUMENT
+    assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     context.set_input(0, 3, b"")
     with pytest.raises(BackendError, match="no prompt"):
         context.compute_single()
@@ -232,4 +232,4 @@ def test_a_prompt_of_token_numbers(context: GgmlContext) -> None:
     for wrong in (b"abc", struct.pack("<i", -1), struct.pack("<i", vocabulary.size)):
         with pytest.raises(BackendError) as caught:
             context.set_input(0, 4, wrong)
-        assert caught.value.errno == ErrNo.INVALID_ARGUMENT
+        assert caught.value.errno == NnErrno.INVALID_ARGUMENT

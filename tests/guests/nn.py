@@ -4,7 +4,7 @@ from pathlib import Path
 
 from llamaedge_host import NeuralNetwork, Preload
 from llamaedge_host.files import Files
-from llamaedge_host.nn import Encoding, ErrNo, Target
+from llamaedge_host.nn import Encoding, NnErrno, Target
 from llamaedge_host.nn.backend import Output
 
 SIGNATURES = {
@@ -37,14 +37,14 @@ class EchoContext:
         self._text = data
         self._made = 0
 
-    def compute(self) -> ErrNo:
-        return ErrNo.SUCCESS
+    def compute(self) -> NnErrno:
+        return NnErrno.SUCCESS
 
-    def compute_single(self) -> ErrNo:
+    def compute_single(self) -> NnErrno:
         if self._made == len(self._text):
-            return ErrNo.END_OF_SEQUENCE
+            return NnErrno.END_OF_SEQUENCE
         self._made += 1
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
     def output(self, index: int) -> bytes:
         return self._text

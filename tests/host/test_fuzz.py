@@ -24,7 +24,7 @@ from llamaedge_host import (
     PrivateNetwork,
 )
 from llamaedge_host.imports import HostFunction
-from llamaedge_host.nn import ErrNo
+from llamaedge_host.nn import NnErrno
 from llamaedge_host.preview1.errnos import Errno
 
 CALLS = 50_000  # on each of two networks
@@ -41,7 +41,7 @@ RARE = {"proc_exit": 0.02, "clock_time_get": 0.02}
 WEIGHTS = [RARE.get(name, 1.0) for _, name, _, _ in IMPORTS]
 SET_FLAGS = next(index for index, each in enumerate(IMPORTS) if each[1] == "fd_fdstat_set_flags")
 WASI_ERRNOS = frozenset(map(int, Errno))
-NN_ERRNOS = frozenset(map(int, ErrNo))
+NN_ERRNOS = frozenset(map(int, NnErrno))
 
 NAMES = b"file\0link\0../../etc/passwd\0m\0stderr\0127.0.0.1\0{}\0/etc/passwd\0"
 NAMES_AT, WORDS_AT, WORDS = 0x100, 0x1000, 0x400

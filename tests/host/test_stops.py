@@ -15,7 +15,7 @@ from guests.streams import piped_stdin, piped_stdout
 from llamaedge_host import Guest, GuestStopped, GuestTrap, HostNetwork, NeuralNetwork
 from llamaedge_host.errors import Interrupted
 from llamaedge_host.files import Files
-from llamaedge_host.nn import Encoding, ErrNo, Preload
+from llamaedge_host.nn import Encoding, NnErrno, Preload
 from llamaedge_host.nn.backend import Output
 
 ROUNDS = 220
@@ -29,10 +29,10 @@ class SlowContext(EchoContext):
         super().__init__()
         self._cancelled = threading.Event()
 
-    def compute(self) -> ErrNo:
+    def compute(self) -> NnErrno:
         if self._cancelled.wait(20):
             raise Interrupted("cancelled")
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
     def cancel(self) -> None:
         self._cancelled.set()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llamaedge_host.memory import Memory
-from llamaedge_host.nn import Encoding, ErrNo, NeuralNetwork, Session, Target
+from llamaedge_host.nn import Encoding, NeuralNetwork, NnErrno, Session, Target
 
 from ..models import tiny
 
@@ -132,7 +132,7 @@ def test_a_model_from_the_guests_memory_computes(
     assert call(session, "get_output", 0, 0, MODEL, 200, OUT) == 0
     assert b"".join(printed) == memory.read(MODEL, memory.u32(OUT))
     assert len(printed) == 5
-    assert call(session, "get_output", 0, 0, MODEL, 1, OUT) == ErrNo.TOO_LARGE
+    assert call(session, "get_output", 0, 0, MODEL, 1, OUT) == NnErrno.TOO_LARGE
     assert call(session, "load", TABLE, 1, Encoding.GGML, Target.AUTO, OUT) == 1
     session.close()
     network.close()

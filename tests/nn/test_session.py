@@ -20,8 +20,8 @@ from llamaedge_host.files import Files
 from llamaedge_host.memory import Memory
 from llamaedge_host.nn import (
     Encoding,
-    ErrNo,
     NeuralNetwork,
+    NnErrno,
     Preload,
     Target,
     computing,
@@ -45,21 +45,21 @@ class FakeContext:
         self.closed = False
         self.released = threading.Event()
         self.blocks = False
-        self.single = ErrNo.END_OF_SEQUENCE
+        self.single = NnErrno.END_OF_SEQUENCE
 
     def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
         if data == b"bad":
-            raise BackendError(ErrNo.INVALID_ENCODING, "it is\nbad")
+            raise BackendError(NnErrno.INVALID_ENCODING, "it is\nbad")
         self.inputs.append((index, tensor_type, data))
 
-    def compute(self) -> ErrNo:
+    def compute(self) -> NnErrno:
         if self.blocks:
             self.released.wait()
             raise Interrupted("cancelled")
         self.text = b"".join(data for _, _, data in self.inputs)
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
-    def compute_single(self) -> ErrNo:
+    def compute_single(self) -> NnErrno:
         return self.single
 
     def output(self, index: int) -> bytes:
@@ -102,15 +102,15 @@ class FakeBackend:
 
     def preload(self, path: Path) -> None:
         if path.name == "missing":
-            raise BackendError(ErrNo.MODEL_NOT_FOUND, f"model file not found: {path}")
+            raise BackendError(NnErrno.MODEL_NOT_FOUND, f"model file not found: {path}")
         self.preloaded.append(path)
 
     def load(self, path: Path, target: Target, config: str | None) -> FakeGraph:
         if path.name == "missing":
-            raise BackendError(ErrNo.MODEL_NOT_FOUND, f"model file not found: {path}")
+            raise BackendError(NnErrno.MODEL_NOT_FOUND, f"model file not found: {path}")
         made = FakeGraph(path, target, config)
         if made.content == b"bad":
-            raise BackendError(ErrNo.INVALID_ARGUMENT, "it is no model")
+            raise BackendError(NnErrno.INVALID_ARGUMENT, "it is no model")
         self.graphs.append(made)
         return self.graphs[-1]
 
@@ -205,7 +205,7 @@ def test_functions_are_found_by_name_and_type(guest: Guest) -> None:
 def test_a_function_is_documented(guest: Guest, name: str) -> None:
     function = guest.session.resolve("wasi_ephemeral_nn", name, "i" * FUNCTIONS[name], "i")
     assert function is not None
-    docstrings.check(function, ErrNo)
+    docstrings.check(function, NnErrno)
 
 
 def test_a_name_is_loaded_once_and_its_second_configuration_ignored(guest: Guest) -> None:
@@ -225,7 +225,7 @@ def test_a_model_that_cannot_be_loaded(guest: Guest, name: bytes, errno: int) ->
 
 
 def test_metadata_that_is_not_text_is_refused(guest: Guest) -> None:
-    assert guest.load_by_name(b"m", b"\xff") == (ErrNo.INVALID_ENCODING, 0)
+    assert guest.load_by_name(b"m", b"\xff") == (NnErrno.INVALID_ENCODING, 0)
 
 
 def test_load_gives_the_model_in_a_file_that_stays_with_the_graph(guest: Guest) -> None:
@@ -253,10 +253,10 @@ def test_a_model_that_is_refused_or_has_no_place_leaves_no_file(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     guest.memory.write(DATA, b"bad")
     guest.memory.write(NAME, struct.pack("<II", DATA, 3))
-    assert guest.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT) == ErrNo.INVALID_ARGUMENT
+    assert guest.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT) == NnErrno.INVALID_ARGUMENT
     assert list(tmp_path.iterdir()) == []
     tempfile.tempdir = str(tmp_path / "none")
-    assert guest.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT) == ErrNo.RUNTIME_ERROR
+    assert guest.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT) == NnErrno.RUNTIME_ERROR
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_guest_has_a_bounded_number_of_contexts(
 ) -> None:
     monkeypatch.setattr(computing, "MAX_CONTEXTS", 3)
     assert [ready.context() for _ in range(2)] == [1, 2]
-    assert ready.call("init_execution_context", 0, OUT) == ErrNo.RUNTIME_ERROR
+    assert ready.call("init_execution_context", 0, OUT) == NnErrno.RUNTIME_ERROR
     assert len(ready.backend.graphs[0].contexts) == 3
     assert ready.call("finalize_execution_context", 1) == 0
     assert ready.context() == 3
@@ -287,27 +287,27 @@ def test_a_guest_has_a_bounded_number_of_graphs_and_of_bytes_in_them(
         return ready.call("load", NAME, 1, Encoding.GGML, Target.CPU, OUT)
 
     monkeypatch.setattr(graphs, "MAX_MODEL_BYTES", 100)
-    assert (load(60), load(60)) == (0, ErrNo.RUNTIME_ERROR)
+    assert (load(60), load(60)) == (0, NnErrno.RUNTIME_ERROR)
     assert ready.context(1) == 1
     assert ready.call("unload", 1) == 0
-    assert load(60) == ErrNo.RUNTIME_ERROR, "its context keeps the graph"
+    assert load(60) == NnErrno.RUNTIME_ERROR, "its context keeps the graph"
     assert ready.call("finalize_execution_context", 1) == 0
     assert (load(60), load(40)) == (0, 0)
     monkeypatch.setattr(graphs, "MAX_GRAPHS", 3)
-    assert load(0) == ErrNo.RUNTIME_ERROR
+    assert load(0) == NnErrno.RUNTIME_ERROR
     assert ready.load_by_name(b"m") == (0, 0)
-    assert ready.load_by_name(b"n")[0] == ErrNo.RUNTIME_ERROR
+    assert ready.load_by_name(b"n")[0] == NnErrno.RUNTIME_ERROR
     assert len(ready.backend.graphs) == 4
 
 
 def test_metadata_has_a_bounded_length(ready: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in computing, edge:
         monkeypatch.setattr(module, "MAX_METADATA", 10)
-    assert ready.set_input(0, 1, b"x" * 11) == ErrNo.TOO_LARGE
+    assert ready.set_input(0, 1, b"x" * 11) == NnErrno.TOO_LARGE
     assert ready.counts()["error"] == "the metadata has 11 bytes; 10 are the most"
     assert ready.set_input(0, 1, b"x" * 10) == 0
     assert ready.set_input(0, 0, b"x" * 11) == 0
-    assert ready.load_by_name(b"n", b"x" * 11)[0] == ErrNo.TOO_LARGE
+    assert ready.load_by_name(b"n", b"x" * 11)[0] == NnErrno.TOO_LARGE
 
 
 def test_a_computation(ready: Guest) -> None:
@@ -319,7 +319,7 @@ def test_a_computation(ready: Guest) -> None:
     assert ready.memory.read(BUFFER, ready.memory.u32(OUT)) == b"o"
     assert ready.output(0, 1, 100) == 0
     assert ready.counts() == {"output_tokens": 3}
-    assert ready.call("compute_single", 0) == ErrNo.END_OF_SEQUENCE
+    assert ready.call("compute_single", 0) == NnErrno.END_OF_SEQUENCE
     assert ready.call("fini_single", 0) == 0
 
 
@@ -327,13 +327,13 @@ def test_the_backend_gets_the_tensor_type_and_its_errno_goes_out(ready: Guest) -
     for kind, errno in ((0, 0), (1, 0), (2, 1), (3, 0), (4, 0), (5, 1), (6, 1)):
         assert ready.set_input(0, 0, b"x", kind) == errno
     assert [kind for _, kind, _ in ready.backend.graphs[0].contexts[0].inputs] == [0, 1, 3, 4]
-    assert ready.set_input(0, 1, b"bad") == ErrNo.INVALID_ENCODING
+    assert ready.set_input(0, 1, b"bad") == NnErrno.INVALID_ENCODING
 
 
 def test_a_short_buffer_says_what_is_needed(ready: Guest) -> None:
     ready.set_input(0, 0, b"hello")
     ready.call("compute", 0)
-    assert ready.output(0, 0, 4) == ErrNo.TOO_LARGE
+    assert ready.output(0, 0, 4) == NnErrno.TOO_LARGE
     assert ready.memory.u32(OUT) == 5
     assert ready.memory.read(BUFFER, 5) == bytes(5)
 
@@ -344,16 +344,16 @@ def test_an_unsized_buffer_has_the_room_of_llama_core(ready: Guest) -> None:
     assert ready.output(0, 0, 0) == 0
     assert ready.memory.u32(OUT) == UNSIZED_BUFFER
     context.text += b"x"
-    assert ready.output(0, 0, 0) == ErrNo.TOO_LARGE
+    assert ready.output(0, 0, 0) == NnErrno.TOO_LARGE
 
 
 def test_a_failure_is_told_in_words_until_a_call_succeeds(ready: Guest) -> None:
     assert "error" not in ready.counts()
     for _ in range(2):
-        assert ready.set_input(0, 1, b"bad") == ErrNo.INVALID_ENCODING
+        assert ready.set_input(0, 1, b"bad") == NnErrno.INVALID_ENCODING
         for name in "get_output", "get_output_single":
             assert ready.counts(name) == {"output_tokens": 3, "error": "it is bad"}
-    assert ready.set_input(0, 0, b"x", 99) == ErrNo.INVALID_ARGUMENT
+    assert ready.set_input(0, 0, b"x", 99) == NnErrno.INVALID_ARGUMENT
     assert ready.counts()["error"] == "unknown tensor type 99"
     assert ready.set_input(0, 0, b"good") == 0
     assert "error" not in ready.counts()
@@ -361,22 +361,22 @@ def test_a_failure_is_told_in_words_until_a_call_succeeds(ready: Guest) -> None:
     assert ready.call("compute", 0) == 0
     assert "error" not in ready.counts()
     ready.call("unload", 0)
-    assert ready.call("compute", 0) == ErrNo.INVALID_ARGUMENT
+    assert ready.call("compute", 0) == NnErrno.INVALID_ARGUMENT
     assert ready.counts()["error"] == "the graph of context 0 has been unloaded"
 
 
 @pytest.mark.parametrize(
     ("errno", "error"),
     [
-        (ErrNo.SUCCESS, None),
-        (ErrNo.BUSY, None),
-        (ErrNo.END_OF_SEQUENCE, None),
-        (ErrNo.CONTEXT_FULL, "the context is full: a larger ctx-size holds more tokens"),
-        (ErrNo.PROMPT_TOO_LONG, "the prompt is too long for the context"),
-        (ErrNo.RUNTIME_ERROR, "the computation failed"),
+        (NnErrno.SUCCESS, None),
+        (NnErrno.BUSY, None),
+        (NnErrno.END_OF_SEQUENCE, None),
+        (NnErrno.CONTEXT_FULL, "the context is full: a larger ctx-size holds more tokens"),
+        (NnErrno.PROMPT_TOO_LONG, "the prompt is too long for the context"),
+        (NnErrno.RUNTIME_ERROR, "the computation failed"),
     ],
 )
-def test_an_end_that_stays_has_its_reason(ready: Guest, errno: ErrNo, error: str | None) -> None:
+def test_an_end_that_stays_has_its_reason(ready: Guest, errno: NnErrno, error: str | None) -> None:
     ready.backend.graphs[0].contexts[0].single = errno
     for _ in range(2):
         assert ready.call("compute_single", 0) == errno
@@ -386,16 +386,16 @@ def test_an_end_that_stays_has_its_reason(ready: Guest, errno: ErrNo, error: str
 def test_a_failure_that_stays_keeps_its_reason(
     ready: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> ErrNo:
-        raise BackendError(ErrNo.RUNTIME_ERROR, "the model computes no numbers")
+    def fail() -> NnErrno:
+        raise BackendError(NnErrno.RUNTIME_ERROR, "the model computes no numbers")
 
     context = ready.backend.graphs[0].contexts[0]
-    context.single = ErrNo.RUNTIME_ERROR
+    context.single = NnErrno.RUNTIME_ERROR
     with monkeypatch.context() as patch:
         patch.setattr(context, "compute_single", fail)
-        assert ready.call("compute_single", 0) == ErrNo.RUNTIME_ERROR
+        assert ready.call("compute_single", 0) == NnErrno.RUNTIME_ERROR
     for _ in range(2):
-        assert ready.call("compute_single", 0) == ErrNo.RUNTIME_ERROR
+        assert ready.call("compute_single", 0) == NnErrno.RUNTIME_ERROR
         assert ready.counts()["error"] == "the model computes no numbers"
 
 
@@ -421,7 +421,7 @@ def test_unload_frees_the_name_and_lets_contexts_be_read(ready: Guest) -> None:
         ready.call("init_execution_context", 0, OUT),
         ready.call("unload", 0),
     ):
-        assert errno == ErrNo.INVALID_ARGUMENT
+        assert errno == NnErrno.INVALID_ARGUMENT
     assert ready.call("finalize_execution_context", 0) == 0
     assert graph.closed
 
@@ -441,7 +441,7 @@ def test_unload_frees_the_name_and_lets_contexts_be_read(ready: Guest) -> None:
     ],
 )
 def test_a_made_up_handle_is_an_invalid_argument(ready: Guest, call: tuple[str, int]) -> None:
-    assert ready.call(*call) == ErrNo.INVALID_ARGUMENT
+    assert ready.call(*call) == NnErrno.INVALID_ARGUMENT
 
 
 OUTSIDE = SIZE - 3
@@ -465,7 +465,7 @@ OUTSIDE = SIZE - 3
 def test_a_pointer_outside_the_memory_is_refused(ready: Guest, call: tuple[str, int]) -> None:
     with pytest.raises(BadPointer):
         ready.call(*call)
-    assert ready.session.fault == ErrNo.INVALID_ARGUMENT
+    assert ready.session.fault == NnErrno.INVALID_ARGUMENT
     assert len(ready.backend.graphs) == 1
     assert len(ready.backend.graphs[0].contexts) == 1
 
@@ -560,4 +560,4 @@ def test_no_call_does_anything_but_answer_an_errno(
             errno = function(*args)
         except BadPointer:
             errno = Session.fault
-        assert errno in ErrNo.__members__.values()
+        assert errno in NnErrno.__members__.values()

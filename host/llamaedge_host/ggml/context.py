@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from ..errors import Interrupted
 from ..files import Files
 from ..nn.backend import Output
-from ..nn.errno import ErrNo
+from ..nn.errno import NnErrno
 from .chat.template import NoTemplate
 from .engine.embedding import Embedder, as_json, normalized
 from .engine.engine import Engine
@@ -77,7 +77,7 @@ class GgmlContext:
         self._decoder = _Decoder()
         self._sequence: Sequence | None = None
         self._engine: Engine | None = None
-        self._ended: ErrNo | None = None
+        self._ended: NnErrno | None = None
         self._cancelled = False
 
     def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
@@ -95,7 +95,9 @@ class GgmlContext:
         try:
             document = read(data.decode())
         except UnicodeDecodeError as error:
-            raise GgmlError(ErrNo.INVALID_ENCODING, f"the metadata is not UTF-8: {error}") from None
+            raise GgmlError(
+                NnErrno.INVALID_ENCODING, f"the metadata is not UTF-8: {error}"
+            ) from None
         changes = values(document)
         own = {name: changes.pop(name) for name in OWN_KEYS if name in changes}
         settings = self._settings.with_changes(own)
@@ -110,7 +112,7 @@ class GgmlContext:
                 self._graph, settings, self._files, document[CONVERSATION]
             )
 
-    def compute(self) -> ErrNo:
+    def compute(self) -> NnErrno:
         """Run to the end. SUCCESS or CONTEXT_FULL; raises GgmlError for everything else."""
         self._forget()
         engine = self._graph.engine()
@@ -119,7 +121,7 @@ class GgmlContext:
         self._check(engine.cells)
         most = self._settings["n-predict"]
         if most == 0:
-            return ErrNo.SUCCESS
+            return NnErrno.SUCCESS
         limits = Limits(
             tokens=most if most > 0 else None,
             seconds=self._seconds,
@@ -135,7 +137,7 @@ class GgmlContext:
         if self._settings["tts"] and not end.reason:
             self._speak(sequence.tokens[sequence.prompt_length :])
         errno = self._settle(end)
-        return ErrNo.SUCCESS if errno is ErrNo.END_OF_SEQUENCE else errno
+        return NnErrno.SUCCESS if errno is NnErrno.END_OF_SEQUENCE else errno
 
     def _speak(self, tokens: list[int]) -> None:
         """Make the codes among ``tokens`` a WAV file: the output, and a file if one is named."""
@@ -147,7 +149,7 @@ class GgmlContext:
                 self._files.write(path, self._output)
             except OSError as error:
                 raise GgmlError(
-                    ErrNo.RUNTIME_ERROR,
+                    NnErrno.RUNTIME_ERROR,
                     f"the speech cannot be written to {path}: {error.strerror}",
                 ) from None
 
@@ -174,7 +176,7 @@ class GgmlContext:
         if tokens:
             self._piece = piece(tokens[-1])
 
-    def compute_single(self) -> ErrNo:
+    def compute_single(self) -> NnErrno:
         """Make one token. END_OF_SEQUENCE, CONTEXT_FULL and PROMPT_TOO_LONG stay.
 
         BUSY if there is none by single-wait, or before another computation has one; ask again.
@@ -187,7 +189,7 @@ class GgmlContext:
         try:
             item = self._take(sequence, engine, self._settings["single-wait"])
         except Empty:
-            return ErrNo.BUSY
+            return NnErrno.BUSY
         token = item.token if isinstance(item, End) else item
         piece = b""
         if token is not None:
@@ -196,7 +198,7 @@ class GgmlContext:
             self._made += 1
         self._piece = self._decoder.decode(piece, isinstance(item, End))
         if not isinstance(item, End):
-            return ErrNo.SUCCESS
+            return NnErrno.SUCCESS
         self._sequence = None
         self._ended = item.errno
         return self._settle(item)
@@ -205,19 +207,19 @@ class GgmlContext:
         self._forget()
         engine = self._graph.engine()
         if isinstance(engine, Embedder):
-            raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "the graph computes embeddings")
+            raise GgmlError(NnErrno.UNSUPPORTED_OPERATION, "the graph computes embeddings")
         self._check(engine.cells)
         limits = Limits(seconds=self._seconds, ignore_end=self._settings["ignore-eos"])
         return self._start(engine, limits, stream=True), engine
 
-    def _embed(self, engine: Embedder) -> ErrNo:
+    def _embed(self, engine: Embedder) -> NnErrno:
         if self._prompt.pictures:
-            raise GgmlError(ErrNo.UNSUPPORTED_OPERATION, "the prompt has pictures")
+            raise GgmlError(NnErrno.UNSUPPORTED_OPERATION, "the prompt has pictures")
         self._check(engine.cells)
         tokens = self._prompt.tokens
         if len(tokens) > engine.room:
             raise GgmlError(
-                ErrNo.PROMPT_TOO_LONG,
+                NnErrno.PROMPT_TOO_LONG,
                 f"the prompt is too long: it has {len(tokens)} tokens, and embeddings take at most"
                 f" {engine.room} (batch-size)",
             )
@@ -225,18 +227,18 @@ class GgmlContext:
         if not engine.scores:
             vector = normalized(vector, self._settings["embd-normalize"])
         self._output += as_json(vector)
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
     def _check(self, cells: int) -> None:
         count, most = self._prompt.cells, cells - RESERVED
         if not count:
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT, "there is no prompt: it is empty, or was refused"
+                NnErrno.INVALID_ARGUMENT, "there is no prompt: it is empty, or was refused"
             )
         if count > most:
-            self._ended = ErrNo.PROMPT_TOO_LONG
+            self._ended = NnErrno.PROMPT_TOO_LONG
             raise GgmlError(
-                ErrNo.PROMPT_TOO_LONG,
+                NnErrno.PROMPT_TOO_LONG,
                 f"the prompt is too long: it has {count} tokens, and the context takes at most"
                 f" {most} (ctx-size {cells})",
             )
@@ -245,7 +247,7 @@ class GgmlContext:
         vocabulary, prompt = self._graph.model.vocabulary, self._prompt
         if prompt.largest > engine.micro_batch:
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
+                NnErrno.INVALID_ARGUMENT,
                 f"a picture has {prompt.largest} tokens, more than the ubatch-size of"
                 f" {engine.micro_batch}",
             )
@@ -272,10 +274,10 @@ class GgmlContext:
             raise Interrupted("the computation was cancelled")
         return item
 
-    def _settle(self, end: End) -> ErrNo:
+    def _settle(self, end: End) -> NnErrno:
         if end.reason:
             raise GgmlError(end.errno, end.reason)
-        if end.errno is ErrNo.CONTEXT_FULL:
+        if end.errno is NnErrno.CONTEXT_FULL:
             self._graph.info("the context is full")
         return end.errno
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..files import NO_FILES, Files
 from ..nn.backend import Output
-from ..nn.errno import ErrNo
+from ..nn.errno import NnErrno
 from ..nn.preload import Target
 from .chat.renderer import Renderer
 from .chat.sources import DEFAULT, KEY, sources
@@ -100,7 +100,7 @@ class GgmlGraph:
             found = {DEFAULT: given} if given else sources(self.model.header.metadata)
             if not found:
                 raise NoTemplate(
-                    ErrNo.INVALID_ARGUMENT, f"{self._path.name} has no chat template ({KEY})"
+                    NnErrno.INVALID_ARGUMENT, f"{self._path.name} has no chat template ({KEY})"
                 )
             made = ChatTemplate(found, self.model.vocabulary, self._renderer)
             self._template = (given, self.model), made
@@ -110,7 +110,7 @@ class GgmlGraph:
         """The projector at ``path``, which metadata names by ``mmproj``. Raises GgmlError."""
         if not path:
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
+                NnErrno.INVALID_ARGUMENT,
                 "pictures need a projector, and metadata names none (mmproj)",
             )
         if self._projector is None or self._projector[0] != (path, self.model):
@@ -134,7 +134,7 @@ class GgmlGraph:
         """The vocoder at ``path``, which metadata names by ``model-vocoder``. Raises GgmlError."""
         if not path:
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
+                NnErrno.INVALID_ARGUMENT,
                 "speech needs a vocoder, and metadata names none (model-vocoder)",
             )
         if self._vocoder is None or self._vocoder[0] != path:

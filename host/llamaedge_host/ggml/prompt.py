@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..files import Files
-from ..nn.errno import ErrNo
+from ..nn.errno import NnErrno
 from .chat.conversation import Conversation
 from .chat.template import ChatTemplate
 from .errors import GgmlError
@@ -87,7 +87,7 @@ def of_conversation(source: Source, settings: Settings, files: Files, document: 
         written = template.write(Conversation.parse(document))
     except RecursionError:
         raise GgmlError(
-            ErrNo.INVALID_ARGUMENT, "the conversation cannot be used: it is nested too deeply"
+            NnErrno.INVALID_ARGUMENT, "the conversation cannot be used: it is nested too deeply"
         ) from None
     _check_length(source, len(written.text.encode(errors="replace")))
     if not written.pictures:
@@ -104,7 +104,7 @@ def host_file(files: Files, path: str, what: str) -> str:
         return str(files.host_path(path)) if path else ""
     except OSError as error:
         raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
+            NnErrno.INVALID_ARGUMENT,
             f"the {what} {path} cannot be read: {error.strerror}; it must lie in a directory given"
             " with --dir, or be named on the command line as it is in the metadata",
         ) from None
@@ -128,7 +128,7 @@ def _check_length(source: Source, length: int) -> None:
     most = MOST_BYTES * max(source.cells, MIN_CONTEXT)
     if length > most:
         raise GgmlError(
-            ErrNo.PROMPT_TOO_LONG,
+            NnErrno.PROMPT_TOO_LONG,
             f"the prompt is too long: it has {length} bytes, and a context of {source.cells} tokens"
             f" takes at most {most}",
         )
@@ -150,7 +150,7 @@ def _read(files: Files, path: str, most: int, what: str) -> bytes:
         return files.read(path, most)
     except OSError as error:
         raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
+            NnErrno.INVALID_ARGUMENT,
             f"the {what} {path} cannot be read: {error.strerror}; a guest's files are"
             " those in the directories given to it with --dir",
         ) from None

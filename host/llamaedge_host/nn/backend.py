@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..files import Files
-from .errno import ErrNo
+from .errno import NnErrno
 from .preload import Target
 
 Output = Callable[[bytes], None]
@@ -22,7 +22,7 @@ class BackendError(Exception):
     backend = ""
     """The name of the backend that failed, "" where it was the ABI itself."""
 
-    def __init__(self, errno: ErrNo, message: str) -> None:
+    def __init__(self, errno: NnErrno, message: str) -> None:
         super().__init__(message)
         self.errno = errno
 
@@ -33,10 +33,10 @@ class Context(Protocol):
     def set_input(self, index: int, tensor_type: int, data: bytes) -> None:
         """Give the input ``index`` (1: metadata as JSON; any other: the prompt)."""
 
-    def compute(self) -> ErrNo:
+    def compute(self) -> NnErrno:
         """Run to the end; blocks. SUCCESS, CONTEXT_FULL or PROMPT_TOO_LONG."""
 
-    def compute_single(self) -> ErrNo:
+    def compute_single(self) -> NnErrno:
         """Make one token; blocks. SUCCESS or the state that the sequence has ended in."""
 
     def output(self, index: int) -> bytes:

@@ -13,7 +13,7 @@ from ..memory import Memory
 from .backend import BackendError, Context, Output
 from .bounds import MAX_CONTEXTS, MAX_METADATA
 from .edge import answers, too_much_metadata
-from .errno import ErrNo
+from .errno import NnErrno
 from .graphs import Graphs, too_many
 from .handles import Handles, Opened
 
@@ -55,7 +55,7 @@ class Computing:
             opened.close()
 
     @answers
-    def init_execution_context(self, graph: int, context: int) -> ErrNo:
+    def init_execution_context(self, graph: int, context: int) -> NnErrno:
         """``init_execution_context``: an execution context of a graph.
 
         Parameters:
@@ -75,10 +75,10 @@ class Computing:
         made = loaded.graph.context(self._files, self._stdout)
         loaded.contexts += 1
         self._memory.set_u32(context, self._contexts.add(Opened(made, loaded)))
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
     @answers
-    def set_input(self, context: int, index: int, tensor: int) -> ErrNo:
+    def set_input(self, context: int, index: int, tensor: int) -> NnErrno:
         """``set_input``: a context's prompt, or its metadata.
 
         Parameters:
@@ -101,18 +101,18 @@ class Computing:
         memory.view(dimensions, 4 * dimension_count)
         content = memory.view(data, length)
 
-        def give(to: Context) -> ErrNo:
+        def give(to: Context) -> NnErrno:
             if index == METADATA and length > MAX_METADATA:
                 raise too_much_metadata(length)
             if kind not in TENSOR_TYPES:
-                raise BackendError(ErrNo.INVALID_ARGUMENT, f"unknown tensor type {kind}")
+                raise BackendError(NnErrno.INVALID_ARGUMENT, f"unknown tensor type {kind}")
             to.set_input(index, kind, bytes(content))
-            return ErrNo.SUCCESS
+            return NnErrno.SUCCESS
 
         return self._using(context, give)
 
     @answers
-    def compute(self, context: int) -> ErrNo:
+    def compute(self, context: int) -> NnErrno:
         """``compute``: run a context to its end; blocks.
 
         Parameters:
@@ -129,7 +129,7 @@ class Computing:
         return self._using(context, lambda made: self._blocking(made, made.compute))
 
     @answers
-    def compute_single(self, context: int) -> ErrNo:
+    def compute_single(self, context: int) -> NnErrno:
         """``compute_single``: make one token; blocks.
 
         Parameters:
@@ -150,7 +150,7 @@ class Computing:
         return self._using(context, lambda made: self._blocking(made, made.compute_single))
 
     @answers
-    def get_output(self, context: int, index: int, buffer: int, size: int, written: int) -> ErrNo:
+    def get_output(self, context: int, index: int, buffer: int, size: int, written: int) -> NnErrno:
         """``get_output``: copy out what was made so far.
 
         Parameters:
@@ -174,7 +174,7 @@ class Computing:
     @answers
     def get_output_single(
         self, context: int, index: int, buffer: int, size: int, written: int
-    ) -> ErrNo:
+    ) -> NnErrno:
         """``get_output_single``: copy out the last token's piece.
 
         Parameters:
@@ -194,7 +194,7 @@ class Computing:
         return self._give(opened, index, opened.context.output_single(index), buffer, size, written)
 
     @answers
-    def fini_single(self, context: int) -> ErrNo:
+    def fini_single(self, context: int) -> NnErrno:
         """``fini_single``: end the computation that compute_single began.
 
         Parameters:
@@ -206,10 +206,10 @@ class Computing:
         See WasmEdge's WasiNNFiniSingle.
         """
         self._contexts.get(context).context.fini_single()
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
     @answers
-    def finalize_execution_context(self, context: int) -> ErrNo:
+    def finalize_execution_context(self, context: int) -> NnErrno:
         """``finalize_execution_context``: forget a context.
 
         Parameters:
@@ -221,15 +221,15 @@ class Computing:
         See WasmEdge's WasiNNFinalizeExecCtx.
         """
         self._contexts.pop(context).close()
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
-    def _using(self, handle: int, call: Callable[[Context], ErrNo]) -> ErrNo:
+    def _using(self, handle: int, call: Callable[[Context], NnErrno]) -> NnErrno:
         """What ``call`` of the context ``handle`` answers; a failure is kept for the guest."""
         opened = self._contexts.get(handle)
         try:
             if opened.loaded.unloaded:
                 raise BackendError(
-                    ErrNo.INVALID_ARGUMENT, f"the graph of context {handle} has been unloaded"
+                    NnErrno.INVALID_ARGUMENT, f"the graph of context {handle} has been unloaded"
                 )
             errno = call(opened.context)
         except BackendError as error:
@@ -238,7 +238,7 @@ class Computing:
         opened.answered(errno)
         return errno
 
-    def _blocking(self, context: Context, method: Callable[[], ErrNo]) -> ErrNo:
+    def _blocking(self, context: Context, method: Callable[[], NnErrno]) -> NnErrno:
         self._running = context
         try:
             if self._interrupted:
@@ -249,7 +249,7 @@ class Computing:
 
     def _give(
         self, opened: Opened, index: int, data: bytes, buffer: int, size: int, written: int
-    ) -> ErrNo:
+    ) -> NnErrno:
         if index == COUNTS and opened.error:
             data = json.dumps({**json.loads(data), "error": opened.error}).encode()
         memory = self._memory
@@ -257,7 +257,7 @@ class Computing:
         memory.set_u32(written, len(data))
         if len(data) > (size or UNSIZED_BUFFER):
             raise BackendError(
-                ErrNo.TOO_LARGE, f"output buffer too small, need {len(data)} bytes but got {size}"
+                NnErrno.TOO_LARGE, f"output buffer too small, need {len(data)} bytes but got {size}"
             )
         memory.write(buffer, data)
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS

@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from .backend import BackendError
 from .bounds import MAX_METADATA
-from .errno import ErrNo
+from .errno import NnErrno
 from .handles import reason
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -17,7 +17,7 @@ _S = TypeVar("_S")
 
 
 def answers(
-    function: Callable[Concatenate[_S, _P], ErrNo],
+    function: Callable[Concatenate[_S, _P], NnErrno],
 ) -> Callable[Concatenate[_S, _P], int]:
     """Make a BackendError of ``function`` the errno that it answers, and a line of the log."""
 
@@ -37,17 +37,17 @@ def metadata(data: memoryview) -> str:
     """The JSON in ``data``, unread. Raises BackendError: TOO_LARGE, INVALID_ENCODING."""
     if len(data) > MAX_METADATA:
         raise too_much_metadata(len(data))
-    return decoded(bytes(data), ErrNo.INVALID_ENCODING)
+    return decoded(bytes(data), NnErrno.INVALID_ENCODING)
 
 
 def too_much_metadata(size: int) -> BackendError:
     """Metadata of ``size`` bytes is more than may be."""
     return BackendError(
-        ErrNo.TOO_LARGE, f"the metadata has {size} bytes; {MAX_METADATA} are the most"
+        NnErrno.TOO_LARGE, f"the metadata has {size} bytes; {MAX_METADATA} are the most"
     )
 
 
-def decoded(data: bytes, errno: ErrNo) -> str:
+def decoded(data: bytes, errno: NnErrno) -> str:
     """The text in ``data``. Raises BackendError with ``errno``."""
     try:
         return data.decode()

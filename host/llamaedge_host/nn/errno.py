@@ -1,9 +1,9 @@
-"""ErrNo of wasi_ephemeral_nn as WasmEdge defines it (plugins/wasi_nn/wasinnenv.h)."""
+"""The ErrNo of wasi_ephemeral_nn as WasmEdge defines it (plugins/wasi_nn/wasinnenv.h)."""
 
 from enum import IntEnum
 
 
-class ErrNo(IntEnum):
+class NnErrno(IntEnum):
     """A wasi-nn function's result."""
 
     SUCCESS = 0

@@ -7,7 +7,7 @@ from typing import IO, Protocol
 
 from .backend import BackendError, Graph
 from .bounds import MAX_GRAPHS, MAX_MODEL_BYTES
-from .errno import ErrNo
+from .errno import NnErrno
 from .handles import Handles, Loaded
 from .preload import Encoding, Target
 
@@ -83,7 +83,7 @@ class Graphs(Handles[Loaded]):
 def too_many(what: str) -> BackendError:
     """The guest holds ``what``, all that one may."""
     return BackendError(
-        ErrNo.RUNTIME_ERROR, f"the guest holds {what}, the most that one may; it must free some"
+        NnErrno.RUNTIME_ERROR, f"the guest holds {what}, the most that one may; it must free some"
     )
 
 
@@ -98,7 +98,7 @@ def _file_of(model: memoryview) -> IO[bytes]:
             file.flush()
         except OSError as error:
             raise BackendError(
-                ErrNo.RUNTIME_ERROR,
+                NnErrno.RUNTIME_ERROR,
                 f"the model's {len(model)} bytes cannot be kept in {tempfile.gettempdir()}:"
                 f" {error.strerror}",
             ) from None

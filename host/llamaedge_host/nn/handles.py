@@ -5,12 +5,12 @@ from typing import IO, Generic, TypeVar
 
 from .backend import BackendError, Context, Graph
 from .bounds import MAX_REASON
-from .errno import ErrNo
+from .errno import NnErrno
 
-FINE = (ErrNo.SUCCESS, ErrNo.BUSY, ErrNo.END_OF_SEQUENCE)
+FINE = (NnErrno.SUCCESS, NnErrno.BUSY, NnErrno.END_OF_SEQUENCE)
 STAYING = {
-    ErrNo.CONTEXT_FULL: "the context is full: a larger ctx-size holds more tokens",
-    ErrNo.PROMPT_TOO_LONG: "the prompt is too long for the context",
+    NnErrno.CONTEXT_FULL: "the context is full: a larger ctx-size holds more tokens",
+    NnErrno.PROMPT_TOO_LONG: "the prompt is too long for the context",
 }
 """Ends that are answered again and again, and the reason where none was given."""
 
@@ -40,7 +40,7 @@ class Handles(Generic[_T]):
             return self._things[handle]
         except KeyError:
             raise BackendError(
-                ErrNo.INVALID_ARGUMENT, f"the guest used handle {handle}, which it does not hold"
+                NnErrno.INVALID_ARGUMENT, f"the guest used handle {handle}, which it does not hold"
             ) from None
 
     def pop(self, handle: int) -> _T:
@@ -99,7 +99,7 @@ class Opened:
         """Keep the reason for the guest."""
         self.error = reason(error)
 
-    def answered(self, errno: ErrNo) -> None:
+    def answered(self, errno: NnErrno) -> None:
         """Forget the reason of an earlier failure, or keep that of an end that stays."""
         told = self.error or STAYING.get(errno, "the computation failed")
         self.error = "" if errno in FINE else told

@@ -8,7 +8,7 @@ import struct
 from ..memory import Memory
 from .backend import BackendError
 from .edge import answers, decoded, metadata
-from .errno import ErrNo
+from .errno import NnErrno
 from .graphs import Graphs
 from .preload import Encoding, Target
 
@@ -23,7 +23,7 @@ class Loading:
         self._graphs = graphs
 
     @answers
-    def load(self, builders: int, count: int, encoding: int, target: int, graph: int) -> ErrNo:
+    def load(self, builders: int, count: int, encoding: int, target: int, graph: int) -> NnErrno:
         """``load``: a graph on a model in the guest's memory.
 
         Parameters:
@@ -44,20 +44,20 @@ class Loading:
         memory = self._memory
         memory.view(graph, 4)
         if encoding not in Encoding.__members__.values():
-            raise BackendError(ErrNo.INVALID_ENCODING, f"unknown encoding {encoding}")
+            raise BackendError(NnErrno.INVALID_ENCODING, f"unknown encoding {encoding}")
         if target not in Target.__members__.values():
-            raise BackendError(ErrNo.INVALID_ARGUMENT, f"unknown target {target}")
+            raise BackendError(NnErrno.INVALID_ARGUMENT, f"unknown target {target}")
         table = memory.read(builders, _BUILDER.size * min(count, 2))
         parts = [memory.view(*pair) for pair in _BUILDER.iter_unpack(table)]
         if not parts:
-            raise BackendError(ErrNo.INVALID_ARGUMENT, "no builder, so no model")
+            raise BackendError(NnErrno.INVALID_ARGUMENT, "no builder, so no model")
         config = metadata(parts[1]) if len(parts) > 1 else None
         made = self._graphs.load(parts[0], Encoding(encoding), Target(target), config or None)
         memory.set_u32(graph, made)
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
     @answers
-    def load_by_name(self, name: int, length: int, graph: int) -> ErrNo:
+    def load_by_name(self, name: int, length: int, graph: int) -> NnErrno:
         """``load_by_name``: a graph on a preloaded model; while it is loaded, the same again.
 
         Parameters:
@@ -78,7 +78,7 @@ class Loading:
     @answers
     def load_by_name_with_config(
         self, name: int, length: int, config: int, config_length: int, graph: int
-    ) -> ErrNo:
+    ) -> NnErrno:
         """``load_by_name_with_config``: as load_by_name, with metadata.
 
         Parameters:
@@ -101,15 +101,15 @@ class Loading:
         text = metadata(self._memory.view(config, config_length))
         return self._load_by_name(name, length, text or None, graph)
 
-    def _load_by_name(self, name: int, length: int, config: str | None, graph: int) -> ErrNo:
+    def _load_by_name(self, name: int, length: int, config: str | None, graph: int) -> NnErrno:
         memory = self._memory
         memory.view(graph, 4)
-        key = decoded(memory.read(name, length), ErrNo.NOT_FOUND)
+        key = decoded(memory.read(name, length), NnErrno.NOT_FOUND)
         memory.set_u32(graph, self._graphs.load_by_name(key, config))
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS
 
     @answers
-    def unload(self, graph: int) -> ErrNo:
+    def unload(self, graph: int) -> NnErrno:
         """``unload``: forget a graph.
 
         Parameters:
@@ -121,4 +121,4 @@ class Loading:
         Its name can be loaded again, its contexts can only be read. See WasmEdge's WasiNNUnload.
         """
         self._graphs.unload(graph)
-        return ErrNo.SUCCESS
+        return NnErrno.SUCCESS

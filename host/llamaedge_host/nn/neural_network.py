@@ -10,7 +10,7 @@ from ..errors import PreloadError
 from ..files import NO_FILES, Files
 from ..memory import Memory
 from .backend import Backend, BackendError, Graph, Output
-from .errno import ErrNo
+from .errno import NnErrno
 from .preload import Encoding, Preload, Target
 from .session import Session
 
@@ -66,7 +66,7 @@ class NeuralNetwork:
         if preload is None:
             known = ", ".join(self.preloads) or "none"
             raise BackendError(
-                ErrNo.NOT_FOUND, f"no model is preloaded as {name!r} (preloaded: {known})"
+                NnErrno.NOT_FOUND, f"no model is preloaded as {name!r} (preloaded: {known})"
             )
         return self.backend(preload.encoding).load(preload.path, preload.target, config)
 
@@ -82,7 +82,7 @@ class NeuralNetwork:
         maker = self._makers.get(encoding)
         if maker is None:
             raise BackendError(
-                ErrNo.INVALID_ARGUMENT, f"the {encoding.name} backend is not built in; GGML is"
+                NnErrno.INVALID_ARGUMENT, f"the {encoding.name} backend is not built in; GGML is"
             )
         with self._lock:
             if encoding not in self._backends:

@@ -5,7 +5,7 @@ from ..imports import HostFunction
 from ..memory import Memory
 from .backend import Output
 from .computing import Computing
-from .errno import ErrNo
+from .errno import NnErrno
 from .graphs import Graphs, Loader
 from .loading import Loading
 
@@ -15,11 +15,11 @@ MODULE = "wasi_ephemeral_nn"
 class Session:
     """The wasi-nn functions of one guest: an ``imports.Provider``.
 
-    Every parameter and result is an i32; the result is an ErrNo. A pointer outside the guest's
+    Every parameter and result is an i32; the result is an NnErrno. A pointer outside the guest's
     memory answers INVALID_ARGUMENT.
     """
 
-    fault: int = ErrNo.INVALID_ARGUMENT
+    fault: int = NnErrno.INVALID_ARGUMENT
 
     def __init__(self, memory: Memory, loader: Loader, files: Files, stdout: Output) -> None:
         self._graphs = Graphs(loader)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 
 ROLE = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -175,4 +175,4 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse(why: str) -> NoReturn:
-    raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the conversation cannot be used: {why}")
+    raise GgmlError(NnErrno.INVALID_ARGUMENT, f"the conversation cannot be used: {why}")

@@ -4,7 +4,7 @@ import base64
 import re
 from typing import Any, NoReturn
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 
 _DATA = re.compile(r"data:image/[^;,]*;base64,", re.IGNORECASE)
@@ -44,4 +44,6 @@ def _file(picture: Any) -> bytes:
 
 
 def _refuse(why: str) -> NoReturn:
-    raise GgmlError(ErrNo.INVALID_ARGUMENT, f"a picture of the conversation cannot be used: {why}")
+    raise GgmlError(
+        NnErrno.INVALID_ARGUMENT, f"a picture of the conversation cannot be used: {why}"
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from . import sandbox
 
@@ -68,14 +68,14 @@ class Renderer:
             if not line.endswith(b"\n"):
                 self._forget()
                 raise TemplateFailure(
-                    ErrNo.INVALID_ARGUMENT, _ERRORS["failed"][1].format(_end_of(process))
+                    NnErrno.INVALID_ARGUMENT, _ERRORS["failed"][1].format(_end_of(process))
                 )
         answer: dict[str, str] = json.loads(line)
         if "text" in answer:
             return answer["text"]
         [(kind, why)] = answer.items()
         error, message = _ERRORS[kind]
-        raise error(ErrNo.INVALID_ARGUMENT, message.format(why or "it does not say why"))
+        raise error(NnErrno.INVALID_ARGUMENT, message.format(why or "it does not say why"))
 
     def close(self) -> None:
         """End the process."""
@@ -120,7 +120,7 @@ def _start() -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise GgmlError(
-            ErrNo.RUNTIME_ERROR,
+            NnErrno.RUNTIME_ERROR,
             f"the process that renders chat templates cannot be started: {error.strerror}",
         ) from None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..llama.vocabulary import Vocabulary
 from . import pictures
@@ -90,7 +90,7 @@ class ChatTemplate:
         for name, source in self._sources.items():
             if len(source) > MOST_CHARACTERS:
                 raise GgmlError(
-                    ErrNo.INVALID_ARGUMENT,
+                    NnErrno.INVALID_ARGUMENT,
                     f"the chat template {name!r} has {len(source)} characters, more than"
                     f" {MOST_CHARACTERS}",
                 )
@@ -268,4 +268,4 @@ def _append(message: dict[str, Any], end: str) -> None:
 
 
 def _leaves_out(what: str) -> NoReturn:
-    raise TemplateFailure(ErrNo.INVALID_ARGUMENT, f"the chat template leaves out {what}")
+    raise TemplateFailure(NnErrno.INVALID_ARGUMENT, f"the chat template leaves out {what}")

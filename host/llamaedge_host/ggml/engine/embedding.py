@@ -13,7 +13,7 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..llama.compute import UNLOADED, ComputeThread
 from ..llama.context import ContextParameters, LlamaContext
@@ -147,7 +147,7 @@ class Embedder:
 
 
 def _refusal(reason: str) -> GgmlError:
-    return GgmlError(ErrNo.RUNTIME_ERROR, reason)
+    return GgmlError(NnErrno.RUNTIME_ERROR, reason)
 
 
 def normalized(vector: Vector, how: int) -> Vector:

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..llama.capacity import cache_bytes
 from ..llama.compute import UNLOADED, ComputeThread
@@ -56,7 +56,7 @@ class Engine:
         if self._context.memory is None or model.has_encoder:
             self._context.close()
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
+                NnErrno.INVALID_ARGUMENT,
                 f"{model.path.name} ({model.header.architecture}) is an encoder: it gives"
                 ' embeddings (metadata {"embedding": true}), not text',
             )
@@ -84,7 +84,7 @@ class Engine:
             if not self._closed:
                 self._thread.post(self._submit, sequence, self)
                 return
-        sequence.end(End(ErrNo.RUNTIME_ERROR, reason=UNLOADED))
+        sequence.end(End(NnErrno.RUNTIME_ERROR, reason=UNLOADED))
 
     def resume(self, sequence: Sequence) -> None:
         """The guest has caught up with ``sequence``."""
@@ -103,7 +103,7 @@ class Engine:
     def _submit(self, sequence: Sequence) -> None:
         if not self._scheduler.add(sequence):
             reason = f"{MAX_WAITING} computations wait already; ask again when some have ended"
-            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
 
     def _cancel(self, sequence: Sequence) -> None:
         if not sequence.ended:
@@ -115,7 +115,7 @@ class Engine:
         """End what is over its time and give slots to what waits; whether anything runs."""
         scheduler, counters = self._scheduler, self.counters
         for sequence in scheduler.overdue():
-            self._end(sequence, End(ErrNo.END_OF_SEQUENCE))
+            self._end(sequence, End(NnErrno.END_OF_SEQUENCE))
         while True:
             if (admissible := scheduler.admissible()) is not None:
                 self._placement.put(*admissible)
@@ -181,7 +181,7 @@ class Engine:
     def abandon(self, reason: str) -> None:
         """End every sequence for ``reason``; what the slots hold is forgotten."""
         for sequence in self._scheduler:
-            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
         self._placement.drop_all()
 
     def finish(self) -> None:
@@ -231,12 +231,12 @@ class Engine:
     def _sample(self, sequence: Sequence, row: int) -> None:
         if sequence.made == 0 and not self._finite(row):
             reason = "the model computes no numbers: its weights are damaged"
-            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
             return
         token = sequence.sampler.sample(self._context.pointer, row)
         if token is None:
             reason = f"the constrained text cannot go on: {sequence.sampler.failure}"
-            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
             return
         self.counters.generated_tokens += 1
         if (end := sequence.accept(token)) is not None:
@@ -259,5 +259,5 @@ class Engine:
         reason = first_error(otherwise)
         for sequence in sequences:
             slot = self._cache.slots[sequence.slot]
-            self._end(sequence, End(ErrNo.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
             self._placement.drop(slot)

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Protocol
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..llama.vocabulary import Vocabulary
 from ..media.pictures import Picture
 from ..sampling.sampler import Sampler
@@ -51,7 +51,7 @@ class End:
     CONTEXT_FULL for a full context, RUNTIME_ERROR (with a reason) for a failed computation.
     """
 
-    errno: ErrNo
+    errno: NnErrno
     token: int | None = None
     reason: str = ""
 
@@ -166,16 +166,16 @@ class Sequence:
             self.handed.put(token)
         return None
 
-    def _end_after(self, token: int) -> ErrNo | None:
+    def _end_after(self, token: int) -> NnErrno | None:
         limits = self._limits
         if not limits.ignore_end and self._vocabulary.is_end(token):
-            return ErrNo.END_OF_SEQUENCE
+            return NnErrno.END_OF_SEQUENCE
         if limits.reverse_prompt and self._reversed(token, limits.reverse_prompt):
-            return ErrNo.END_OF_SEQUENCE
+            return NnErrno.END_OF_SEQUENCE
         if len(self.tokens) > self._capacity:
-            return ErrNo.CONTEXT_FULL
+            return NnErrno.CONTEXT_FULL
         if limits.tokens is not None and self.made >= limits.tokens:
-            return ErrNo.END_OF_SEQUENCE
+            return NnErrno.END_OF_SEQUENCE
         return None
 
     def _reversed(self, token: int, text: bytes) -> bool:

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, replace
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from .context import CACHE_TYPES, MIN_CONTEXT, ContextParameters
 from .gguf import Gguf
@@ -67,7 +67,7 @@ def fitting(model: Model, parameters: ContextParameters) -> ContextParameters:
         if not most:
             tokens = parameters.cells * room.free // taken
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
+                NnErrno.INVALID_ARGUMENT,
                 f"the context cannot be set up: {parameters.cells} tokens (ctx-size) take"
                 f" {shown(taken)}, and {shown(room.free)} {room.where} are free;"
                 f" {tokens // MIN_CONTEXT * MIN_CONTEXT} tokens fit",
@@ -113,7 +113,7 @@ def swap_bytes(header: Gguf, parameters: ContextParameters) -> int:
     free = available_memory()
     if parameters.swap > free:
         raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
+            NnErrno.INVALID_ARGUMENT,
             f"the option cache-ram cannot be used: it asks for {shown(parameters.swap)}, and"
             f" {shown(free)} of memory are free",
         )

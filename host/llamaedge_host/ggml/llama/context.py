@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..metadata.parse import Settings
 from .library import cpus, first_error, forget_errors, llama
@@ -64,7 +64,7 @@ class ContextParameters:
         for key, kind in zip(("cache-type-k", "cache-type-v"), types, strict=True):
             if kind not in CACHE_TYPES:
                 raise GgmlError(
-                    ErrNo.INVALID_ARGUMENT,
+                    NnErrno.INVALID_ARGUMENT,
                     f"the option {key} cannot be used: {kind} is not a type of a cache; it"
                     f" must be one of {', '.join(map(str, sorted(CACHE_TYPES)))}",
                 )
@@ -121,7 +121,7 @@ class LlamaContext:
         self.pointer: ctypes.c_void_p = llama.llama_init_from_model(model.pointer, asked)
         if not self.pointer:
             reason = first_error("llama.cpp does not say why")
-            raise ContextError(ErrNo.INVALID_ARGUMENT, f"the context cannot be set up: {reason}")
+            raise ContextError(NnErrno.INVALID_ARGUMENT, f"the context cannot be set up: {reason}")
         self.memory: ctypes.c_void_p | None = llama.llama_get_memory(self.pointer)
         self.cells: int = min(llama.llama_n_ctx_seq(self.pointer), parameters.cells)
         self.sequences: int = llama.llama_n_seq_max(self.pointer)

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ...nn.preload import Target
 from ..errors import GgmlError
 from ..metadata.parse import Settings
@@ -83,7 +83,7 @@ def _shares(text: str) -> tuple[float, ...]:
         shares = (-1.0,)
     if len(shares) > llama.LLAMA_MAX_DEVICES or any(not 0 <= share < 1e9 for share in shares):
         raise GgmlError(
-            ErrNo.INVALID_ARGUMENT,
+            NnErrno.INVALID_ARGUMENT,
             f"the option tensor-split cannot be used: {text!r:.60} is not a list of at most"
             f" {llama.LLAMA_MAX_DEVICES} shares",
         )
@@ -258,7 +258,7 @@ def _identity(path: Path) -> _Identity:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise GgmlError(ErrNo.MODEL_NOT_FOUND, f"model file not found: {path}") from None
+        raise GgmlError(NnErrno.MODEL_NOT_FOUND, f"model file not found: {path}") from None
     except OSError as error:
         raise _unreadable(path, error) from None
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -303,8 +303,8 @@ def _check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> N
 
 
 def _unreadable(path: Path, error: OSError) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be read: {error.strerror}")
+    return GgmlError(NnErrno.INVALID_ARGUMENT, f"the model {path} cannot be read: {error.strerror}")
 
 
 def _unusable(path: Path, why: str) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {why}")
+    return GgmlError(NnErrno.INVALID_ARGUMENT, f"the model {path} cannot be loaded: {why}")

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from .library import llama
 
@@ -67,7 +67,7 @@ class Vocabulary:
                 break
             count = -made
         else:
-            raise GgmlError(ErrNo.RUNTIME_ERROR, "the prompt cannot be tokenised")
+            raise GgmlError(NnErrno.RUNTIME_ERROR, "the prompt cannot be tokenised")
         return list(tokens[:made])
 
     def tokens(self, numbers: bytes) -> list[int]:
@@ -75,7 +75,7 @@ class Vocabulary:
         tokens = [number for (number,) in struct.iter_unpack("<i", numbers[: len(numbers) & ~3])]
         if len(numbers) % 4 or not all(0 <= token < self.size for token in tokens):
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
+                NnErrno.INVALID_ARGUMENT,
                 f"a prompt of numbers must have 32 bits each, from 0 to {self.size - 1}",
             )
         return tokens
@@ -152,7 +152,7 @@ def _check(pointer: ctypes.c_void_p) -> None:
     """Refuse a vocabulary on which llama_tokenize ends the process."""
     kind = llama.llama_vocab_type(pointer)
     if kind == llama.LLAMA_VOCAB_TYPE_NONE:
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, "the model has no vocabulary")
+        raise GgmlError(NnErrno.INVALID_ARGUMENT, "the model has no vocabulary")
     wordpiece = kind == llama.LLAMA_VOCAB_TYPE_WPM
     needed = (
         ("bos", wordpiece or llama.llama_vocab_get_add_bos(pointer), llama.llama_vocab_bos),
@@ -165,4 +165,4 @@ def _check(pointer: ctypes.c_void_p) -> None:
     )
     for name, added, token in needed:
         if added and token(pointer) == llama.LLAMA_TOKEN_NULL:
-            raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the vocabulary has no {name} token")
+            raise GgmlError(NnErrno.INVALID_ARGUMENT, f"the vocabulary has no {name} token")

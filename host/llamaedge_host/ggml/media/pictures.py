@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from llama_cpp import mtmd_cpp as mtmd
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..llama import gguf
 from ..llama.library import first_error, forget_errors, llama, log_callback
@@ -292,7 +292,7 @@ def _parts(texts: list[Runs], bitmaps: list[ctypes.c_void_p]) -> list[Any]:
 
 
 def _refused(why: str) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, why)
+    return GgmlError(NnErrno.INVALID_ARGUMENT, why)
 
 
 def _unusable(path: Path, why: str) -> GgmlError:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..llama.vocabulary import Vocabulary
 
@@ -49,7 +49,7 @@ class Speaker:
             ]
         except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
             raise GgmlError(
-                ErrNo.INVALID_ARGUMENT,
+                NnErrno.INVALID_ARGUMENT,
                 "the speaker's profile is not OuteTTS's JSON of words, durations and"
                 f" codes: {type(error).__name__}: {error!s:.100}",
             ) from None
@@ -69,7 +69,7 @@ def prompt(text: bytes, speaker: Speaker, vocabulary: Vocabulary) -> list[int]:
     """
     words = spoken(text.decode(errors="replace"))
     if not words:
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, "there is no word to speak")
+        raise GgmlError(NnErrno.INVALID_ARGUMENT, "there is no word to speak")
     parts = (speaker.text, _SEPARATOR.join(words), "<|text_end|>\n", speaker.audio)
     tokens = vocabulary.tokenize(b"<|im_start|>\n")
     for part in parts:

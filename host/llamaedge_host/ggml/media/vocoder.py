@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..llama import gguf
 from ..llama.compute import ComputeThread
@@ -147,8 +147,8 @@ def _check(path: Path, *, gpu: bool) -> None:
 
 
 def _failed(why: str) -> GgmlError:
-    return GgmlError(ErrNo.RUNTIME_ERROR, why)
+    return GgmlError(NnErrno.RUNTIME_ERROR, why)
 
 
 def _unusable(path: Path, why: str) -> GgmlError:
-    return GgmlError(ErrNo.INVALID_ARGUMENT, f"the vocoder {path} cannot be loaded: {why}")
+    return GgmlError(NnErrno.INVALID_ARGUMENT, f"the vocoder {path} cannot be loaded: {why}")

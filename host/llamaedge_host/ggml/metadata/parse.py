@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from .keys import ALIASES, BY_NAME, KEYS, Change, Key
 
@@ -65,10 +65,11 @@ def read(text: str) -> dict[str, Any]:
         document = json.loads(text, object_pairs_hook=_first, parse_constant=_not_json)
     except (ValueError, RecursionError) as error:
         raise GgmlError(
-            ErrNo.INVALID_ENCODING, f"the metadata is not JSON: {str(error) or 'nested too deeply'}"
+            NnErrno.INVALID_ENCODING,
+            f"the metadata is not JSON: {str(error) or 'nested too deeply'}",
         ) from None
     if not isinstance(document, dict):
-        raise GgmlError(ErrNo.INVALID_ARGUMENT, "the metadata is not a JSON object")
+        raise GgmlError(NnErrno.INVALID_ARGUMENT, "the metadata is not a JSON object")
     return document
 
 
@@ -122,7 +123,7 @@ def _string(key: Key, value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise GgmlError(
-            ErrNo.INVALID_ENCODING, f"the option {key.name} cannot be used: it is not Unicode"
+            NnErrno.INVALID_ENCODING, f"the option {key.name} cannot be used: it is not Unicode"
         ) from None
     if "\0" in value:
         _refuse(key, "it contains a NUL")
@@ -135,4 +136,4 @@ _NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def _refuse(key: Key, why: str) -> NoReturn:
-    raise GgmlError(ErrNo.INVALID_ARGUMENT, f"the option {key.name} cannot be used: {why}")
+    raise GgmlError(NnErrno.INVALID_ARGUMENT, f"the option {key.name} cannot be used: {why}")

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
-from ...nn.errno import ErrNo
+from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..llama.vocabulary import Tokens, Vocabulary
 from ..metadata.parse import Settings
@@ -56,7 +56,7 @@ class Constraint:
     def refused(self, why: str) -> GgmlError:
         """The error of one that cannot be used."""
         return GgmlError(
-            ErrNo.INVALID_ARGUMENT, f"the option {self.key} cannot be used: {why:.300}"
+            NnErrno.INVALID_ARGUMENT, f"the option {self.key} cannot be used: {why:.300}"
         )
 
 
