@@ -63,16 +63,21 @@ func jsonHead(text string) Head {
 		if err != nil || !isName {
 			return head.after(err)
 		}
-		arguments := strings.TrimLeft(text[decoder.InputOffset():], " \t\r\n:")
+		rest := strings.TrimLeft(text[decoder.InputOffset():], " \t\r\n")
+		rest = strings.TrimLeft(strings.TrimPrefix(rest, ":"), " \t\r\n")
+		names := name == "name" || name == "tool_name"
+		if names && rest != "" && rest[0] != '"' && rest[0] != 'n' { // nor null
+			return Head{Verdict: Never}
+		}
 		head.Foreign = head.Foreign || !slices.Contains(members, name)
-		if (name == "arguments" || name == "parameters") && head.Call.Name != "" && strings.HasPrefix(arguments, "{") {
-			return Head{Verdict: Begun, Call: head.Call, Length: len(text) - len(arguments), Around: 1}
+		if (name == "arguments" || name == "parameters") && head.Call.Name != "" && strings.HasPrefix(rest, "{") {
+			return Head{Verdict: Begun, Call: head.Call, Length: len(text) - len(rest), Around: 1}
 		}
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
 			return head.after(err)
 		}
-		if (name == "name" || name == "tool_name") && json.Unmarshal(value, &head.Call.Name) != nil {
+		if names && json.Unmarshal(value, &head.Call.Name) != nil {
 			return Head{Verdict: Never}
 		}
 	}
