@@ -15,12 +15,12 @@ from .. import keys
 from ..errors import LauncherError
 from ..files import ARCHIVES
 from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, Settings
-from .values import Size, Whole
+from .values import Secret, Size, Whole
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
 
 
-class Key(click.ParamType[str]):
+class Key(Secret):
     """An API key, which no message repeats."""
 
     name = "key"

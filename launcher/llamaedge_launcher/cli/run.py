@@ -12,13 +12,14 @@ from .. import log
 from ..address import Address
 from ..settings import Settings
 from . import line
+from .config import ConfiguredCommand, config_options
 from .options import SERVER_OPTIONS, ServerClickOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
 from .public import give_files, public_options, take_settings
 from .values import Assignment, SocketAddress, Whole
 
 
-class _RunCommand(click.Command):
+class _RunCommand(ConfiguredCommand):
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """click's call: a line may also be as WasmEdge takes it."""
         words, context.obj = line.split(self, args)
@@ -108,6 +109,7 @@ def _server_options(command: click.Command) -> click.Command:
 )
 @click.option("--parent-fd", "parent", type=int, hidden=True)
 @public_options
+@config_options
 @click.pass_context
 def run(
     context: click.Context,

@@ -10,6 +10,10 @@ from ..address import Address
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30}
 
 
+class Secret(click.ParamType[str]):
+    """Text that is for nobody to read."""
+
+
 class SocketAddress(click.ParamType[Address]):
     """HOST:PORT."""
 
