@@ -105,6 +105,12 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         ("run --instances 0", "2 error: .*--instances.*'0' is not a whole number from 1 to 64"),
         ("run --env NAME", "2 error: .*--env.*'NAME' is not of the form NAME=VALUE"),
         ("run --dir a:b:c", "2 error: --dir a:b:c.*readonly"),
+        ("run --embeddings nope", "2 error: --embeddings: there is no model nope: .*; demo is"),
+        (
+            "run --nn-preload a:GGML:AUTO:model.gguf --nn-preload b:GGML:AUTO:bert.gguf"
+            " --embeddings bert.gguf",
+            "2 error: --embeddings adds a model to one chat model, but --nn-preload names a, b;",
+        ),
         ("run --nn-preload model.gguf", "2 error: --nn-preload 'model.gguf' is not of the form"),
         ("run --nn-preload a:GGML:MOON:model.gguf", "2 error: .*unknown target 'MOON'"),
         ("run --nn-preload a:ZIP:AUTO:model.gguf", "2 error: .*unknown encoding 'ZIP'"),
@@ -257,6 +263,32 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
         (
             "--nn-preload default:GGML:AUTO:odd.gguf --nn-preload embedding:GGML:AUTO:bert.gguf",
             ["--prompt-template=auto,embedding"],
+        ),
+        (
+            "--embeddings bert.gguf -c 2048 -b 64",
+            [
+                "--prompt-template=auto,embedding",
+                "--model-name=default,bert",
+                "--ctx-size=2048,384",
+                "--batch-size=64,512",
+            ],
+        ),
+        (
+            "odd.gguf --embeddings bert.gguf -a chat -p chatml",
+            [
+                "--prompt-template=chatml,embedding",
+                "--model-name=odd,bert",
+                "--model-alias=chat,embedding",
+            ],
+        ),
+        (
+            "--nn-preload chat:GGML:AUTO:odd.gguf --embeddings bert.gguf -m x,y -c 512,256",
+            [
+                "--prompt-template=auto,embedding",
+                "--model-name=x,y",
+                "--model-alias=chat,embedding",
+                "--ctx-size=512,256",
+            ],
         ),
         ("--guest guest.wasm", ["--prompt-template=chatml"]),
         ("--guest guest.wasm -p auto", ["--prompt-template=chatml"]),

@@ -15,6 +15,7 @@ from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
 from ..models.check import check, check_projector
+from . import embeddings as embedding_model
 from . import templates
 from .naming import name_models, take_model
 from .options import ServerOption
@@ -39,7 +40,6 @@ class Plan:
     environment: Mapping[str, str]
     dirs: tuple[str, ...]
     log_level: str
-    log_format: str
     instances: int
     parallel: int | None
     limit: int
@@ -70,7 +70,6 @@ class Plan:
             instances=self.instances,
             parallel=self.parallel,
             log_level=self.log_level,
-            log_format=self.log_format,
         )
 
 
@@ -78,6 +77,7 @@ def make_plan(
     context: click.Context,
     *,
     model: str | None,
+    embeddings: str | None,
     preloads: tuple[str, ...],
     guest: str,
     address: Address | None,
@@ -86,7 +86,6 @@ def make_plan(
     dirs: tuple[str, ...],
     environment: Mapping[str, str],
     log_level: str | None,
-    log_format: str = log.TEXT,
     server: Mapping[ServerOption, str | bool],
     others: Sequence[str] = (),
 ) -> Plan:
@@ -105,6 +104,8 @@ def make_plan(
         templates.check(options)
         model = take_model(model, preloads, options)
         models = name_models(model, preloads, options) or _demo(options)
+        if embeddings is not None:
+            models = embedding_model.add(embeddings, models, options)
         for each in dirs:
             Preopen.parse(each)
     except HostError as error:
@@ -124,7 +125,6 @@ def make_plan(
         environment=_levels(log_level) | dict(environment),
         dirs=dirs,
         log_level=log_level or "info",
-        log_format=log_format,
         instances=instances,
         parallel=parallel,
         limit=TURNS * (parallel or PARALLEL) if bundled else 1,

@@ -54,6 +54,12 @@ def _server_options(command: click.Command) -> click.Command:
     help="A model for the server, a file or hf:ORG/REPO:QUANTIZATION; may be repeated",
 )
 @click.option(
+    "--embeddings",
+    metavar="MODEL",
+    help="A model for embeddings and retrieval beside the chat model, named as MODEL is; demo is"
+    " a small one",
+)
+@click.option(
     "--guest",
     default=BUNDLED,
     show_default=True,
@@ -107,13 +113,6 @@ def _server_options(command: click.Command) -> click.Command:
     type=click.Choice(tuple(log.LEVELS)),
     help="How much to tell  [default: info]",
 )
-@click.option(
-    "--log-format",
-    type=click.Choice(log.FORMATS),
-    default=log.TEXT,
-    show_default=True,
-    help="How to tell it: json is one object a line",
-)
 @click.option("--parent-fd", "parent", type=int, hidden=True)
 @public_options
 @config_options
@@ -123,6 +122,7 @@ def run(
     /,
     model: str | None,
     named: str | None,
+    embeddings: str | None,
     preloads: tuple[str, ...],
     guest: str,
     socket_addr: Address | None,
@@ -132,7 +132,6 @@ def run(
     dirs: tuple[str, ...],
     environment: tuple[tuple[str, str], ...],
     log_level: str | None,
-    log_format: str,
     parent: int | None,
     **rest: Any,
 ) -> int:
@@ -149,7 +148,7 @@ def run(
         raise click.UsageError(f"{model} and {named} are two models; name one", context)
     if socket_addr is not None and port is not None:
         raise click.UsageError("--socket-addr and --port exclude each other", context)
-    log.configure(log_level or "info", log_format)
+    log.configure(log_level or "info")
     variables = dict(environment)
     settings = take_settings(rest, variables)
     given = {
@@ -160,6 +159,7 @@ def run(
     plan = make_plan(
         context,
         model=model or named,
+        embeddings=embeddings,
         preloads=preloads,
         guest=guest,
         address=socket_addr if port is None else Address(port=port),
@@ -168,7 +168,6 @@ def run(
         dirs=dirs,
         environment=variables,
         log_level=log_level,
-        log_format=log_format,
         server=given,
         others=context.obj,
     )
