@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from . import log
+
 STATISTICS = b"statistics\n"
 LONGEST_LINE = 4 * 1024 * 1024  # bytes of an event
 
@@ -20,7 +22,8 @@ class WorkerConfig:
 
     ``folder`` is its private folder, ``guest`` the module's path, ``args`` the guest's after
     argv[0]; ``dirs`` and ``preloads`` are as on the command line. ``parallel`` is the number
-    of sequences of a model, None for what fits the machine.
+    of sequences of a model, None for what fits the machine. ``log_format`` is one of
+    log.FORMATS.
     """
 
     folder: str
@@ -32,6 +35,7 @@ class WorkerConfig:
     instances: int
     parallel: int | None
     log_level: str
+    log_format: str = log.TEXT
 
     def encode(self) -> bytes:
         """One line of JSON."""

@@ -9,8 +9,8 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,7 +41,7 @@ def main() -> None:
     if not line:
         return
     config = WorkerConfig.decode(line)
-    log.configure(config.log_level)
+    log.configure(config.log_level, config.log_format)
     worker = Worker(config, front)
     threading.Thread(target=_follow_front, args=(lines, worker, config.folder), daemon=True).start()
     worker.run()
@@ -144,14 +144,19 @@ class Worker:
         name = Path(config.guest).name
         try:
             folder.mkdir(mode=0o700)
-            with Guest(
-                config.guest,
-                args=config.args,
-                env=config.env,
-                dirs=self._dirs,
-                network=PrivateNetwork(folder, on_listen),
-                nn=self._nn,
-            ) as guest:
+            with (
+                _output(name) as (out, err),
+                Guest(
+                    config.guest,
+                    args=config.args,
+                    env=config.env,
+                    dirs=self._dirs,
+                    network=PrivateNetwork(folder, on_listen),
+                    nn=self._nn,
+                    stdout=out,
+                    stderr=err,
+                ) as guest,
+            ):
                 code = guest.run()
         except GuestTrap as error:
             return f"the guest {name} trapped: {error}", 1
@@ -170,6 +175,16 @@ class Worker:
                 self._front.sendall(encode_event(event))
             except OSError:
                 _log.debug("the front has gone")
+
+
+@contextmanager
+def _output(name: str) -> Iterator[tuple[log.Lines | None, log.Lines | None]]:
+    """Where a guest's stdout and stderr go: into the log where that is JSON; None is as ours."""
+    if not log.is_json():
+        yield None, None
+        return
+    with closing(log.Lines(f"{name}.stdout")) as out, closing(log.Lines(f"{name}.stderr")) as err:
+        yield out, err
 
 
 def _line(message: str) -> str:

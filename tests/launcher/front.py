@@ -1,7 +1,7 @@
 """The front process with fake workers.
 
 ``front.py SETTINGS LIMIT INSTANCES KNOWN_ONLY GUEST [ARG ...]``: SETTINGS is a
-JSON object of Settings' fields. Prints its port, then "ready".
+JSON object of Settings' fields, and log_format. Prints its port, then "ready".
 """
 
 import json
@@ -27,8 +27,8 @@ def say(word: object) -> None:
 
 def main() -> int:
     given, limit, instances, known_only, guest, *args = sys.argv[1:]
-    log.configure("info")
     fields = json.loads(given)
+    log.configure("info", fields.pop("log_format", log.TEXT))
     settings = Settings(**fields | {"data_dir": Path(fields["data_dir"])})
     config = WorkerConfig("", guest, tuple(args), {}, (), (), int(instances), None, "info")
     listener = Address(port=0).listen()

@@ -1,5 +1,6 @@
 """The command ``llamaedge``."""
 
+import logging
 import sys
 from difflib import get_close_matches
 from importlib import import_module
@@ -7,8 +8,10 @@ from typing import Any
 
 import click
 
-from .. import __version__, rlimit
+from .. import __version__, log, rlimit
 from ..errors import LauncherError
+
+_log = logging.getLogger(__name__)
 
 COMMANDS = {
     "run": ".run:run",
@@ -95,11 +98,19 @@ def execute(arguments: list[str]) -> int:
         click.echo(f"error: {text} ({command} --help lists the options)", err=True)
         return 2
     except LauncherError as error:
-        click.echo(f"error: {error}", err=True)
+        _report(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
     return code or 0
+
+
+def _report(error: LauncherError) -> None:
+    """The last word: a line for people, or of a log that is JSON."""
+    if log.is_json():
+        _log.error("%s", error)
+    else:
+        click.echo(f"error: {error}", err=True)
 
 
 def _nearest(error: click.UsageError) -> str | None:

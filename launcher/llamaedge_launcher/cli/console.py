@@ -6,9 +6,14 @@ from typing import Any
 
 from rich.console import Console
 
+from .. import log
+
 
 def stderr(*, soft_wrap: bool = False) -> Console:
-    """Where everything goes that is for people; ``soft_wrap`` leaves long lines to the terminal."""
+    """Where everything goes that is for people; ``soft_wrap`` leaves long lines to the terminal.
+
+    Where the log is JSON, that is the log.
+    """
     return _console(_Lasting, stderr=True, soft_wrap=soft_wrap)
 
 
@@ -31,8 +36,10 @@ class _Lasting(Console):
 
 def _console(kind: type[Console], *, stderr: bool, soft_wrap: bool) -> Console:
     plain = bool(os.environ.get("NO_COLOR"))
+    lines: Any = log.Lines("llamaedge") if stderr and log.is_json() else None
     return kind(
         stderr=stderr,
+        file=lines,
         highlight=False,
         soft_wrap=soft_wrap,
         no_color=plain,

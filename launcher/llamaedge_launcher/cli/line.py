@@ -11,6 +11,7 @@ import click
 HOST_ONLY = {
     "--nn-preload", "--guest", "--dir", "--env", "--instances", "--parallel", "--log-level",
     "--model", "--hf-repo", "--parent-fd", "--config", "--print-config",
+    "--log-format",
 }  # fmt: skip
 """What the guest's part of a line cannot name: there they are the guest's own options."""
 

@@ -40,6 +40,7 @@ class Plan:
     environment: Mapping[str, str]
     dirs: tuple[str, ...]
     log_level: str
+    log_format: str
     instances: int
     parallel: int | None
     limit: int
@@ -70,6 +71,7 @@ class Plan:
             instances=self.instances,
             parallel=self.parallel,
             log_level=self.log_level,
+            log_format=self.log_format,
         )
 
 
@@ -86,6 +88,7 @@ def make_plan(
     dirs: tuple[str, ...],
     environment: Mapping[str, str],
     log_level: str | None,
+    log_format: str = log.TEXT,
     server: Mapping[ServerOption, str | bool],
     others: Sequence[str] = (),
 ) -> Plan:
@@ -125,6 +128,7 @@ def make_plan(
         environment=_levels(log_level) | dict(environment),
         dirs=dirs,
         log_level=log_level or "info",
+        log_format=log_format,
         instances=instances,
         parallel=parallel,
         limit=TURNS * (parallel or PARALLEL) if bundled else 1,

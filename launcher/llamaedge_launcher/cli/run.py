@@ -113,6 +113,13 @@ def _server_options(command: click.Command) -> click.Command:
     type=click.Choice(tuple(log.LEVELS)),
     help="How much to tell  [default: info]",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(log.FORMATS),
+    default=log.TEXT,
+    show_default=True,
+    help="How to tell it: json is one object a line",
+)
 @click.option("--parent-fd", "parent", type=int, hidden=True)
 @public_options
 @config_options
@@ -132,6 +139,7 @@ def run(
     dirs: tuple[str, ...],
     environment: tuple[tuple[str, str], ...],
     log_level: str | None,
+    log_format: str,
     parent: int | None,
     **rest: Any,
 ) -> int:
@@ -148,7 +156,7 @@ def run(
         raise click.UsageError(f"{model} and {named} are two models; name one", context)
     if socket_addr is not None and port is not None:
         raise click.UsageError("--socket-addr and --port exclude each other", context)
-    log.configure(log_level or "info")
+    log.configure(log_level or "info", log_format)
     variables = dict(environment)
     settings = take_settings(rest, variables)
     given = {
@@ -168,6 +176,7 @@ def run(
         dirs=dirs,
         environment=variables,
         log_level=log_level,
+        log_format=log_format,
         server=given,
         others=context.obj,
     )

@@ -19,6 +19,7 @@ _NOT_TO_GUEST = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-e
 _CORS = b"access-control-"
 _NOT_TO_CLIENT = _HOP_BY_HOP | {b"date"}
 _REFUSALS = {Unavailable: (503, "unavailable"), Overloaded: (429, "overloaded")}
+_LONGEST_MODEL = 256  # characters that are kept of a model's name
 _MAX_ERROR = 65536  # bytes of a guest's error text
 
 
@@ -43,6 +44,8 @@ class Forward:
         except ClientDisconnect:
             return
         wanted = {} if self._requires is None else check_json(body, self._requires)
+        if isinstance(model := wanted.get("model"), str):
+            scope["record"].model = model[:_LONGEST_MODEL]
         client = Client(send, streams=wanted.get("stream") is True)
         await until_gone(receive, self._answer(_request(scope, body), client))
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..log import with_fields
+
 _log = logging.getLogger(__name__)
 
 OTHER = "other"
@@ -30,9 +32,10 @@ _PIECE = re.compile(rb'"(?:content|text)"\s*:\s*"(?!")')
 class Record:
     """A request; times are in seconds.
 
-    ``status`` is None until an answer begins, and ``complete`` says that it has been sent. The
-    tokens are the answer's own usage, or the pieces of a stream that tells none. ``first`` is
-    the time to a stream's first piece, ``gaps`` the times between its pieces.
+    ``model`` is as the request names it. ``status`` is None until an answer begins, and
+    ``complete`` says that it has been sent. The tokens are the answer's own usage, or the pieces
+    of a stream that tells none. ``first`` is the time to a stream's first piece, ``gaps`` the
+    times between its pieces.
     """
 
     method: str
@@ -40,6 +43,7 @@ class Record:
     id: str
     client: str
     route: str = OTHER
+    model: str | None = None
     status: int | None = None
     complete: bool = False
     seconds: float = 0.0
@@ -60,6 +64,24 @@ class Record:
         if self.first is not None:
             parts.append(f"first {self.first:.3f} s")
         return ", ".join([*parts, f"{self.seconds:.3f} s", self.id])
+
+    def fields(self) -> dict[str, object]:
+        """What the line tells and more, by name; what is not known is left out."""
+        found = {
+            "id": self.id,
+            "client": self.client,
+            "method": self.method,
+            "path": self.path,
+            "route": self.route,
+            "model": self.model,
+            "status": self.status,
+            "complete": self.complete,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "first_token_seconds": None if self.first is None else round(self.first, 6),
+            "seconds": round(self.seconds, 6),
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 Observer = Callable[[Record], None]
@@ -99,7 +121,8 @@ class Recorded:
 
 def log_line(record: Record) -> None:
     """Write the record's line, at debug for what machines ask for again and again."""
-    _log.log(logging.DEBUG if record.route in _QUIET else logging.INFO, "%s", record.line())
+    level = logging.DEBUG if record.route in _QUIET else logging.INFO
+    _log.log(level, "%s", record.line(), extra=with_fields(record.fields()))
 
 
 def _record(scope: Scope, id_: str) -> Record:
