@@ -13,6 +13,7 @@ import uvicorn
 from .address import Address
 from .pool import Pool
 from .proxy.app import create_app
+from .proxy.handshake import UVICORN
 from .proxy.transport import PoolTransport
 from .settings import Settings
 from .supervisor import Supervisor, WorkerProcess
@@ -20,6 +21,7 @@ from .supervisor import Supervisor, WorkerProcess
 _log = logging.getLogger(__name__)
 
 _GRACE = 0.5  # seconds for the last words of answers that are cut off
+_CUT = ("ASGI callable returned without completing", "Cancel ", "Invalid UTF-8 sequence")
 _FINISHING = "; %d under way may take %g s more, a second signal ends them at once"
 
 
@@ -32,13 +34,13 @@ class _Server(uvicorn.Server):
 
 
 class _Expected(logging.Filter):
-    """Drops what uvicorn logs of answers that were cut off on purpose."""
+    """Drops what uvicorn logs of answers that were cut off on purpose, and of clients' faults."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
         if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
             return False
-        return not text.startswith(("ASGI callable returned without completing", "Cancel "))
+        return not text.startswith(_CUT)
 
 
 def serve(
@@ -71,13 +73,13 @@ def serve(
             local=Address(*listener.getsockname()[:2]).is_loopback,
         ),
         http="httptools",
-        ws="none",
         loop="auto",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        **UVICORN,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         return runner.run(_serve(_Server(config), listener, supervisor, settings.drain_timeout))

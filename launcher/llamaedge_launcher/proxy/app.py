@@ -1,15 +1,17 @@
 """The routes of the public server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, request_response
+from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from ..health import Watched
 from ..settings import Settings
@@ -25,8 +27,9 @@ from .forward import Forward
 from .keys import Keys
 from .metrics import Metrics
 from .origins import Cors, Origins
-from .record import Recorded, log_line
+from .record import Observer, Recorded, log_line
 from .transport import Transport
+from .websocket import WebSockets
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,20 @@ class Endpoint:
     computes: bool = False
 
 
+CHAT = "/v1/chat/completions"
 ENDPOINTS = (
     Endpoint("/v1/models", ("GET",)),
     Endpoint("/v1/info", ("GET",)),
-    Endpoint("/v1/chat/completions", ("POST",), requires="messages", computes=True),
+    Endpoint(CHAT, ("POST",), requires="messages", computes=True),
     Endpoint("/v1/completions", ("POST",), requires="prompt", computes=True),
     Endpoint("/v1/embeddings", ("POST",), requires="input", computes=True),
     Endpoint("/echo", ("GET", "POST")),
 )
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_HANDLERS: dict[Any, Any] = {
+    ApiError: answer_api_error,
+    HTTPException: answer_http_exception,
+}
 
 
 def create_app(
@@ -71,27 +79,25 @@ def create_app(
         await JSONResponse(body, status)(scope, receive, send)
 
     metrics = Metrics(watched)
-    routes = [
+    observers = (log_line, metrics.observe)
+    routes: list[BaseRoute] = [
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(metrics.answer)}),
     ]
     for each in ENDPOINTS:
         guest = Forward(transport, requires=each.requires, computes=each.computes)
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
+        if each.path == CHAT:
+            routes += _socket_routes(guest, observers)
     routes += _file_routes(Files(settings.data_dir, most=settings.max_file_size))
     if not known_only:
         rest = _Contained(Forward(transport, requires=None, computes=True))
         routes.append(_route("/{path:path}", dict.fromkeys(_ANY, rest)))
-    handlers: dict[Any, Any] = {
-        ApiError: answer_api_error,
-        HTTPException: answer_http_exception,
-        Exception: answer_exception,
-    }
     return Starlette(
         routes=routes,
-        exception_handlers=handlers,
+        exception_handlers={**_HANDLERS, Exception: answer_exception},
         middleware=[
-            Middleware(Recorded, observers=(log_line, metrics.observe)),
+            Middleware(Recorded, observers=observers),
             *_middleware(settings, page=not known_only, local=local),
         ],
     )
@@ -106,6 +112,19 @@ def _middleware(settings: Settings, *, page: bool, local: bool) -> list[Middlewa
     if keys:
         found.append(Middleware(Keys, keys=keys, page=page))
     return found
+
+
+def _socket_routes(chat: ASGIApp, observers: Sequence[Observer]) -> list[BaseRoute]:
+    """WebSockets, which speak to ``chat`` alone."""
+
+    async def refuse(websocket: WebSocket) -> None:
+        raise HTTPException(404)
+
+    asked = ExceptionMiddleware(_Methods(CHAT, {"POST": chat}), _HANDLERS)
+    return [
+        WebSocketRoute(CHAT, WebSockets(asked, observers=observers)),
+        WebSocketRoute("/{path:path}", refuse),
+    ]
 
 
 def _file_routes(files: Files) -> list[Route]:

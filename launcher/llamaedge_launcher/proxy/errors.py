@@ -77,7 +77,7 @@ async def answer_api_error(request: Request, error: Exception) -> Response:
 async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler of what its routing raises: unknown paths and wrong methods."""
     assert isinstance(error, HTTPException)
-    path, method = request.url.path, request.method
+    path, method = request.url.path, request.scope.get("method")
     messages = {
         404: (f"there is nothing at {path}", "unknown_url"),
         405: (f"{path} does not take {method}", "method_not_allowed"),

@@ -4,12 +4,14 @@ import hmac
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import PurePosixPath
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import ApiError, unread
 
-_SHOWN_IN = (b"authorization", b"x-api-key")
+_SHOWN_IN = (b"authorization", b"x-api-key", b"sec-websocket-protocol")
+_SUBPROTOCOL = "bearer."
 _PAGE = frozenset(
     (
         "css",
@@ -38,7 +40,9 @@ class Keys:
     """An ASGI application that asks for one of ``keys`` in front of ``app``.
 
     The key is an Authorization header's bearer token or an X-Api-Key header; ``app`` sees
-    neither header. /health is for all, and with ``page`` the files of a web page are.
+    neither header. A WebSocket's may also be offered as a subprotocol, ``bearer.KEY`` with what
+    subprotocols cannot hold percent-encoded. /health is for all, and with ``page`` the files of
+    a web page are.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Iterable[str], page: bool) -> None:
@@ -48,13 +52,17 @@ class Keys:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
-        if scope["type"] == "http":
-            shown = [_digest(key) for key in _keys(scope["headers"])]
+        if scope["type"] in ("http", "websocket"):
+            offered = scope.get("subprotocols", ())
+            shown = [_digest(key) for key in (*_keys(scope["headers"]), *_offered(offered))]
             if not (self._is_public(scope) or self._knows(shown)):
                 await _refusal(scope, shown=bool(shown)).response()(scope, receive, send)
                 return
             headers = [pair for pair in scope["headers"] if pair[0] not in _SHOWN_IN]
             scope = {**scope, "headers": headers}
+            if offered:
+                others = [each for each in offered if not each.startswith(_SUBPROTOCOL)]
+                scope["subprotocols"] = others
         await self._app(scope, receive, send)
 
     def _knows(self, shown: list[bytes]) -> bool:
@@ -62,7 +70,7 @@ class Keys:
         return sum(hmac.compare_digest(a, b) for a in shown for b in self._known) > 0
 
     def _is_public(self, scope: Scope) -> bool:
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope.get("method") not in ("GET", "HEAD"):
             return False
         if scope["path"] == "/health":
             return True
@@ -88,6 +96,11 @@ def _keys(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
             if scheme.lower() == b"bearer":
                 found.append(token.strip())
     return [each for each in found if each]
+
+
+def _offered(subprotocols: Iterable[str]) -> list[bytes]:
+    shown = [each for each in subprotocols if each.startswith(_SUBPROTOCOL)]
+    return [unquote_to_bytes(each.removeprefix(_SUBPROTOCOL)) for each in shown]
 
 
 def _refusal(scope: Scope, *, shown: bool) -> ApiError:

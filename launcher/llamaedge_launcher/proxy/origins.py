@@ -20,19 +20,21 @@ class Origins:
 
     With ``local`` a request must name this machine or the host of one of ``origins``: a page
     may let its own name point here (DNS rebinding). With ``foreign`` false, a request that may
-    change or compute something must not come from a page of another origin.
+    change or compute something must not come from a page of another origin; a WebSocket never
+    may, since no CORS keeps a page from reading what comes.
     """
 
     def __init__(self, app: ASGIApp, *, origins: Sequence[str], local: bool, foreign: bool) -> None:
         self._app = app
         self._origins = frozenset(origins)
         self._hosts = frozenset(urlsplit(each).hostname for each in origins)
-        self._local = local and _ANY not in origins
-        self._foreign = foreign or _ANY in origins
+        self._any = _ANY in origins
+        self._local = local and not self._any
+        self._foreign = foreign
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             refusal = self._refusal(scope, Headers(scope=scope))
             if refusal is not None:
                 await refusal.response()(scope, receive, send)
@@ -45,9 +47,9 @@ class Origins:
             message = f"the Host {host!r} is not this machine; --cors-origin lets one in"
             return ApiError(403, message, code="host_not_allowed", headers=unread(scope))
         origin = headers.get("origin", "").lower()
-        if self._foreign or not origin or scope["method"] in _SAFE or origin in self._origins:
+        if self._any or not origin or origin in self._origins or urlsplit(origin).netloc == host:
             return None
-        if urlsplit(origin).netloc == host:
+        if scope["type"] == "http" and (self._foreign or scope["method"] in _SAFE):
             return None
         message = f"pages of {origin!r} may not ask; --cors-origin lets them"
         return ApiError(403, message, code="origin_not_allowed", headers=unread(scope))

@@ -16,10 +16,14 @@ _log = logging.getLogger(__name__)
 OTHER = "other"
 """The route of a request for a path that is none."""
 
+OVER_WEBSOCKET = "WS"
+"""The method of a request that came over a WebSocket."""
+
 _ID = b"x-request-id"
 _GIVEN = re.compile(rb"[\w.:@/+=-]{1,128}", re.ASCII)
 _QUIET = frozenset(("/health", "/metrics"))  # asked for again and again by machines
 _EVENTS = b"text/event-stream"
+_SWITCHED = 101  # Switching Protocols
 _TAIL = 1024  # bytes, which hold an answer's usage
 _USAGE = {
     "prompt_tokens": re.compile(rb'"prompt_tokens"\s*:\s*([0-9]+)'),
@@ -90,6 +94,8 @@ Observer = Callable[[Record], None]
 class Recorded:
     """An ASGI application that gives each request an id and tells ``observers`` of its end.
 
+    A WebSocket is a request too, of the status 101, and so is what comes over it.
+
     The id is the client's own X-Request-Id or a new one; ``app`` and the client get it. ``app``
     finds the record in the scope, to name the route.
     """
@@ -100,7 +106,7 @@ class Recorded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -128,7 +134,9 @@ def log_line(record: Record) -> None:
 def _record(scope: Scope, id_: str) -> Record:
     path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "backslashreplace")
     client = scope["client"][0] if scope.get("client") else "-"
-    return Record(scope["method"], path, id_, client)
+    over_socket = scope["type"] == "http" and scope.get("scheme") in ("ws", "wss")
+    method = OVER_WEBSOCKET if over_socket else scope.get("method", "GET")
+    return Record(method, path, id_, client)
 
 
 class _Watch:
@@ -146,14 +154,16 @@ class _Watch:
 
     async def __call__(self, message: Message) -> None:
         """As ``send``, with the request's id among the headers."""
-        if message["type"] == "http.response.start":
+        kind = message["type"].removeprefix("websocket.")
+        if kind in ("http.response.start", "accept"):
             id_ = (_ID, self._record.id.encode())
-            others = [pair for pair in message["headers"] if pair[0].lower() != _ID]
+            others = [pair for pair in message.get("headers", ()) if pair[0].lower() != _ID]
             message = {**message, "headers": [*others, id_]}
-            self._record.status = message["status"]
-            kind = next((value for name, value in others if name.lower() == b"content-type"), b"")
-            self._stream = kind.startswith(_EVENTS)
-        elif message["type"] == "http.response.body":
+            self._record.status = message.get("status", _SWITCHED)
+            self._record.complete = kind == "accept"
+            type_ = next((value for name, value in others if name.lower() == b"content-type"), b"")
+            self._stream = type_.startswith(_EVENTS)
+        elif kind == "http.response.body":
             self._see(message.get("body", b""))
             self._record.complete = not message.get("more_body", False)
         await self._send(message)
