@@ -1,8 +1,16 @@
 """The examples run."""
 
 import runpy
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from llamaedge_launcher import Server
+
+QUESTION = "What is the capital of France?"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -13,9 +21,43 @@ def test_run_guest(smollm2: Path) -> None:
 
 def test_private_server(smollm2: Path) -> None:
     ask = runpy.run_path(str(EXAMPLES / "private_server.py"))["ask"]
-    assert len(ask(smollm2, "What is the capital of France?")) > 3
+    assert len(ask(smollm2, QUESTION)) > 3
 
 
 def test_server(smollm2: Path) -> None:
     ask = runpy.run_path(str(EXAMPLES / "server.py"))["ask"]
-    assert len(ask(smollm2, "What is the capital of France?")) > 3
+    assert len(ask(smollm2, QUESTION)) > 3
+
+
+@pytest.fixture(scope="module")
+def address(smollm2: Path) -> Iterator[str]:
+    """The WebSocket address of a server that asks for the key ``k/y``."""
+    options = ("--ctx-size", "1024", "--temp", "0", "--api-key", "k/y")
+    with Server(smollm2, *options) as server:
+        yield server.base_url.replace("http:", "ws:").removesuffix("/v1")
+
+
+def test_websocket_client(address: str) -> None:
+    ask = runpy.run_path(str(EXAMPLES / "websocket_client.py"))["ask"]
+    assert "Paris" in "".join(ask(address, QUESTION, "k/y"))
+
+
+def test_websocket_client_in_javascript(address: str) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node on this machine")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
+    major = int(version.stdout.removeprefix("v").split(".")[0])
+    if major < 20:
+        pytest.skip(f"node {major} has no WebSocket")
+    flags = ["--experimental-websocket"] if major < 22 else []
+    script = str(EXAMPLES / "websocket_client.mjs")
+    answer = subprocess.run(
+        [node, *flags, script, address, QUESTION, "k/y"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "Paris" in answer.stdout
