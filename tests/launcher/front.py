@@ -30,7 +30,10 @@ def main() -> int:
     fields = json.loads(given)
     log.configure("info", fields.pop("log_format", log.TEXT))
     settings = Settings(**fields | {"data_dir": Path(fields["data_dir"])})
-    config = WorkerConfig("", guest, tuple(args), {}, (), (), int(instances), None, "info")
+    config = WorkerConfig(
+        *("", guest, tuple(args), {}, (), (), int(instances), None, "info"),
+        hang_timeout=settings.hang_timeout,
+    )
     listener = Address(port=0).listen()
     say(listener.getsockname()[1])
     start = partial(WorkerProcess, config, FAKE)
