@@ -1,0 +1,1 @@
+"""Markdown to HTML that a web page can show, whoever wrote it."""
