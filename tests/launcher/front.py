@@ -29,11 +29,9 @@ def main() -> int:
     given, limit, instances, known_only, guest, *args = sys.argv[1:]
     fields = json.loads(given)
     log.configure("info", fields.pop("log_format", log.TEXT))
-    settings = Settings(**fields | {"data_dir": Path(fields["data_dir"])})
-    config = WorkerConfig(
-        *("", guest, tuple(args), {}, (), (), int(instances), None, "info"),
-        hang_timeout=settings.hang_timeout,
-    )
+    paths = {name: Path(fields[name]) for name in ("data_dir", "web_ui") if name in fields}
+    settings = Settings(**fields | paths)
+    config = WorkerConfig("", guest, tuple(args), {}, (), (), int(instances), None, "info")
     listener = Address(port=0).listen()
     say(listener.getsockname()[1])
     start = partial(WorkerProcess, config, FAKE)

@@ -83,7 +83,7 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         ("some/model.gguf", "2 error: .*; is it llamaedge run some/model.gguf?"),
         ("--versio", "2 error: no such option --versio; is it --version?"),
         ("run --ctx-sise 1", "2 error: no such option --ctx-sise; is it --ctx-size?"),
-        ("run --nonsense", r"2 error: no such option --nonsense \(llamaedge run --help"),
+        ("run --gibberish", r"2 error: no such option --gibberish \(llamaedge run --help"),
         ("run extra", "2 error: there is no model extra: it is no file, and no ORG/REPO"),
         ("run model.gguf extra", "2 error: .*unexpected extra argument.*extra"),
         ("run --ctx-size", "2 error: .*--ctx-size.* requires an argument"),
@@ -95,6 +95,8 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         ("run --top-p 1.5", "2 error: .*--top-p.*'1.5' must be from 0 to 1"),
         ("run --no-mmap yes", "2 error: .*--no-mmap.*'yes' is not one of true, false"),
         (f"run {GOOD} --web-ui nowhere", "1 error: --web-ui: nowhere is not a folder"),
+        (f"run {GOOD} --web-ui .", "1 error: --web-ui: . has no index.html"),
+        (f"run {GOOD} --open --no-web-ui", "2 error: --open and --no-web-ui exclude each other"),
         ("run --model-name a,", "2 error: .*--model-name.*a name is empty"),
         ("run --n-predict -3", "2 error: .*--n-predict.*'-3' must be -2 or more"),
         ("run --port 65536", "2 error: .*--port.*'65536' is not a whole number from 0 to 65535"),
@@ -331,12 +333,13 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         "--top-p": "0.5",
         "--model-alias": "default",
         "--llava-mmproj": "eye.gguf",
-        "--web-ui": ".",
         "--chat-template": "own.jinja",
     }
     arguments = []
     expected = []
     for option in SERVER_OPTIONS:
+        if option.name == "--web-ui":  # which the public server serves
+            continue
         value = values.get(option.name, "1")
         arguments += [option.flags[0]] if option.is_switch else [option.flags[0], value]
         expected.append(option.name if option.is_switch else f"{option.name}={value}")
@@ -346,18 +349,21 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
 
 def _as_the_guest_sees_it(argument: str) -> str:
     seen = {
-        "--web-ui=.": "--web-ui=/web-ui",
         "--chat-template=own.jinja": "--chat-template={{ messages }}",
     }
     return seen.get(argument, argument)
 
 
-def test_a_web_ui_is_the_guests_to_serve(planned: Planned, folder: Path) -> None:
-    assert planned(GOOD).known_only
-    assert not planned(f"{GOOD} --guest guest.wasm").known_only
-    plan = planned(f"{GOOD} --web-ui {folder} --dir data")
-    assert not plan.known_only
-    assert plan.dirs == ("data", f"/web-ui:{folder}:readonly")
+def test_a_web_ui_is_the_public_servers_to_serve(planned: Planned, folder: Path) -> None:
+    page = folder / "page"
+    page.mkdir()
+    page.joinpath("index.html").touch()
+    for arguments in (GOOD, f"{GOOD} --guest guest.wasm"):
+        plan = planned(f"{arguments} --web-ui page --dir data")
+        assert plan.web_ui == page
+        assert plan.dirs == ("data",)
+        assert not any("web-ui" in each for each in plan.arguments)
+        assert planned(arguments).web_ui is None
 
 
 @pytest.mark.parametrize(

@@ -22,14 +22,16 @@ from .options import ServerOption
 
 BUNDLED = "bundled"
 PARALLEL = 8  # requests that the bundled guest computes at once
-WEB_UI = "/web-ui"  # where a guest has the folder of the web UI
 TURNS = 2  # times as many make progress, by turns
 _WASM = b"\0asm"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to serve where; ``limit`` is the number of requests a guest gets at once."""
+    """What to serve where; ``limit`` is the number of requests a guest gets at once.
+
+    ``web_ui`` is the folder of a web page, if one was named.
+    """
 
     address: Address
     address_given: bool
@@ -45,11 +47,12 @@ class Plan:
     parallel: int | None
     limit: int
     model_name: str
+    web_ui: Path | None
 
     @property
     def known_only(self) -> bool:
         """Whether the guest serves nothing but the API."""
-        return self.bundled and f"--web-ui={WEB_UI}" not in self.arguments
+        return self.bundled
 
     def worker(self, bound: Address) -> WorkerConfig:
         """The worker's configuration.
@@ -114,7 +117,7 @@ def make_plan(
     except HostError as error:
         raise click.UsageError(str(error), context) from error
     headers = check(models)
-    dirs += _web_ui(options)
+    web_ui = _web_ui(options)
     aliases = _aliases(context, options, models)
     templates.complete(options, [headers.get(each) for each in aliases], bundled=bundled)
     given = (name if value is True else f"{name}={value}" for name, value in options.items())
@@ -133,6 +136,7 @@ def make_plan(
         parallel=parallel,
         limit=TURNS * (parallel or PARALLEL) if bundled else 1,
         model_name=str(options.get("--model-name", "default")).split(",")[0],
+        web_ui=web_ui,
     )
 
 
@@ -144,15 +148,16 @@ def _check_projector(options: dict[str, str | bool]) -> None:
         options["--llava-mmproj"] = str(path)
 
 
-def _web_ui(options: dict[str, str | bool]) -> tuple[str, ...]:
-    """The web UI's folder as a directory of the guest, which is told where it has it."""
+def _web_ui(options: dict[str, str | bool]) -> Path | None:
+    """The web page's folder, which the public server serves and no guest is told of."""
     if "--web-ui" not in options:
-        return ()
-    folder = expanded(str(options["--web-ui"]))
+        return None
+    folder = expanded(str(options.pop("--web-ui")))
     if not folder.is_dir():
         raise LauncherError(f"--web-ui: {folder} is not a folder")
-    options["--web-ui"] = WEB_UI
-    return (f"{WEB_UI}:{folder}:readonly",)
+    if not folder.joinpath("index.html").is_file():
+        raise LauncherError(f"--web-ui: {folder} has no index.html")
+    return folder.absolute()
 
 
 def _levels(log_level: str | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,7 @@ from llamaedge_host.paths import expanded
 from .. import keys
 from ..errors import LauncherError
 from ..files import ARCHIVES
-from ..settings import (
-    DATA_DIR,
-    DRAIN_TIMEOUT,
-    HANG_TIMEOUT,
-    MAX_FILE_SIZE,
-    MAX_QUEUE,
-    REQUEST_TIMEOUT,
-    Settings,
-)
+from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, PAGE, Settings
 from .values import Secret, Size, Whole
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
@@ -111,37 +104,23 @@ _OPTIONS = (
         help="Largest file that may be uploaded  [default: 512M]",
     ),
     click.option(
+        "--no-web-ui",
+        is_flag=True,
+        help="Serve no web page",
+    ),
+    click.option(
+        "--open",
+        "opens_page",
+        is_flag=True,
+        help="Open the web page in a browser when it is ready",
+    ),
+    click.option(
         "--drain-timeout",
         type=Whole(0, 86400),
         default=DRAIN_TIMEOUT,
         show_default=True,
         metavar="SECONDS",
         help="How long requests under way may take when the server is told to stop",
-    ),
-    click.option(
-        "--max-queue",
-        type=Whole(0, 1_000_000),
-        default=MAX_QUEUE,
-        show_default=True,
-        metavar="NUMBER",
-        help="Requests that may wait for their turn; more get 429, which says when to try again",
-    ),
-    click.option(
-        "--request-timeout",
-        type=Whole(0, 86400),
-        default=REQUEST_TIMEOUT,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long a request may wait and be answered in all: then it gets 504, or a stream"
-        " that has begun an error; 0 for any time",
-    ),
-    click.option(
-        "--hang-timeout",
-        type=Whole(3, 86400),
-        default=HANG_TIMEOUT,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long the server behind may show no sign of life before it is replaced",
     ),
 )
 
@@ -177,10 +156,23 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
         data_dir=_data_dir(given["data_dir"]),
         max_file_size=given["max_file_size"],
         drain_timeout=given["drain_timeout"],
-        max_queue=given["max_queue"],
-        request_timeout=given["request_timeout"],
-        hang_timeout=given["hang_timeout"],
+        opens_page=given["opens_page"],
     )
+
+
+def give_page(
+    context: click.Context, settings: Settings, folder: Path | None, *, none: bool
+) -> Settings:
+    """The settings with the web page's folder: the one named, this package's, or none.
+
+    Raises click.UsageError if the options contradict each other.
+    """
+    if not none:
+        return replace(settings, web_ui=folder or PAGE)
+    if folder is not None or settings.opens_page:
+        other = "--web-ui" if folder is not None else "--open"
+        raise click.UsageError(f"{other} and --no-web-ui exclude each other", context)
+    return settings
 
 
 def _data_dir(given: str | None) -> Path:

@@ -15,7 +15,7 @@ from . import line
 from .config import ConfiguredCommand, config_options
 from .options import SERVER_OPTIONS, ServerClickOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
-from .public import give_files, public_options, take_settings
+from .public import give_files, give_page, public_options, take_settings
 from .values import Assignment, SocketAddress, Whole
 
 
@@ -182,6 +182,7 @@ def run(
     )
     if not plan.bundled:
         plan = replace(plan, dirs=give_files(plan.dirs, settings.data_dir))
+    settings = give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
     with closing(plan.address.listen()) as listener:
         return _serve(plan, settings, listener, parent)
 
@@ -191,8 +192,7 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: 
     from ..supervisor import WorkerProcess
 
     bound = Address(*listener.getsockname()[:2])
-    config = replace(plan.worker(bound), hang_timeout=settings.hang_timeout)
-    start = partial(WorkerProcess, config)
+    start = partial(WorkerProcess, plan.worker(bound))
     worker = start()
     try:
         from ..parent import Parent

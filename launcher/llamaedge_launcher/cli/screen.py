@@ -1,7 +1,9 @@
 """What the terminal shows of a server's start."""
 
 import json
+import threading
 import time
+import webbrowser
 
 from rich.text import Text
 
@@ -56,11 +58,24 @@ class Screen:
         url = self.url
         seconds = time.monotonic() - self._started
         self._console.print(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
+        if self._settings.web_ui is not None:
+            self._console.print(Text.assemble("  in a browser: ", (self._page(), "bold green")))
+        if self._settings.opens_page:
+            threading.Thread(target=self._open_page, daemon=True).start()  # it may take its time
         key = " -H 'Authorization: Bearer KEY'" if self._settings.keys else ""
         self._console.print(
             f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'",
             markup=False,
         )
+
+    def _open_page(self) -> None:
+        if not webbrowser.open(self._page()):
+            self._console.print(
+                f"warning: no browser could be opened; open {self._page()}", style="yellow"
+            )
+
+    def _page(self) -> str:
+        return f"http://{self._reachable()}/"
 
     def _row(self, name: str, value: str) -> None:
         self._console.print(Text.assemble((f"{name:<9}", "cyan"), value))

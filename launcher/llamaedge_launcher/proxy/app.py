@@ -27,7 +27,9 @@ from .forward import Forward
 from .keys import Keys
 from .metrics import Metrics
 from .origins import Cors, Origins
+from .page import Page
 from .record import Observer, Recorded, log_line
+from .rendering import Rendering
 from .transport import Transport
 from .websocket import WebSockets
 
@@ -83,6 +85,7 @@ def create_app(
     routes: list[BaseRoute] = [
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(metrics.answer)}),
+        _route("/api/render", {"POST": Rendering()}),
     ]
     for each in ENDPOINTS:
         guest = Forward(transport, requires=each.requires, computes=each.computes)
@@ -98,19 +101,31 @@ def create_app(
         exception_handlers={**_HANDLERS, Exception: answer_exception},
         middleware=[
             Middleware(Recorded, observers=observers),
-            *_middleware(settings, page=not known_only, local=local),
+            *_middleware(settings, _first_parts(routes), known_only=known_only, local=local),
         ],
     )
 
 
-def _middleware(settings: Settings, *, page: bool, local: bool) -> list[Middleware]:
+def _first_parts(routes: Sequence[BaseRoute]) -> set[str]:
+    """What paths begin with that are not the page's."""
+    paths = [route.path for route in routes if isinstance(route, Route)]
+    return {path.split("/")[1] for path in paths if not path.startswith("/{")}
+
+
+def _middleware(
+    settings: Settings, reserved: set[str], *, known_only: bool, local: bool
+) -> list[Middleware]:
     """What a request passes, from the outside in."""
     keys, origins = settings.keys, settings.origins
     found = [Middleware(Origins, origins=origins, local=local, foreign=bool(keys))]
     if origins:
         found.append(Middleware(Cors, origins=origins))
+    folder = settings.web_ui
+    if folder is not None:
+        found.append(Middleware(Page, folder=folder, reserved=reserved, last=known_only))
     if keys:
-        found.append(Middleware(Keys, keys=keys, page=page))
+        guests_page = folder is None and not known_only
+        found.append(Middleware(Keys, keys=keys, page=guests_page))
     return found
 
 

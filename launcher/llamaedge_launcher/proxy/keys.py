@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import ApiError, unread
 
+_PRIVATE = ("api", "v1")
 _SHOWN_IN = (b"authorization", b"x-api-key", b"sec-websocket-protocol")
 _SUBPROTOCOL = "bearer."
 _PAGE = frozenset(
@@ -42,7 +43,7 @@ class Keys:
     The key is an Authorization header's bearer token or an X-Api-Key header; ``app`` sees
     neither header. A WebSocket's may also be offered as a subprotocol, ``bearer.KEY`` with what
     subprotocols cannot hold percent-encoded. /health is for all, and with ``page`` the files of
-    a web page are.
+    a guest's web page are.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Iterable[str], page: bool) -> None:
@@ -77,7 +78,7 @@ class Keys:
         if not self._page:
             return False
         parts = [part for part in scope["path"].replace("\\", "/").split("/") if part]
-        if parts and parts[0].lower() == "v1":
+        if parts and parts[0].lower() in _PRIVATE:
             return False
         return not parts or PurePosixPath(parts[-1]).suffix[1:].lower() in _PAGE
 

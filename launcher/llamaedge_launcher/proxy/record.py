@@ -21,7 +21,7 @@ OVER_WEBSOCKET = "WS"
 
 _ID = b"x-request-id"
 _GIVEN = re.compile(rb"[\w.:@/+=-]{1,128}", re.ASCII)
-_QUIET = frozenset(("/health", "/metrics"))  # asked for again and again by machines
+_QUIET = frozenset(("/health", "/metrics", "/api/render", "/{page}"))  # asked for often
 _EVENTS = b"text/event-stream"
 _SWITCHED = 101  # Switching Protocols
 _TAIL = 1024  # bytes, which hold an answer's usage
