@@ -18,7 +18,7 @@ from .errors import (
     ModuleError,
     PreloadError,
 )
-from .guest import Guest, Limits
+from .guest import Activity, Guest, Limits
 from .imports import HostFunction, Provider
 from .modules import EngineSettings
 from .nn import Encoding, NeuralNetwork, Preload, Target
@@ -30,6 +30,7 @@ from .values import Reference, Value
 __version__ = version("llamaedge-host")
 
 __all__ = [
+    "Activity",
     "Backend",
     "Encoding",
     "EngineSettings",

@@ -63,6 +63,19 @@ class Limits:
     sockets: int = 1024
 
 
+@dataclass(frozen=True)
+class Activity:
+    """What a guest does: ``calls`` of its host calls have returned, and it is in ``call``.
+
+    ``call`` is a host function's name like wasi_ephemeral_nn.compute, None while it is in wasm;
+    ``waits`` says that the call waits for a socket, a stream or a time.
+    """
+
+    calls: int
+    call: str | None
+    waits: bool
+
+
 class Guest:
     """One instance of a guest module with its own memory, descriptors and wasi-nn handles.
 
@@ -125,20 +138,18 @@ class Guest:
         self._memory: WasmMemory | None = None
         memory = Memory(self._locate_memory)
         self._forward = Forwarder(self._store, settings, self._own_wasi, self._find_memory)
-        self._providers: list[Provider] = [
-            *providers,
-            Wasi(
-                memory,
-                self._forward,
-                network or HostNetwork(),
-                arguments=arguments,
-                environment=environment,
-                max_sockets=limits.sockets,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-            ),
-        ]
+        self._wasi = Wasi(
+            memory,
+            self._forward,
+            network or HostNetwork(),
+            arguments=arguments,
+            environment=environment,
+            max_sockets=limits.sockets,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        self._providers: list[Provider] = [*providers, self._wasi]
         if nn is not None:
             words = [*args, *(env.values() if isinstance(env, Mapping) else env)]
             self._providers.append(nn.session(memory, Files(dirs, named=words), stdout))
@@ -195,6 +206,12 @@ class Guest:
             return None
         function = self._instance.exports(self._store).get(name)
         return function.type(self._store) if isinstance(function, Func) else None
+
+    @property
+    def activity(self) -> Activity:
+        """What it does now. Any thread."""
+        calls = self._calls
+        return Activity(calls.returned, calls.present, self._wasi.waiting)
 
     @property
     def fuel_used(self) -> int | None:
@@ -258,12 +275,12 @@ class Guest:
         for provider in providers:
             function = provider.resolve(wanted.module, wanted.name or "", params, results)
             if function is not None:
-                return self._calls.create(self._store, type_, function, provider.fault)
+                return self._calls.create(self._store, type_, function, provider.fault, where)
         if (wanted.module, wanted.name) == (WASI, "proc_exit") and (params, results) == ("i", ""):
-            return self._calls.create(self._store, type_, _proc_exit, 0)
+            return self._calls.create(self._store, type_, _proc_exit, 0, where)
         own = self._own_wasi_function(wanted)
         if own is not None and providers and params:
-            return self._forwarding(wanted.name or "", type_)
+            return self._forwarding(wanted.name or "", type_, where)
         if own is not None:
             return own
         problem = LinkError(
@@ -274,11 +291,11 @@ class Guest:
         _log.debug("%s; a call of it will trap", problem)
         return self._calls.create_trap(self._store, type_, problem)
 
-    def _forwarding(self, name: str, type_: FuncType) -> Func:
+    def _forwarding(self, name: str, type_: FuncType, where: str) -> Func:
         """wasmtime's ``name``, which answers an errno where it would end the guest."""
 
         def define(function: HostFunction) -> Func:
-            return self._calls.create(self._store, type_, function, Errno.FAULT)
+            return self._calls.create(self._store, type_, function, Errno.FAULT, where)
 
         if name == CLOCK:
             return self._forward.clock(define)

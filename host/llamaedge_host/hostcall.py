@@ -32,22 +32,34 @@ _NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(0)
 
 class HostCalls:
     """The raw host functions of one store. Keeps their callbacks alive, and the exception
-    that ended the guest: wasm in between cannot carry it."""
+    that ended the guest: wasm in between cannot carry it.
+
+    ``returned`` counts the calls that have; ``present`` is the name of the one under way.
+    """
 
     def __init__(self) -> None:
         self.failure: BaseException | None = None
+        self.returned = 0
+        self.present: str | None = None
         self._callbacks: list[object] = []
         self._caller: int | None = None
 
-    def create(self, store: Store, type: FuncType, function: HostFunction, fault: int) -> Func:  # noqa: A002
-        """A wasm function of ``type`` in ``store`` that calls ``function``.
+    def create(
+        self,
+        store: Store,
+        type: FuncType,  # noqa: A002
+        function: HostFunction,
+        fault: int,
+        name: str,
+    ) -> Func:
+        """A wasm function of ``type`` in ``store`` that calls ``function``, which is ``name``.
 
         BadPointer from it becomes the result ``fault``; any other exception a trap.
         """
         return self._create(
             store,
             type,
-            self._callback(letters(type.params), letters(type.results), function, fault),
+            self._callback(letters(type.params), letters(type.results), function, fault, name),
         )
 
     def create_trap(self, store: Store, type: FuncType, error: Exception) -> Func:  # noqa: A002
@@ -88,13 +100,15 @@ class HostCalls:
         )
         return Func._from_raw(raw)
 
-    def _callback(self, params: str, results: str, function: HostFunction, fault: int) -> Any:
+    def _callback(
+        self, params: str, results: str, function: HostFunction, fault: int, name: str
+    ) -> Any:
         if set(params + results) <= {"i"}:
-            return self._word_callback(len(params), bool(results), function, fault)
-        return self._mixed_callback(params, results, function, fault)
+            return self._word_callback(len(params), bool(results), function, fault, name)
+        return self._mixed_callback(params, results, function, fault, name)
 
     def _word_callback(
-        self, arity: int, has_result: bool, function: HostFunction, fault: int
+        self, arity: int, has_result: bool, function: HostFunction, fault: int, name: str
     ) -> Any:
         """All values are i32, as in nearly every import: one array of words serves them."""
         locate = (ctypes.c_uint32 * (_WORDS * max(arity, 1))).from_address
@@ -102,7 +116,7 @@ class HostCalls:
 
         def call(_env: int, caller: int, values: int, _count: int) -> int:
             try:
-                self._caller = caller
+                self._caller, self.present = caller, name
                 words = locate(values)
                 try:
                     result = function(*unpack(words))
@@ -110,25 +124,31 @@ class HostCalls:
                     result = fault
                 if has_result:
                     words[0] = result or 0
+                self.present = None
+                self.returned += 1
             except BaseException as error:
                 return self._trap(error)
             return 0
 
         return _Callback(call)
 
-    def _mixed_callback(self, params: str, results: str, function: HostFunction, fault: int) -> Any:
+    def _mixed_callback(
+        self, params: str, results: str, function: HostFunction, fault: int, name: str
+    ) -> Any:
         layout = struct.Struct("<" + "".join(_LAYOUTS[each] for each in params))
         result_type = _RESULTS[results] if results else None
 
         def call(_env: int, caller: int, values: int, _count: int) -> int:
             try:
-                self._caller = caller
+                self._caller, self.present = caller, name
                 try:
                     result = function(*layout.unpack(ctypes.string_at(values, layout.size)))
                 except BadPointer:
                     result = fault
                 if result_type is not None:
                     result_type.from_address(values).value = result
+                self.present = None
+                self.returned += 1
             except BaseException as error:
                 return self._trap(error)
             return 0

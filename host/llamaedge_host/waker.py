@@ -11,9 +11,10 @@ _LONGEST_POLL = 2**31 - 1
 
 
 class Waker:
-    """Wakes the guest's thread out of any wait, for good."""
+    """Wakes the guest's thread out of any wait, for good. ``waiting`` is whether it is in one."""
 
     def __init__(self) -> None:
+        self.waiting = False
         self.fd, self._write = os.pipe()
         self._interrupted = False
         self._lock = threading.Lock()
@@ -44,7 +45,9 @@ class Waker:
         """
         if milliseconds is not None and milliseconds > _LONGEST_POLL:
             milliseconds = _LONGEST_POLL
+        self.waiting = True
         ready = poller.poll(milliseconds)
+        self.waiting = False
         if self._interrupted:
             raise Interrupted("a host call was interrupted: the guest is being stopped")
         return ready

@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import log
+from .settings import HANG_TIMEOUT
 
 STATISTICS = b"statistics\n"
+ALIVE = 1.0
+"""Seconds between two events by which a worker shows that it is alive."""
 LONGEST_LINE = 4 * 1024 * 1024  # bytes of an event
 
 
@@ -23,7 +26,7 @@ class WorkerConfig:
     ``folder`` is its private folder, ``guest`` the module's path, ``args`` the guest's after
     argv[0]; ``dirs`` and ``preloads`` are as on the command line. ``parallel`` is the number
     of sequences of a model, None for what fits the machine. ``log_format`` is one of
-    log.FORMATS.
+    log.FORMATS. A guest that hangs for ``hang_timeout`` seconds is replaced.
     """
 
     folder: str
@@ -36,6 +39,7 @@ class WorkerConfig:
     parallel: int | None
     log_level: str
     log_format: str = log.TEXT
+    hang_timeout: float = HANG_TIMEOUT
 
     def encode(self) -> bytes:
         """One line of JSON."""
@@ -61,11 +65,13 @@ class Listening:
 class Ended:
     """A guest has ended, and another one is being started.
 
-    ``path`` is where it listened, None if it ended before it did.
+    ``path`` is where it listened, None if it ended before it did. With ``cut`` its connections
+    are still open, and nothing will come of them.
     """
 
     path: str | None
     message: str
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,18 @@ class Statistics:
     engines: dict[str, dict[str, object]]
 
 
-Event = Listening | Ended | Failed | Statistics
+@dataclass(frozen=True)
+class Alive:
+    """The worker is alive; it says so every second."""
+
+
+Event = Listening | Ended | Failed | Statistics | Alive
 _EVENTS: dict[str, type[Event]] = {
     "listening": Listening,
     "ended": Ended,
     "failed": Failed,
     "statistics": Statistics,
+    "alive": Alive,
 }
 _NAMES = {kind: name for name, kind in _EVENTS.items()}
 

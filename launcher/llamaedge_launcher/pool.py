@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-MAX_WAITING = 128  # requests
+from .settings import MAX_QUEUE
 
 
 class Unavailable(Exception):
@@ -31,6 +31,22 @@ class Instance:
 
     path: str
     running: int = 0
+    _exchanges: set[asyncio.Timeout] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """The block speaks with the guest: a TimeoutError ends it where nothing will come of it."""
+        async with asyncio.timeout(None) as exchange:
+            self._exchanges.add(exchange)
+            try:
+                yield
+            finally:
+                self._exchanges.discard(exchange)
+
+    def cut(self) -> None:
+        """End what is connected."""
+        for exchange in self._exchanges:
+            exchange.reschedule(0)
 
 
 class Pool:
@@ -40,7 +56,7 @@ class Pool:
     from its arrival to the end of its body, which guests with one computation need.
     """
 
-    def __init__(self, *, limit: int, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, *, limit: int, max_waiting: int = MAX_QUEUE) -> None:
         self._limit = limit
         self._max_waiting = max_waiting
         self._instances: list[Instance] = []
@@ -67,12 +83,20 @@ class Pool:
         self._instances.append(Instance(path))
         self._serve_waiting()
 
-    def remove(self, path: str, reason: Unavailable) -> None:
-        """Give the instance on ``path`` no more requests.
+    def remove(self, path: str, reason: Unavailable, *, cut: bool = False) -> None:
+        """Give the instance on ``path`` no more requests, and with ``cut`` end those that it has.
 
         After the last one, requests that come get ``reason``; those that wait go on waiting.
         """
+        for each in self._instances:
+            if each.path == path and cut:
+                each.cut()
         self._instances = [each for each in self._instances if each.path != path]
+        self._closed = reason
+
+    def drop(self, reason: Unavailable) -> None:
+        """Forget all instances. Requests that come get ``reason``; those that wait wait on."""
+        self._instances.clear()
         self._closed = reason
 
     def close(self, reason: Unavailable) -> None:
@@ -84,19 +108,25 @@ class Pool:
                 waiting.set_exception(reason)
         self._waiting.clear()
 
-    @asynccontextmanager
-    async def lease(self, *, computes: bool = True) -> AsyncIterator[str]:
-        """The socket path of an instance, held for one request.
+    def check(self) -> None:
+        """Raise Unavailable or Overloaded if a request that comes now would get no place."""
+        if self._least_busy().running >= self._limit and len(self._waiting) >= self._max_waiting:
+            raise Overloaded(f"as many requests as may are waiting already: {self._max_waiting}")
 
-        A request that does not compute is not counted by instances that answer several.
-        Raises Unavailable and Overloaded.
+    @asynccontextmanager
+    async def lease(self, *, computes: bool = True, again: bool = False) -> AsyncIterator[Instance]:
+        """An instance, held for one request.
+
+        A request that does not compute is not counted by instances that answer several. One that
+        comes ``again``, since its instance had gone, waits where none is left. Raises Unavailable
+        and Overloaded.
         """
-        if not computes and self._limit > 1:
-            yield self._least_busy().path
+        if not computes and self._limit > 1 and not again:
+            yield self._least_busy()
             return
-        instance = await self._acquire()
+        instance = await (self._wait() if again and not self._instances else self._acquire())
         try:
-            yield instance.path
+            yield instance
         finally:
             instance.running -= 1
             self._serve_waiting()
@@ -107,12 +137,14 @@ class Pool:
         return min(self._instances, key=lambda each: each.running)
 
     async def _acquire(self) -> Instance:
+        self.check()
         instance = self._least_busy()
         if instance.running < self._limit:
             instance.running += 1
             return instance
-        if len(self._waiting) >= self._max_waiting:
-            raise Overloaded(f"as many requests as may are waiting already: {self._max_waiting}")
+        return await self._wait()
+
+    async def _wait(self) -> Instance:
         place: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:

@@ -62,11 +62,11 @@ def serve(
     """
     logging.getLogger("uvicorn.error").addFilter(_Expected())
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    pool = Pool(limit=limit)
+    pool = Pool(limit=limit, max_waiting=settings.max_queue)
     supervisor = Supervisor(worker, start, pool, on_ready)
     config = uvicorn.Config(
         create_app(
-            PoolTransport(pool),
+            PoolTransport(pool, timeout=settings.request_timeout),
             supervisor,
             settings,
             known_only=known_only,

@@ -8,6 +8,9 @@ import platformdirs
 DATA_DIR = platformdirs.user_data_path("llamaedge")
 MAX_FILE_SIZE = 512 * 1024 * 1024
 DRAIN_TIMEOUT = 30
+HANG_TIMEOUT = 30
+MAX_QUEUE = 128
+REQUEST_TIMEOUT = 3600
 PAGE = Path(__file__).with_name("ui")  # the web page that comes with this package
 
 
@@ -17,8 +20,13 @@ class Settings:
 
     ``origins`` are the web pages' that may ask from a browser, ``*`` any. Files of at most
     ``max_file_size`` bytes are kept in ``data_dir``. Requests under way have ``drain_timeout``
-    seconds to finish when the server is told to stop. ``web_ui`` is the folder of the web page,
-    which a browser is asked to open if ``opens_page``.
+    seconds to finish when the server is told to stop.
+
+    ``max_queue`` requests may wait for a guest, and a request has ``request_timeout`` seconds to
+    wait and to be answered, 0 for any number. What shows no sign of life for ``hang_timeout``
+    seconds is replaced.
+
+    ``web_ui`` is the folder of the web page, which a browser is asked to open if ``opens_page``.
     """
 
     keys: tuple[str, ...] = ()
@@ -26,5 +34,8 @@ class Settings:
     data_dir: Path = DATA_DIR
     max_file_size: int = MAX_FILE_SIZE
     drain_timeout: float = DRAIN_TIMEOUT
+    max_queue: int = MAX_QUEUE
+    request_timeout: float = REQUEST_TIMEOUT
+    hang_timeout: float = HANG_TIMEOUT
     web_ui: Path | None = None
     opens_page: bool = False

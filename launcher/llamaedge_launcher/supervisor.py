@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .control import (
+    ALIVE,
     LONGEST_LINE,
     STATISTICS,
     Ended,
@@ -37,6 +38,7 @@ _LONGEST_DELAY = 30.0
 _STEADY = 60.0  # seconds of service after which the delay is the first again
 _ASK = 2.0  # seconds a worker has to tell its numbers
 _END = 0.5  # seconds a worker has to end by itself
+_KILLED = 5.0  # seconds that the system may take to end one
 
 
 class WorkerProcess:
@@ -59,6 +61,7 @@ class WorkerProcess:
             except OSError as error:
                 raise LauncherError(f"the worker cannot be started: {error}") from error
             undo.pop_all()
+        self.hang_timeout = config.hang_timeout
         with suppress(OSError):
             self._socket.sendall(replace(config, folder=str(self._folder)).encode())
         self._socket.setblocking(False)
@@ -71,7 +74,7 @@ class WorkerProcess:
         try:
             while line := await reader.readline():
                 yield decode_event(line)
-        except ConnectionError:
+        except (ConnectionError, ValueError):  # what it says is no event
             return
         finally:
             self._writer = None
@@ -87,17 +90,33 @@ class WorkerProcess:
     async def end(self) -> str:
         """End the worker, remove its folder, and say how it ended."""
         self._socket.close()
-        deadline = time.monotonic() + _END
-        while self._process.poll() is None and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
-        return self.kill()
+        if not await self._ends(_END):
+            self._process.kill()
+            await self._ends(_KILLED)
+        return self._ended()
 
-    def kill(self) -> str:
+    def kill(self) -> None:
         """As end(), without waiting for what the worker still does."""
         self._socket.close()
         self._process.kill()
-        code = self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILLED)
+        self._ended()
+
+    async def _ends(self, seconds: float) -> bool:
+        """Whether the worker ends within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while self._process.poll() is None:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    def _ended(self) -> str:
         shutil.rmtree(self._folder, ignore_errors=True)
+        code = self._process.returncode
+        if code is None:
+            return "not even by SIGKILL: the system holds it"
         return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
 
@@ -125,6 +144,7 @@ class Supervisor:
         self._guest_restarts = 0
         self._worker_restarts = 0
         self._asking: asyncio.Future[Statistics] | None = None
+        self._silent = 0.0
 
     def health(self) -> Health:
         """What /health says."""
@@ -183,7 +203,7 @@ class Supervisor:
             self._refuse(how, delay)
             _log.error("%s; starting the worker again in %.1f s", how, delay)
             await asyncio.sleep(delay)
-            self._pool.close(Unavailable("the models are being loaded"))
+            self._pool.drop(Unavailable("the models are being loaded"))
             try:
                 started = self._start()
                 self._worker_restarts += 1
@@ -192,19 +212,50 @@ class Supervisor:
                 how = str(error)
 
     def _refuse(self, how: str, delay: float) -> None:
-        """Answer requests with what happened, until a guest listens again."""
+        """Answer requests with what happened, until a guest listens again.
+
+        Those that wait go on waiting for the worker that comes next, but not for a later one.
+        """
         self._problem = f"{how}; it is started again"
-        self._pool.close(Unavailable(self._problem, retry_after=int(delay) + 1))
+        reason = Unavailable(self._problem, retry_after=int(delay) + 1)
+        if delay == _FIRST_DELAY:
+            self._pool.drop(reason)
+        else:
+            self._pool.close(reason)
 
     async def _follow(self) -> Failed | None:
-        """Until the worker ends or fails; tells which."""
+        """Until the worker ends, fails or hangs; tells which."""
+        self._silent = 0.0
+        listening = asyncio.create_task(self._listen())
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.wait((listening, watching), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in (listening, watching):
+                each.cancel()
+            await asyncio.wait((listening, watching))
+        return watching.result() if listening.cancelled() else listening.result()
+
+    async def _watch(self) -> Failed:
+        """Until nothing has been heard of the worker for too long.
+
+        The time is counted in steps, since this process may itself be stopped for a while.
+        """
+        limit = self._worker.hang_timeout
+        while self._silent < limit:
+            await asyncio.sleep(ALIVE)
+            self._silent += ALIVE
+        return Failed(f"the worker process hung for {limit:g} s")
+
+    async def _listen(self) -> Failed | None:
         async with aclosing(self._worker.events()) as events:
             async for event in events:
+                self._silent = 0.0
                 match event:
                     case Listening(path):
                         self._listening(path)
-                    case Ended(path, message):
-                        self._ended(path, message)
+                    case Ended(path, message, cut):
+                        self._ended(path, message, cut=cut)
                     case Statistics():
                         if self._asking is not None:
                             self._asking.set_result(event)
@@ -213,12 +264,12 @@ class Supervisor:
                         return event
         return None
 
-    def _ended(self, path: str | None, message: str) -> None:
+    def _ended(self, path: str | None, message: str, *, cut: bool) -> None:
         _log.warning("%s; starting another", message)
         self._guest_restarts += 1
         self._problem = f"{message}; another one is being started"
         if path is not None:
-            self._pool.remove(path, Unavailable(self._problem))
+            self._pool.remove(path, Unavailable(self._problem), cut=cut)
         elif not self._pool.ready:
             self._pool.close(Unavailable(self._problem))
 

@@ -7,30 +7,28 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO
 
 from . import log
 from .control import (
+    ALIVE,
     STATISTICS,
-    Ended,
+    Alive,
     Event,
     Failed,
-    Listening,
     Statistics,
     WorkerConfig,
     encode_event,
 )
+from .keeper import Keeper
 
 _log = logging.getLogger(__name__)
-_FIRST_DELAY = 0.1  # seconds before a guest is started again
-_LONGEST_DELAY = 10.0
-_LONGEST_MESSAGE = 1000  # characters
-_STEADY = 10.0  # seconds of service after which the delay is the first again
+_LOOK = 0.25  # seconds between two looks at the guests
 
 
 def main() -> None:
@@ -43,7 +41,15 @@ def main() -> None:
     config = WorkerConfig.decode(line)
     log.configure(config.log_level, config.log_format)
     worker = Worker(config, front)
-    threading.Thread(target=_follow_front, args=(lines, worker, config.folder), daemon=True).start()
+    following = threading.Thread(
+        target=_follow_front, args=(lines, worker, config.folder), daemon=True
+    )
+    try:
+        following.start()
+        threading.Thread(target=worker.watch, daemon=True).start()
+    except RuntimeError as error:
+        front.sendall(encode_event(Failed(f"the worker cannot run: {error}")))
+        sys.exit(1)
     worker.run()
 
 
@@ -80,6 +86,7 @@ class Worker:
         self._front = front
         self._sending = threading.Lock()
         self._statistics: Callable[[], dict[str, dict[str, object]]] = dict
+        self._keepers: list[Keeper] = []
 
     def tell_statistics(self) -> None:
         """Report what each engine has done."""
@@ -97,77 +104,31 @@ class Worker:
         config = self._config
         try:
             preloads = [Preload.parse(text) for text in config.preloads]
-            self._dirs = [Preopen.parse(text) for text in config.dirs]
-            self._nn = LoadingNetwork(preloads, parallel=config.parallel)
-            self._statistics = self._nn.statistics
+            dirs = [Preopen.parse(text) for text in config.dirs]
+            nn = LoadingNetwork(preloads, parallel=config.parallel)
+            self._statistics = nn.statistics
             for number in range(config.instances):
-                threading.Thread(target=self._keep, args=(number,), daemon=True).start()
-            self._nn.preload_all()
-        except HostError as error:
-            self._tell(Failed(_line(str(error))))
+                keeper = Keeper(number, config, dirs, nn, self._tell)
+                keeper.start()
+                self._keepers.append(keeper)
+            nn.preload_all()
+        except (HostError, RuntimeError, MemoryError) as error:
+            self._tell(Failed(" ".join(str(error).split()) or "no memory is left"))
         threading.Event().wait()
 
-    def _keep(self, number: int) -> None:
-        """Run one guest after another; each has a network of its own."""
-        delay = _FIRST_DELAY
-        run = 0
+    def watch(self) -> None:
+        """Tell the front that this process is alive, and look after the guests; never returns."""
+        told = last = time.monotonic()
+        self._tell(Alive())
         while True:
-            started = time.monotonic()
-            run += 1
-            path = Path(self._config.folder, f"{number}.{run}")
-            listening: list[str] = []
-            message, code = self._run_guest(path, listening)
-            if not listening:
-                message = self._nn.problem or message
-            if not listening and run == 1:
-                self._tell(Failed(_line(message), code))
-                return
-            if not listening:
-                self._tell(Ended(None, _line(f"{message} before it listened")))
-            for each in listening:
-                self._tell(Ended(each, _line(message)))
-            shutil.rmtree(path, ignore_errors=True)
-            if time.monotonic() - started > _STEADY:
-                delay = _FIRST_DELAY
-            time.sleep(delay)
-            delay = min(2 * delay, _LONGEST_DELAY)
-
-    def _run_guest(self, folder: Path, listening: list[str]) -> tuple[str, int]:
-        """One guest from start to end: how it ended, and the exit code that this means."""
-        from llamaedge_host import Guest, GuestTrap, HostError, PrivateNetwork
-
-        def on_listen(path: Path) -> None:
-            listening.append(str(path))
-            self._tell(Listening(str(path)))
-
-        config = self._config
-        name = Path(config.guest).name
-        try:
-            folder.mkdir(mode=0o700)
-            with (
-                _output(name) as (out, err),
-                Guest(
-                    config.guest,
-                    args=config.args,
-                    env=config.env,
-                    dirs=self._dirs,
-                    network=PrivateNetwork(folder, on_listen),
-                    nn=self._nn,
-                    stdout=out,
-                    stderr=err,
-                ) as guest,
-            ):
-                code = guest.run()
-        except GuestTrap as error:
-            return f"the guest {name} trapped: {error}", 1
-        except HostError as error:
-            return str(error), 1
-        except OSError as error:
-            return f"the guest {name} cannot run: {error}", 1
-        except Exception:
-            _log.exception("a fault in the host ended the guest %s", name)
-            return f"a fault in the host ended the guest {name}", 1
-        return f"the guest {name} ended with exit code {code}", 2 if code == 2 else 1
+            time.sleep(_LOOK)
+            now = time.monotonic()
+            for keeper in self._keepers:
+                keeper.look(min(now - last, 2 * _LOOK))  # this process may have been stopped
+            last = now
+            if now - told >= ALIVE:
+                told = now
+                self._tell(Alive())
 
     def _tell(self, event: Event) -> None:
         with self._sending:
@@ -175,20 +136,6 @@ class Worker:
                 self._front.sendall(encode_event(event))
             except OSError:
                 _log.debug("the front has gone")
-
-
-@contextmanager
-def _output(name: str) -> Iterator[tuple[log.Lines | None, log.Lines | None]]:
-    """Where a guest's stdout and stderr go: into the log where that is JSON; None is as ours."""
-    if not log.is_json():
-        yield None, None
-        return
-    with closing(log.Lines(f"{name}.stdout")) as out, closing(log.Lines(f"{name}.stderr")) as err:
-        yield out, err
-
-
-def _line(message: str) -> str:
-    return " ".join(message.split())[:_LONGEST_MESSAGE]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from typing import Any, BinaryIO
 
 from llamaedge_host.ggml.engine.counters import Counters
 from llamaedge_launcher.control import (
+    ALIVE,
     STATISTICS,
+    Alive,
     Ended,
     Event,
     Failed,
@@ -119,6 +121,17 @@ async def vanish(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, 
     await trap(guest, writer, request)
 
 
+async def hang(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    """The guest does not answer, and what looks after it gives it up."""
+    guest.tell(Ended(guest.path, "the guest fake.wasm hung", cut=True))
+    await Guest(guest.tell, guest.path + "+").start()
+    await asyncio.sleep(3600)
+
+
+async def freeze(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 async def wait(guest: Guest, writer: asyncio.StreamWriter, request: dict[str, Any]) -> None:
     await asyncio.sleep(request.get("seconds", 0.2))
     await echo(guest, writer, request)
@@ -152,6 +165,8 @@ ANSWERS: dict[str, Callable[[Guest, asyncio.StreamWriter, dict[str, Any]], Await
         trap,
         crash,
         vanish,
+        hang,
+        freeze,
         wait,
         plain_error,
         json_error,
@@ -187,6 +202,12 @@ def main() -> None:
     def tell(event: Event) -> None:
         front.sendall(encode_event(event))
 
+    def live() -> None:
+        while True:
+            tell(Alive())
+            time.sleep(ALIVE / 2)
+
+    threading.Thread(target=live, daemon=True).start()
     threading.Thread(target=follow_front, args=(lines, tell), daemon=True).start()
     match config.guest:
         case "serve":
@@ -205,6 +226,9 @@ def main() -> None:
             time.sleep(60)
         case "exit":
             sys.exit(3)
+        case "babble":
+            front.sendall(b"this is no event\n")
+            time.sleep(60)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,10 @@ def main() -> int:
     log.configure("info", fields.pop("log_format", log.TEXT))
     paths = {name: Path(fields[name]) for name in ("data_dir", "web_ui") if name in fields}
     settings = Settings(**fields | paths)
-    config = WorkerConfig("", guest, tuple(args), {}, (), (), int(instances), None, "info")
+    config = WorkerConfig(
+        *("", guest, tuple(args), {}, (), (), int(instances), None, "info"),
+        hang_timeout=settings.hang_timeout,
+    )
     listener = Address(port=0).listen()
     say(listener.getsockname()[1])
     start = partial(WorkerProcess, config, FAKE)

@@ -58,8 +58,8 @@ def test_requests_that_do_not_compute_pass_those_that_do() -> None:
     async def test() -> None:
         pool = Pool(limit=2, max_waiting=0)
         pool.add("a")
-        async with pool.lease(), pool.lease(), pool.lease(computes=False) as path:
-            assert path == "a"
+        async with pool.lease(), pool.lease(), pool.lease(computes=False) as instance:
+            assert instance.path == "a"
 
     run(test())
 
@@ -89,7 +89,7 @@ def test_waiting_requests_outlast_the_last_instance() -> None:
             assert raised.value.retry_after == 3
         assert not waiting.done()
         pool.add("b")
-        assert await waiting == "b"
+        assert (await waiting).path == "b"
 
     run(test())
 
@@ -104,6 +104,75 @@ def test_waiting_requests_learn_that_no_instance_will_come() -> None:
             pool.close(Unavailable("it ended"))
             with pytest.raises(Unavailable, match="it ended"):
                 await waiting
+
+    run(test())
+
+
+def test_waiting_requests_outlast_all_instances() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1)
+        pool.add("a")
+        async with pool.lease():
+            waiting = asyncio.create_task(pool.lease().__aenter__())
+            await asyncio.sleep(0)
+            pool.drop(Unavailable("it ended"))
+            with pytest.raises(Unavailable, match="it ended"):
+                await pool.lease().__aenter__()
+        assert not waiting.done()
+        pool.add("b")
+        assert (await waiting).path == "b"
+
+    run(test())
+
+
+def test_a_request_that_comes_again_waits_for_the_next_instance() -> None:
+    async def test() -> None:
+        pool = Pool(limit=8)
+        waiting = asyncio.create_task(pool.lease(computes=False, again=True).__aenter__())
+        await asyncio.sleep(0)
+        assert pool.waiting == 1
+        pool.add("a")
+        assert (await waiting).path == "a"
+
+    run(test())
+
+
+def test_only_the_requests_of_an_instance_that_hangs_are_cut() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1)
+        pool.add("a")
+        pool.add("b")
+        ended: list[str] = []
+
+        async def request() -> None:
+            async with pool.lease() as instance:
+                try:
+                    async with instance.connected():
+                        await asyncio.sleep(3600 if instance.path == "a" else 0.05)
+                    ended.append(instance.path)
+                except TimeoutError:
+                    ended.append(f"{instance.path} is cut")
+
+        requests = [asyncio.create_task(request()) for _ in range(2)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        pool.remove("a", Unavailable("it hung"), cut=True)
+        await asyncio.gather(*requests)
+        assert ended == ["a is cut", "b"]
+
+    run(test())
+
+
+def test_a_check_tells_whether_a_request_would_get_a_place() -> None:
+    async def test() -> None:
+        pool = Pool(limit=1, max_waiting=0)
+        with pytest.raises(Unavailable):
+            pool.check()
+        pool.add("a")
+        pool.check()
+        async with pool.lease():
+            with pytest.raises(Overloaded):
+                pool.check()
 
     run(test())
 
@@ -127,7 +196,8 @@ def test_any_schedule_keeps_the_limit_and_frees_every_place(
         async def request(arrival: int, steps: int) -> None:
             for _ in range(arrival):
                 await asyncio.sleep(0)
-            async with pool.lease() as path:
+            async with pool.lease() as instance:
+                path = instance.path
                 running[path] = running.get(path, 0) + 1
                 assert running[path] <= limit
                 try:

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from llamaedge_launcher.pool import MAX_WAITING
+from llamaedge_launcher.settings import MAX_QUEUE
 
 from .conftest import Front, StartFront
 
@@ -331,10 +331,10 @@ def test_more_requests_than_may_wait_are_refused(start_front: StartFront) -> Non
         return connection
 
     connections = [request(answer="wait", seconds=1)]
-    connections += [request() for _ in range(MAX_WAITING + 5)]
+    connections += [request() for _ in range(MAX_QUEUE + 5)]
     answers = []
     for connection in connections:
         with connection:
             answers.append(connection.recv(65536))
-    assert [answer[9:12] for answer in answers] == [b"200"] * (MAX_WAITING + 1) + [b"429"] * 5
+    assert [answer[9:12] for answer in answers] == [b"200"] * (MAX_QUEUE + 1) + [b"429"] * 5
     assert b"retry-after: 1\r\n" in answers[-1]

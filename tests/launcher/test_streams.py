@@ -13,6 +13,7 @@ from llamaedge_launcher.pool import Overloaded
 from llamaedge_launcher.proxy import client
 from llamaedge_launcher.proxy.app import create_app
 from llamaedge_launcher.proxy.exchange import GuestGone
+from llamaedge_launcher.proxy.transport import TimedOut
 from llamaedge_launcher.settings import Settings
 
 from .conftest import Loading
@@ -37,11 +38,14 @@ class Script:
         self.headers = headers
         self.steps = list(steps)
 
+    def check(self) -> None:
+        """It always has a place."""
+
     @asynccontextmanager
     async def send(self, request: bytes, *, computes: bool) -> AsyncIterator["Script"]:
         while self.steps and isinstance(self.steps[0], float):
             await asyncio.sleep(self.steps.pop(0))  # type: ignore[arg-type]
-        if self.steps and isinstance(self.steps[0], Overloaded):
+        if self.steps and isinstance(self.steps[0], (Overloaded, TimedOut)):
             raise self.steps[0]
         yield self
 
@@ -149,6 +153,8 @@ def test_no_comment_comes_where_no_stream_was_asked_for(tmp_path: Path) -> None:
         (Script(LATE, b"no luck", status=500, headers=[]), "no luck"),
         (Script(LATE, Overloaded("all wait")), "all wait"),
         (Script(LATE, GuestGone("it ended")), "it ended"),
+        (Script(LATE, TimedOut("it took too long")), "it took too long"),
+        (Script(b"data: on", TimedOut("it took too long")), "it took too long"),
         (Script(b"data: on", GuestGone("it ended")), "it ended"),
     ],
 )
@@ -166,6 +172,7 @@ def test_an_error_after_the_first_comment_is_a_frame(
         (Script(b'{"error": {}}', status=400, headers=JSON), 400),
         (Script(b"no luck", status=500, headers=[]), 500),
         (Script(Overloaded("all wait")), 429),
+        (Script(TimedOut("it took too long")), 504),
     ],
 )
 def test_an_early_error_has_its_status(tmp_path: Path, script: Script, status: int) -> None:

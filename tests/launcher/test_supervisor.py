@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,12 @@ from .conftest import Front, StartFront
 CHAT = "/v1/chat/completions"
 
 
-def until(client: httpx.Client, status: int, seconds: float = 5) -> httpx.Response:
+def until(
+    client: httpx.Client, status: int, seconds: float = 5, path: str = "/v1/models"
+) -> httpx.Response:
     """The first answer with ``status``."""
     deadline = time.monotonic() + seconds
-    while (response := client.get("/v1/models")).status_code != status:
+    while (response := client.get(path)).status_code != status:
         assert time.monotonic() < deadline, f"{response.status_code} {response.text}"
         time.sleep(0.02)
     return response
@@ -92,10 +95,11 @@ def test_a_worker_that_dies_is_replaced(start_front: StartFront) -> None:
             lines = [line for line in response.iter_lines() if line]
         assert lines[:3] == [f'data: {{"piece": {number}}}' for number in range(3)]
         assert json.loads(lines[3].removeprefix("data: "))["error"]["code"] == "guest_ended"
-        response = until(client, 503)
+        until(client, 503, path="/health")
+        response = client.get("/v1/models")
+        assert response.status_code == 503
         assert int(response.headers["retry-after"]) >= 1
         assert response.json()["error"]["code"] == "unavailable"
-        assert client.get("/health").status_code == 503
         assert until(client, 200).json()["pid"] != first
         wait_gone(first)
     assert (
@@ -140,15 +144,13 @@ def test_a_guest_that_traps_is_replaced_in_its_worker(start_front: StartFront) -
     assert "the guest fake.wasm trapped: unreachable; starting another" in front.log.read_text()
 
 
-def test_a_guest_that_has_gone_before_its_end_is_told_is_a_503(start_front: StartFront) -> None:
+def test_a_request_whose_guest_has_gone_waits_for_the_next(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
         client.post(CHAT, json={"messages": [], "answer": "vanish"})
         response = client.get("/v1/models")
-        assert response.status_code == 503, response.text
-        assert "the guest has ended" in response.json()["error"]["message"]
-        assert "Errno" not in response.text
-        until(client, 200)
+        assert response.status_code == 200, response.text
+        assert response.json()["path"].endswith("+")
 
 
 def test_a_request_goes_to_another_guest_when_its_own_has_gone(start_front: StartFront) -> None:
@@ -174,12 +176,59 @@ def test_health_says_that_a_guest_ends_again_and_again(start_front: StartFront) 
         assert "ended with exit code 1 before it listened" in refusal
 
 
+def test_the_requests_of_a_guest_that_hangs_are_502s(start_front: StartFront) -> None:
+    front = start_front()
+    with front.client() as client, endless(client, count=40) as response:
+        lines = response.iter_lines()
+        next(lines)
+        with front.client() as other:
+            hung = other.post(CHAT, json={"messages": [], "answer": "hang"})
+        assert hung.status_code == 502
+        assert hung.json()["error"]["code"] == "guest_ended"
+        last = [line for line in lines if line][-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "guest_ended"
+        assert until(client, 200).json()["path"].endswith("+")
+    assert "Traceback" not in front.log.read_text()
+
+
+def test_a_worker_that_is_stopped_is_replaced(start_front: StartFront) -> None:
+    front = start_front(hang_timeout=3)
+    with front.client() as client:
+        first = client.get("/v1/models").json()["pid"]
+        response = client.post(CHAT, json={"messages": [], "answer": "freeze"})
+        assert response.status_code == 502
+        assert until(client, 200, seconds=10).json()["pid"] != first
+        wait_gone(first)
+    assert "the worker process hung for 3 s" in front.log.read_text()
+
+
+def test_a_worker_that_says_nonsense_is_replaced(start_front: StartFront) -> None:
+    front = start_front("babble", ready=False)
+    assert front.process.wait(timeout=10) == 1
+    assert "error: the worker process ended" in front.log.read_text()
+    assert "Traceback" not in front.log.read_text()
+
+
+def test_requests_that_wait_outlast_their_worker(start_front: StartFront) -> None:
+    front = start_front(limit=1)
+    with front.client() as client, ThreadPoolExecutor(4) as threads:
+        first = client.get("/v1/models").json()["pid"]
+        body = {"messages": [], "answer": "stream", "gap": 0.2, "die_after": 3}
+        dying = threads.submit(client.post, CHAT, json=body)
+        time.sleep(0.2)
+        waiting = [threads.submit(client.post, CHAT, json={"messages": []}) for _ in range(3)]
+        answers = [each.result() for each in waiting]
+        assert [each.status_code for each in answers] == [200] * 3
+        assert all(each.json()["pid"] != first for each in answers)
+        assert "guest_ended" in dying.result().text
+
+
 def test_a_worker_that_cannot_be_started_again_is_tried_again(start_front: StartFront) -> None:
     front = start_front()
     temporary = front.log.with_name("tmp0")
     with front.client() as client:
         client.post(CHAT, json={"messages": [], "answer": "die"})
-        until(client, 503)
+        until(client, 503, path="/health")
         shutil.rmtree(temporary)
         temporary.touch()
         time.sleep(1.0)

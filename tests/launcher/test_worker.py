@@ -4,7 +4,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from llamaedge_launcher.control import Event, Failed, WorkerConfig, decode_event
+from llamaedge_launcher.control import Alive, Event, Failed, WorkerConfig, decode_event
 from llamaedge_launcher.supervisor import COMMAND
 
 
@@ -16,7 +16,8 @@ def first_event(config: WorkerConfig) -> Event:
         ours.sendall(config.encode())
         ours.settimeout(60)
         with ours.makefile("rb") as lines:
-            event = decode_event(lines.readline())
+            events = (decode_event(line) for line in lines)
+            event = next(each for each in events if not isinstance(each, Alive))
     _, errors = process.communicate()
     assert b"Traceback" not in errors
     return event

@@ -101,6 +101,11 @@ class Wasi(Provider):
             return None
         return self._modules.get(module, {}).get((name, params))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a call waits for a socket, a stream or a time."""
+        return self._waker.waiting
+
     def interrupt(self) -> None:
         """Wake a blocked call; it and every later one that would block raises Interrupted."""
         self._waker.interrupt()

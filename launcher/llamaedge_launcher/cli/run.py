@@ -192,7 +192,8 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: 
     from ..supervisor import WorkerProcess
 
     bound = Address(*listener.getsockname()[:2])
-    start = partial(WorkerProcess, plan.worker(bound))
+    config = replace(plan.worker(bound), hang_timeout=settings.hang_timeout)
+    start = partial(WorkerProcess, config)
     worker = start()
     try:
         from ..parent import Parent

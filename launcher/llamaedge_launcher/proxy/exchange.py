@@ -6,6 +6,7 @@ from typing import Self, cast
 import httptools
 
 _MAX_HEAD = 65536  # bytes
+_ONE_READ = 4096  # bytes that every guest takes at once
 _HIGH_WATER = 262144  # bytes that may wait for the client before the guest is not read
 
 
@@ -15,6 +16,10 @@ class GuestGone(Exception):
 
 class GuestAbsent(GuestGone):
     """Nothing listens where the guest did, so it has seen nothing of the request."""
+
+
+class GuestUnaware(GuestGone):
+    """The guest ended before it had read anything of the request."""
 
 
 class Exchange(asyncio.Protocol):
@@ -35,13 +40,14 @@ class Exchange(asyncio.Protocol):
         self._complete = False
         self._lost: GuestGone | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._sent = 0
         self._transport: asyncio.Transport
 
     @classmethod
     async def open(cls, path: str, request: bytes) -> Self:
         """Send ``request`` to the guest that listens on ``path``, wait for the response's head.
 
-        Raises GuestAbsent and GuestGone.
+        Raises GuestAbsent, GuestUnaware and GuestGone.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -51,6 +57,7 @@ class Exchange(asyncio.Protocol):
         except OSError as error:
             raise GuestGone(f"the guest does not take connections: {error}") from error
         try:
+            exchange._sent = len(request)
             exchange._transport.write(request)
             while not exchange._head_complete:
                 await exchange._wait()
@@ -108,11 +115,17 @@ class Exchange(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End an answer that only the connection's end frames; any other is lost."""
+        """End an answer that only the connection's end frames; any other is lost.
+
+        The system resets a connection whose bytes were not all read. If all of them could be
+        read at once, none were.
+        """
+        unread = isinstance(error, ConnectionError) and not self._head_bytes
         if self._head_complete and not self._framed and error is None:
             self._complete = True
         elif not self._complete and self._lost is None:
-            self._lost = GuestGone("the guest ended while it was answering")
+            kind = GuestUnaware if unread and self._sent <= _ONE_READ else GuestGone
+            self._lost = kind("the guest ended while it was answering")
         self._wake()
 
     def _lose(self, message: str) -> None:

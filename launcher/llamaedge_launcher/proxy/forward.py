@@ -1,15 +1,18 @@
 """A client's request to a guest, and the guest's answer back, piece by piece."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ..pool import Overloaded, Unavailable
 from .body import check_json, check_type, read_body
 from .client import Client, Headers
-from .errors import ApiError, retry_after
+from .errors import ApiError, retry_after, unread
 from .exchange import GuestGone
 from .gone import until_gone
-from .transport import Answer, Transport
+from .transport import Answer, TimedOut, Transport
 
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection"
@@ -36,18 +39,28 @@ class Forward:
         self._computes = computes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or stop the guest's work on it when the client has gone."""
+        """Answer one request, or stop the guest's work on it when the client has gone.
+
+        Nothing is read, and nothing parsed, of a request that would get no place.
+        """
         if self._requires is not None:
             check_type(scope)
+        self._check(scope)
         try:
             body = await read_body(scope, receive)
         except ClientDisconnect:
             return
+        self._check(scope)
         wanted = {} if self._requires is None else check_json(body, self._requires)
         if isinstance(model := wanted.get("model"), str):
             scope["record"].model = model[:_LONGEST_MODEL]
         client = Client(send, streams=wanted.get("stream") is True)
         await until_gone(receive, self._answer(_request(scope, body), client))
+
+    def _check(self, scope: Scope) -> None:
+        if self._computes:
+            with _refusing(unread(scope)):
+                self._transport.check()
 
     async def _answer(self, request: bytes, client: Client) -> None:
         with client.kept_awake():
@@ -59,15 +72,24 @@ class Forward:
                 await client.fail(error)
 
     async def _relay(self, request: bytes, client: Client) -> None:
-        try:
+        with _refusing():
             async with self._transport.send(request, computes=self._computes) as answer:
                 await _pass_on(answer, client)
-        except (Unavailable, Overloaded) as error:
-            status, code = _REFUSALS[type(error)]
-            again = retry_after(error.retry_after)
-            raise ApiError(status, str(error), code=code, headers=again) from error
-        except GuestGone as error:
-            raise ApiError(502, str(error), code="guest_ended") from error
+
+
+@contextmanager
+def _refusing(headers: Headers = ()) -> Iterator[None]:
+    """Make what the transport raises answers, with these headers."""
+    try:
+        yield
+    except (Unavailable, Overloaded) as error:
+        status, code = _REFUSALS[type(error)]
+        again = [*retry_after(error.retry_after), *headers]
+        raise ApiError(status, str(error), code=code, headers=again) from error
+    except TimedOut as error:
+        raise ApiError(504, str(error), code="timeout") from error
+    except GuestGone as error:
+        raise ApiError(502, str(error), code="guest_ended") from error
 
 
 def _request(scope: Scope, body: bytes) -> bytes:

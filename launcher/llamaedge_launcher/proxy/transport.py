@@ -1,11 +1,12 @@
 """The way to a guest: a request goes out, an answer comes back as it arrives."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
-from ..pool import Pool, Unavailable
-from .exchange import Exchange, GuestAbsent
+from ..pool import Instance, Pool, Unavailable
+from .exchange import Exchange, GuestAbsent, GuestGone, GuestUnaware
 
 
 class Answer(Protocol):
@@ -25,33 +26,73 @@ class Transport(Protocol):
         """The answer to ``request``; leaving the block stops the guest's work on it.
 
         ``computes`` tells whether the request counts as one of those that a guest answers at
-        once. Raises Unavailable, Overloaded and GuestGone.
+        once. Raises Unavailable, Overloaded, TimedOut and GuestGone.
         """
+
+    def check(self) -> None:
+        """Raise Unavailable or Overloaded if a request that is sent now would get no place."""
+
+
+class TimedOut(Exception):
+    """The request was not answered in the time that it has."""
 
 
 class PoolTransport:
     """Sends each request to an instance of ``pool``.
 
-    An instance that takes no connection has ended: it gets no more requests, and this one,
-    of which it has seen nothing, goes to another.
+    It has ``timeout`` seconds to wait and to be answered, 0 for any number. An instance that
+    takes no connection has ended: it gets no more requests. A request of which an instance that
+    ends has seen nothing goes to another, but only once where it was connected.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, timeout: float = 0) -> None:
         self._pool = pool
+        self._timeout = timeout
+
+    def check(self) -> None:
+        """As Transport's."""
+        self._pool.check()
 
     @asynccontextmanager
     async def send(self, request: bytes, *, computes: bool) -> AsyncIterator[Answer]:
         """As Transport's."""
+        whole = asyncio.timeout(self._timeout or None)
+        try:
+            async with whole, self._answer(request, computes) as answer:
+                yield answer
+        except TimeoutError as error:
+            if not whole.expired():
+                raise
+            message = f"the request was not answered within {self._timeout:g} s"
+            raise TimedOut(f"{message}, as --request-timeout says") from error
+
+    @asynccontextmanager
+    async def _answer(self, request: bytes, computes: bool) -> AsyncIterator[Answer]:
+        again = tried = False
         while True:
-            async with self._pool.lease(computes=computes) as path:
+            async with self._pool.lease(computes=computes, again=again) as instance:
                 try:
-                    exchange = await Exchange.open(path, request)
+                    async with _connected(instance):
+                        exchange = await Exchange.open(instance.path, request)
+                        try:
+                            yield exchange
+                        finally:
+                            exchange.close()
+                    return
                 except GuestAbsent:
                     reason = "the guest has ended; another one is being started"
-                    self._pool.remove(path, Unavailable(reason))
-                    continue
-                try:
-                    yield exchange
-                finally:
-                    exchange.close()
-                return
+                    self._pool.remove(instance.path, Unavailable(reason))
+                except GuestUnaware:
+                    if tried:
+                        raise
+                    tried = True
+            again = True
+
+
+@asynccontextmanager
+async def _connected(instance: Instance) -> AsyncIterator[None]:
+    try:
+        async with instance.connected():
+            yield
+    except TimeoutError as error:
+        raise GuestGone("the guest hung, and was replaced") from error
