@@ -1,7 +1,7 @@
 """The routes of the public server."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,7 +15,9 @@ from starlette.websockets import WebSocket
 
 from ..health import Watched
 from ..settings import Settings
+from . import chunks, files, guest_api, metrics, openapi, rendering
 from .chunks import Chunks
+from .describe import JSON, STRING, Described, answered, enum, operation, record
 from .errors import (
     ApiError,
     answer_api_error,
@@ -24,8 +26,10 @@ from .errors import (
 )
 from .files import Files
 from .forward import Forward
+from .guest_api import CHAT, ENDPOINTS
 from .keys import Keys
 from .metrics import Metrics
+from .openapi import OpenApi
 from .origins import Cors, Origins
 from .page import Page
 from .record import Observer, Recorded, log_line
@@ -33,26 +37,22 @@ from .rendering import Rendering
 from .transport import Transport
 from .websocket import WebSockets
 
+_HEALTH = record({"status": enum("ready", "loading", "unavailable")}, message=STRING)
+DESCRIBED: Described = {
+    **chunks.DESCRIBED,
+    **files.DESCRIBED,
+    **guest_api.DESCRIBED,
+    **metrics.DESCRIBED,
+    **openapi.DESCRIBED,
+    **rendering.DESCRIBED,
+    ("/health", "GET"): answered(
+        operation("How the server is", tag="server", answers={JSON: _HEALTH}, public=True),
+        503,
+        {JSON: _HEALTH},
+    ),
+}
+"""Every route, by its module."""
 
-@dataclass(frozen=True)
-class Endpoint:
-    """A path that guests serve; ``requires`` is a field that its JSON requests must have."""
-
-    path: str
-    methods: tuple[str, ...]
-    requires: str | None = None
-    computes: bool = False
-
-
-CHAT = "/v1/chat/completions"
-ENDPOINTS = (
-    Endpoint("/v1/models", ("GET",)),
-    Endpoint("/v1/info", ("GET",)),
-    Endpoint(CHAT, ("POST",), requires="messages", computes=True),
-    Endpoint("/v1/completions", ("POST",), requires="prompt", computes=True),
-    Endpoint("/v1/embeddings", ("POST",), requires="input", computes=True),
-    Endpoint("/echo", ("GET", "POST")),
-)
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HANDLERS: dict[Any, Any] = {
     ApiError: answer_api_error,
@@ -80,11 +80,12 @@ def create_app(
         status = 200 if found.status == "ready" else 503
         await JSONResponse(body, status)(scope, receive, send)
 
-    metrics = Metrics(watched)
-    observers = (log_line, metrics.observe)
+    counted = Metrics(watched)
+    observers = (log_line, counted.observe)
+    described = OpenApi(DESCRIBED, keys=bool(settings.keys))
     routes: list[BaseRoute] = [
         _route("/health", {"GET": answer_health}),
-        _route("/metrics", {"GET": request_response(metrics.answer)}),
+        _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
     ]
     for each in ENDPOINTS:
@@ -93,6 +94,8 @@ def create_app(
         if each.path == CHAT:
             routes += _socket_routes(guest, observers)
     routes += _file_routes(Files(settings.data_dir, most=settings.max_file_size))
+    routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
+    described.serve(routes)
     if not known_only:
         rest = _Contained(Forward(transport, requires=None, computes=True))
         routes.append(_route("/{path:path}", dict.fromkeys(_ANY, rest)))
@@ -165,6 +168,7 @@ class _Methods:
         self._apps = dict(apps)
         if "GET" in apps:
             self._apps["HEAD"] = apps["GET"]
+        self.methods = tuple(apps)
         self._allow = {"Allow": ", ".join(sorted({*self._apps, "OPTIONS"}))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from .body import check_json, check_type, read_body
+from .describe import JSON, STRING, Described, array, operation, record
 from .errors import ApiError
 from .files import Files
 from .gone import until_gone
@@ -23,6 +24,22 @@ _LONGEST = 60  # seconds for one
 _LARGEST = 2**31 - 1  # tokens of a chunk
 _FIELDS = {"id": str, "filename": str, "chunk_capacity": int}
 _CALLED = {str: "a string", int: "a whole number"}
+
+DESCRIBED: Described = {
+    ("/v1/chunks", "POST"): operation(
+        "A file's text in chunks of at most so many tokens",
+        tag="files",
+        body=record(
+            {
+                "id": STRING,
+                "filename": STRING,
+                "chunk_capacity": {"type": "integer", "minimum": 1, "maximum": _LARGEST},
+            }
+        ),
+        answers={JSON: record({"id": STRING, "filename": STRING, "chunks": array(STRING)})},
+        errors=(404, 504, 507),
+    ),
+}
 
 
 class Chunks:
@@ -86,6 +103,9 @@ class Chunks:
 
 
 def _checked(request: dict[str, Any]) -> dict[str, Any]:
+    capacity = request["chunk_capacity"]
+    if isinstance(capacity, float) and capacity.is_integer():
+        request = {**request, "chunk_capacity": int(capacity)}
     for name, kind in _FIELDS.items():
         if type(request[name]) is not kind:
             raise ApiError(400, f"{name} must be {_CALLED[kind]}", code="invalid_type", param=name)

@@ -11,13 +11,95 @@ from starlette.types import Receive, Scope, Send
 
 from ..files.archive import Archive
 from ..files.index import StoredFile
+from .describe import (
+    ANYTHING,
+    BOOLEAN,
+    BYTES,
+    COUNT,
+    INTEGER,
+    JSON,
+    STRING,
+    Described,
+    array,
+    const,
+    enum,
+    nullable,
+    operation,
+    record,
+)
 from .errors import ApiError
-from .upload import receive_file
+from .upload import PURPOSE_PATTERN, receive_file
 
 _MOST = 10_000  # files of a page
 _ORDERS = {"asc": False, "desc": True}
 _RAW = {"X-Content-Type-Options": "nosniff"}
 _BYTES = "application/octet-stream"
+
+_FILE = record(
+    {
+        "id": STRING,
+        "bytes": COUNT,
+        "created_at": INTEGER,
+        "filename": STRING,
+        "object": const("file"),
+        "purpose": STRING,
+        "status": const("processed"),
+    }
+)
+_PURPOSE = {"type": "string", "pattern": PURPOSE_PATTERN}
+_KEPT = (404, 507)
+DESCRIBED: Described = {
+    ("/v1/files", "GET"): operation(
+        "The files, a page at a time",
+        tag="files",
+        query={
+            "limit": {"type": "integer", "minimum": 1, "maximum": _MOST},
+            "order": enum(*_ORDERS),
+            "after": STRING,
+            "purpose": STRING,
+        },
+        answers={
+            JSON: record(
+                {
+                    "object": const("list"),
+                    "data": array(_FILE),
+                    "first_id": nullable(STRING),
+                    "last_id": nullable(STRING),
+                    "has_more": BOOLEAN,
+                }
+            )
+        },
+        errors=(400, *_KEPT),
+    ),
+    ("/v1/files", "POST"): operation(
+        "Upload a file",
+        tag="files",
+        form=record(
+            {"file": {"type": "string", "format": "binary"}},
+            purpose={"type": "string", "pattern": PURPOSE_PATTERN},
+        ),
+        answers={JSON: _FILE},
+        errors=(507,),
+    ),
+    ("/v1/files/{id}", "GET"): operation(
+        "What a file is", tag="files", answers={JSON: _FILE}, errors=_KEPT
+    ),
+    ("/v1/files/{id}", "DELETE"): operation(
+        "Delete a file",
+        tag="files",
+        answers={JSON: record({"id": STRING, "object": const("file"), "deleted": BOOLEAN})},
+        errors=_KEPT,
+    ),
+    ("/v1/files/{id}/content", "GET"): operation(
+        "A file's bytes", tag="files", answers={BYTES: ANYTHING}, errors=_KEPT
+    ),
+    ("/v1/files/download/{id}", "GET"): operation(
+        "A file's bytes, for a browser to save",
+        tag="files",
+        answers={BYTES: ANYTHING},
+        errors=_KEPT,
+    ),
+}
 
 
 class Files:

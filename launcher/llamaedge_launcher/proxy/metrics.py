@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..health import Figures, Watched
+from .describe import STRING, Described, operation
 from .record import OVER_WEBSOCKET, Record
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OVER_WEBSOCKET))
@@ -66,6 +67,12 @@ _RATES = (
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+DESCRIBED: Described = {
+    ("/metrics", "GET"): operation(
+        "Numbers for Prometheus", tag="server", answers={CONTENT_TYPE_LATEST: STRING}
+    ),
+}
 
 
 class Metrics:

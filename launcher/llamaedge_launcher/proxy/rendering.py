@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from .body import check_json, check_type, read_body
+from .describe import JSON, STRING, Described, operation, record
 from .errors import ApiError, retry_after
 
 LONGEST = 200_000
@@ -18,6 +19,16 @@ _COMMAND = (sys.executable, "-P", "-m", "llamaedge_launcher.markdown.process")
 _SECONDS = 20.0  # by the clock; a machine that is busy needs more than it computes
 _WAITING = 32  # texts
 _LINE = 64 << 20  # bytes of an answer
+
+DESCRIBED: Described = {
+    ("/api/render", "POST"): operation(
+        "HTML for a text in Markdown",
+        tag="page",
+        body=record({"text": {**STRING, "maxLength": LONGEST}}),
+        answers={JSON: record({"html": STRING})},
+        errors=(422, 429),
+    ),
+}
 
 
 class Rendering:

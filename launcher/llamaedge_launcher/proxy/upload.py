@@ -19,7 +19,8 @@ _FILE = "file"
 _LONGEST_FIELD = 1024  # bytes
 _FORM = 1024 * 1024  # bytes of a form beside the file's
 _MOST_PARTS = 16
-_PURPOSE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+PURPOSE_PATTERN = "^[A-Za-z0-9_.:-]{1,64}$"
+_PURPOSE = re.compile(PURPOSE_PATTERN.replace("$", r"\Z"))
 _NAME = re.compile(rb"filename\*\s*=\s*(?:utf-8|UTF-8)''([^;\s]*)")
 _QUOTED = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # HTML, multipart/form-data encoding
 

@@ -69,21 +69,22 @@ func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
 // inputs are what to embed, one for each vector: texts, or a model's token numbers.
 func (e *embeddingsRequest) inputs() ([]input, error) {
 	var texts oneOrMore
-	var tokens []int32
-	var lists [][]int32
 	var inputs []input
 	if json.Unmarshal(e.Input, &texts) == nil && !texts.wrong {
 		for _, text := range texts.texts {
 			inputs = append(inputs, input{text: text})
 		}
-	} else if json.Unmarshal(e.Input, &tokens) == nil {
+	} else if tokens, wrong := unmarshalAll[int32](e.Input); !wrong {
 		inputs = []input{{tokens: tokens}}
-	} else if json.Unmarshal(e.Input, &lists) == nil {
-		for _, list := range lists {
-			inputs = append(inputs, input{tokens: list})
-		}
 	} else {
-		return nil, invalid("input", "'input' must be a string, an array of strings, or one or more arrays of token numbers.")
+		lists, wrong := unmarshalAll[json.RawMessage](e.Input)
+		for _, list := range lists {
+			tokens, other := unmarshalAll[int32](list)
+			inputs, wrong = append(inputs, input{tokens: tokens}), wrong || other
+		}
+		if wrong {
+			return nil, invalid("input", "'input' must be a string, an array of strings, or one or more arrays of token numbers.")
+		}
 	}
 	if len(inputs) == 0 || len(inputs) > mostInputs {
 		return nil, invalid("input", "'input' has %d items; 1 to %d are allowed.", len(inputs), mostInputs)

@@ -66,11 +66,23 @@ type oneOrMore struct {
 func (o *oneOrMore) UnmarshalJSON(text []byte) error {
 	var one *string
 	if json.Unmarshal(text, &one) != nil {
-		o.wrong = json.Unmarshal(text, &o.texts) != nil
+		o.texts, o.wrong = unmarshalAll[string](text)
 	} else if one != nil {
 		o.texts = []string{*one}
 	}
 	return nil
+}
+
+// unmarshalAll is an array of values, none of them null; wrong tells that it is something else.
+func unmarshalAll[T any](text []byte) (values []T, wrong bool) {
+	var given []*T
+	if json.Unmarshal(text, &given) != nil || slices.Contains(given, nil) {
+		return nil, true
+	}
+	for _, value := range given {
+		values = append(values, *value)
+	}
+	return values, false
 }
 
 // sampling is what chat and completion requests have in common.

@@ -334,6 +334,8 @@ func TestErrors(t *testing.T) {
 		{"content", "POST", "/v1/chat/completions", `{"messages":[{"role":"user","content":5}]}`, 400, "messages[0].content", nil},
 		{"no content", "POST", "/v1/chat/completions", `{"messages":[{"role":"user"}]}`, 400, "messages[0].content", nil},
 		{"a stop that is none", "POST", "/v1/chat/completions", `{` + messages + `,"stop":5}`, 400, "stop", nil},
+		{"a null among prompts", "POST", "/v1/completions", `{"prompt":["x",null]}`, 400, "prompt", nil},
+		{"a null among stops", "POST", "/v1/completions", `{"prompt":"x","stop":["y",null]}`, 400, "stop", nil},
 		{"token prompts", "POST", "/v1/completions", `{"prompt":[1]}`, 400, "prompt", nil},
 		{"unknown role", "POST", "/v1/chat/completions", `{"messages":[{"role":"king","content":"x"}]}`, 400, "messages[0].role", nil},
 		{"temperature", "POST", "/v1/chat/completions", `{` + messages + `,"temperature":3}`, 400, "temperature", nil},

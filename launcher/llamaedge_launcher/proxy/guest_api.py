@@ -1,0 +1,231 @@
+"""What a guest serves: the paths, and what the front says of them."""
+
+from dataclasses import dataclass
+
+from .describe import (
+    BOOLEAN,
+    COUNT,
+    EVENTS,
+    GUEST,
+    INTEGER,
+    JSON,
+    NUMBER,
+    PLAIN,
+    STRING,
+    Described,
+    Schema,
+    array,
+    const,
+    enum,
+    nullable,
+    operation,
+    record,
+)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A path that guests serve; ``requires`` is a field that its JSON requests must have."""
+
+    path: str
+    methods: tuple[str, ...]
+    requires: str | None = None
+    computes: bool = False
+
+
+CHAT = "/v1/chat/completions"
+ENDPOINTS = (
+    Endpoint("/v1/models", ("GET",)),
+    Endpoint("/v1/info", ("GET",)),
+    Endpoint(CHAT, ("POST",), requires="messages", computes=True),
+    Endpoint("/v1/completions", ("POST",), requires="prompt", computes=True),
+    Endpoint("/v1/embeddings", ("POST",), requires="input", computes=True),
+    Endpoint("/echo", ("GET", "POST")),
+)
+
+
+def _number(least: float, most: float) -> Schema:
+    return nullable({"type": "number", "minimum": least, "maximum": most})
+
+
+def _whole(least: int) -> Schema:
+    return nullable({"type": "integer", "minimum": least})
+
+
+_SAMPLING: dict[str, Schema] = {
+    "model": nullable(STRING),
+    "temperature": _number(0, 2),
+    "top_p": _number(0, 1),
+    "min_p": _number(0, 1),
+    "repeat_penalty": _number(0, 10),
+    "seed": nullable({"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}),
+    "max_tokens": _whole(1),
+    "max_completion_tokens": _whole(1),
+    "n": nullable({"type": "integer", "minimum": 1, "maximum": 16}),
+    "stop": {
+        "anyOf": [
+            {"type": "null"},
+            {"type": "string", "minLength": 1},
+            array({"type": "string", "minLength": 1}, maxItems=16),
+        ]
+    },
+    "stream": nullable(BOOLEAN),
+    "stream_options": nullable(record({}, include_usage=nullable(BOOLEAN))),
+}
+_USAGE = record(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), COUNT))
+_CALL = record({"function": record({"name": STRING, "arguments": STRING})}, id=STRING, type=STRING)
+_PART = {
+    "anyOf": [
+        record({"type": const("text"), "text": STRING}),
+        record({"type": const("image_url"), "image_url": record({"url": STRING})}),
+    ]
+}
+_MESSAGE = record(
+    {
+        "role": enum("system", "developer", "user", "assistant", "tool"),
+        "content": {"anyOf": [STRING, array(_PART, minItems=1)]},
+    },
+    name=nullable(STRING),
+    tool_calls=nullable(array(_CALL)),
+    tool_call_id=nullable(STRING),
+    reasoning_content=nullable(STRING),
+)
+_NAME: Schema = {"type": "string", "minLength": 1}
+_TOOL = record(
+    {
+        "type": const("function"),
+        "function": record(
+            {"name": _NAME},
+            description=nullable(STRING),
+            parameters=nullable({"type": "object"}),
+        ),
+    }
+)
+_CHOICE = {
+    "anyOf": [
+        {"type": "null"},
+        enum("none", "auto", "required"),
+        record({"type": const("function"), "function": record({"name": _NAME})}),
+    ]
+}
+_JSON_SCHEMA = record({"schema": {"type": "object"}}, name=STRING)
+_FORMAT = {
+    "anyOf": [
+        {"type": "null"},
+        record({"type": enum("text", "json_object")}),
+        record({"type": const("json_schema"), "json_schema": _JSON_SCHEMA}),
+    ]
+}
+_FINISH = nullable(enum("stop", "length", "tool_calls"))
+_CHAT = record(
+    {
+        "id": STRING,
+        "object": const("chat.completion"),
+        "created": INTEGER,
+        "model": STRING,
+        "choices": array(
+            record(
+                {
+                    "index": COUNT,
+                    "message": record(
+                        {"role": const("assistant"), "content": nullable(STRING)},
+                        reasoning_content=STRING,
+                        tool_calls=array(_CALL),
+                    ),
+                    "finish_reason": _FINISH,
+                }
+            )
+        ),
+        "usage": _USAGE,
+    }
+)
+_TEXT = record(
+    {
+        "id": STRING,
+        "object": const("text_completion"),
+        "created": INTEGER,
+        "model": STRING,
+        "choices": array(record({"index": COUNT, "text": STRING, "finish_reason": _FINISH})),
+        "usage": _USAGE,
+    }
+)
+_STREAM = {
+    **record({"data": STRING}),
+    "description": "The events: each a chunk as JSON, the last [DONE]; comments may stand between",
+}
+_TOKENS = array(COUNT, minItems=1)
+_INPUT = {"anyOf": [STRING, array(STRING, minItems=1), _TOKENS, array(_TOKENS, minItems=1)]}
+_VECTORS = record(
+    {
+        "object": const("list"),
+        "data": array(
+            record(
+                {
+                    "index": COUNT,
+                    "object": const("embedding"),
+                    "embedding": {"anyOf": [array(NUMBER), STRING]},
+                }
+            )
+        ),
+        "model": STRING,
+        "usage": _USAGE,
+    }
+)
+_MODEL = record({"id": STRING, "created": INTEGER, "object": const("model"), "owned_by": STRING})
+_COMPUTED = (404, *GUEST)
+
+DESCRIBED: Described = {
+    ("/v1/models", "GET"): operation(
+        "The models that requests may name",
+        tag="models",
+        answers={JSON: record({"object": const("list"), "data": array(_MODEL)})},
+        errors=GUEST,
+    ),
+    ("/v1/info", "GET"): operation(
+        "What the server runs, and with which settings",
+        tag="models",
+        answers={JSON: record({"version": STRING})},
+        errors=GUEST,
+    ),
+    (CHAT, "POST"): operation(
+        "An answer to a conversation; with a WebSocket handshake, one for each text frame",
+        tag="chat",
+        body=record(
+            {"messages": array(_MESSAGE, minItems=1)},
+            tools=nullable(array(_TOOL)),
+            tool_choice=_CHOICE,
+            parallel_tool_calls=nullable(BOOLEAN),
+            response_format=_FORMAT,
+            **_SAMPLING,
+        ),
+        answers={JSON: _CHAT, EVENTS: _STREAM},
+        errors=_COMPUTED,
+    ),
+    ("/v1/completions", "POST"): operation(
+        "A text that goes on from a prompt",
+        tag="completions",
+        body=record(
+            {"prompt": {"anyOf": [STRING, array(STRING, minItems=1)]}},
+            echo=nullable(BOOLEAN),
+            **_SAMPLING,
+        ),
+        answers={JSON: _TEXT, EVENTS: _STREAM},
+        errors=_COMPUTED,
+    ),
+    ("/v1/embeddings", "POST"): operation(
+        "Vectors for texts or tokens",
+        tag="embeddings",
+        body=record(
+            {"input": _INPUT},
+            model=nullable(STRING),
+            encoding_format=nullable(enum("float", "base64")),
+            dimensions=nullable(INTEGER),
+        ),
+        answers={JSON: _VECTORS},
+        errors=_COMPUTED,
+    ),
+    ("/echo", "GET"): operation("`echo test`", tag="server", answers={PLAIN: STRING}, errors=GUEST),
+    ("/echo", "POST"): operation(
+        "`echo test`", tag="server", answers={PLAIN: STRING}, errors=(*GUEST, 413)
+    ),
+}
