@@ -17,7 +17,8 @@ from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import LOOKAHEAD, End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama.library import cpus, llama
-from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
+from llamaedge_host.ggml.sampling.chain import Sampling
+from llamaedge_host.ggml.sampling.sampler import Sampler
 from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
@@ -272,7 +273,7 @@ class Watched(Sampler):
 def made(graph: GgmlGraph, **limits: float) -> tuple[Sequence, Watched]:
     """A sequence of two tokens to submit, and its sampler."""
     vocabulary = graph.model.vocabulary
-    sampler = Watched(vocabulary, Sampling.of(graph.settings, 256))
+    sampler = Watched(vocabulary, Sampling.of(graph.settings, vocabulary, 256))
     asked = Limits(ignore_end=True, **limits)  # type: ignore[arg-type]
     sequence = Sequence(
         [1, 2], sampler, vocabulary, asked, capacity=256, stream=False, arrivals=Arrivals()

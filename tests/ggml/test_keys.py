@@ -187,7 +187,9 @@ def test_attention_type_changes_the_vector(load: Load, tiny_llama: Path) -> None
 
 def test_ignore_eos_goes_on(load: Load) -> None:
     context = load(n_predict=16, ignore_eos=True).context()
-    assert b"Paris.<|im_end|>" in run(context, FRANCE)
+    text = run(context, FRANCE)
+    assert b"Paris." in text
+    assert b"<|im_end|>" not in text
     assert counts(context) == (16, 16)
     pieces, errno = stream(context, FRANCE, 16)
     assert (len(pieces), errno) == (16, NnErrno.SUCCESS)

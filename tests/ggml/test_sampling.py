@@ -50,6 +50,13 @@ EFFECTS: list[dict[str, Any]] = [
     {"mirostat": 1},
     {"mirostat": 2},
     {"mirostat": 2, "mirostat_eta": 0.9},
+    {"mirostat": 2, "mirostat_tau": 1.0},
+    {"top_n_sigma": 0.5},
+    {"samplers": "top_k;temperature", "top_k": 2},
+    {"top_k": 2, "samplers": "temperature"},
+    {"presence_penalty": -5.0},
+    {"frequency_penalty": -5.0},
+    {"logit_bias": '[["s", 50]]'},
     {"seed": 8},
     {"top_p": 0.01, "min_keep": 30},
 ]
@@ -93,6 +100,8 @@ def test_dry_breaks_a_loop(load: Load, tiny_llama: Path) -> None:
     assert run(context, SEA) == dry
     configure(context, dry_allowed_length=200)
     assert run(context, SEA) == text
+    configure(context, dry_allowed_length=2, dry_sequence_breakers='["a", " ", "e"]')
+    assert run(context, SEA) != dry
 
 
 def test_a_random_seed_is_another_each_time(load: Load, tiny_llama: Path) -> None:

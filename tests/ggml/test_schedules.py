@@ -18,7 +18,8 @@ from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import End, Limits, Sequence
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama.library import llama
-from llamaedge_host.ggml.sampling.sampler import Sampler, Sampling
+from llamaedge_host.ggml.sampling.chain import Sampling
+from llamaedge_host.ggml.sampling.sampler import Sampler
 from llamaedge_host.nn import NnErrno
 
 from .conftest import Load
@@ -51,7 +52,7 @@ class Machine:
 
     def sequence(self, prompt: bytes, limits: Limits, *, stream: bool) -> Sequence:
         vocabulary = self.graph.model.vocabulary
-        sampler = Sampler(vocabulary, Sampling.of(self.graph.settings, CELLS))
+        sampler = Sampler(vocabulary, Sampling.of(self.graph.settings, vocabulary, CELLS))
         return Sequence(
             vocabulary.tokenize(prompt),
             sampler,

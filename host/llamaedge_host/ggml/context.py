@@ -22,9 +22,12 @@ from .engine.engine import Engine
 from .engine.sequence import End, Limits, Sequence
 from .errors import GgmlError
 from .llama.library import BUILD_NUMBER, COMMIT
+from .metadata.keys import ADDED
 from .metadata.parse import OWN_KEYS, Settings, Value, read, values
 from .prompt import Prompt, Source, host_file, make, of_conversation
-from .sampling.sampler import Sampler, Sampling, check
+from .sampling.chain import Sampling
+from .sampling.probabilities import Probabilities
+from .sampling.sampler import Sampler, check
 
 _log = logging.getLogger("llamaedge_host.nn")
 
@@ -33,6 +36,10 @@ RESERVED = 4
 METADATA_INDEX = 1
 PROMPT_INDEX = 2
 """The output that is the prompt as the chat template wrote it."""
+PROBABILITIES_INDEX = 3
+"""The single output that is what the last token was chosen among, with ``n-probs``."""
+ABILITIES_INDEX = 4
+"""The output that is what guests may ask for here and not in WasmEdge."""
 CONVERSATION = "conversation"
 """What of the metadata becomes a prompt; WasmEdge ignores it."""
 
@@ -74,6 +81,8 @@ class GgmlContext:
         self._output = bytearray()
         self._made = 0
         self._piece = b""
+        self._seen: Probabilities | None = None
+        self._reused = 0
         self._decoder = _Decoder()
         self._sequence: Sequence | None = None
         self._engine: Engine | None = None
@@ -172,6 +181,7 @@ class GgmlContext:
         piece = self._graph.model.vocabulary.piece
         tokens = sequence.tokens[sequence.prompt_length :]
         self._made = len(tokens)
+        self._reused = sequence.reused
         self._output += b"".join(map(piece, tokens))
         if tokens:
             self._piece = piece(tokens[-1])
@@ -191,8 +201,10 @@ class GgmlContext:
         except Empty:
             return NnErrno.BUSY
         token = item.token if isinstance(item, End) else item
+        self._reused = sequence.reused
         piece = b""
         if token is not None:
+            self._seen = sequence.seen.popleft() if sequence.seen else None
             piece = self._graph.model.vocabulary.piece(token)
             self._output += piece
             self._made += 1
@@ -253,13 +265,14 @@ class GgmlContext:
             )
         sequence = Sequence(
             prompt.tokens,
-            Sampler(vocabulary, Sampling.of(self._settings, engine.cells)),
+            Sampler(vocabulary, Sampling.of(self._settings, vocabulary, engine.cells)),
             vocabulary,
             limits,
             capacity=engine.cells - (prompt.cells - len(prompt.tokens)),
             stream=stream,
             arrivals=engine.arrivals,
             pictures=prompt.pictures,
+            reuse=self._settings["cache-prompt"],
         )
         self._sequence, self._engine = sequence, engine
         engine.submit(sequence)
@@ -282,13 +295,17 @@ class GgmlContext:
         return end.errno
 
     def output(self, index: int) -> bytes:
-        """Everything made so far, at index 1 the counts, at 2 the prompt of a conversation."""
+        """Everything made so far; at index 1 the counts, 2 a conversation's prompt, 4 abilities."""
+        if index == ABILITIES_INDEX:
+            return self._abilities()
         if index == PROMPT_INDEX and self._prompt.text:
             return self._prompt.text.encode(errors="replace")
         return self._counts() if index == METADATA_INDEX else bytes(self._output)
 
     def output_single(self, index: int) -> bytes:
-        """The last token's piece, whole characters only, or at index 1 the counts."""
+        """The last token's piece, whole characters only; at index 1 the counts, 3 probabilities."""
+        if index == PROBABILITIES_INDEX and self._seen is not None:
+            return self._seen.as_json(self._graph.model.vocabulary.piece)
         return self._counts() if index == METADATA_INDEX else self._piece
 
     def _counts(self) -> bytes:
@@ -298,10 +315,15 @@ class GgmlContext:
             "llama_build_number": BUILD_NUMBER,
             "llama_commit": COMMIT,
             "n_parallel": self._graph.parallel,
+            "cached_tokens": self._reused,
         }
         if self._settings["enable-chat-template"]:
             counts["chat_template"] = self._template()
         return json.dumps(counts).encode()
+
+    def _abilities(self) -> bytes:
+        """What guests may ask for here and not in WasmEdge, as JSON."""
+        return json.dumps({"keys": ADDED}).encode()
 
     def _template(self) -> dict[str, object] | None:
         """What the chat template can do, None where the model has none."""
@@ -332,6 +354,8 @@ class GgmlContext:
         self._sequence = self._engine = self._ended = None
         self._output = bytearray()
         self._piece = b""
+        self._seen = None
+        self._reused = 0
         self._made = 0
         self._decoder = _Decoder()
 

@@ -155,8 +155,8 @@ class Computing:
 
         Parameters:
             context: its handle.
-            index: 1 for the counts as JSON, 2 for the prompt that a chat template wrote, any
-                other for the output.
+            index: 1 for the counts as JSON, 2 for the prompt that a chat template wrote, 4 for
+                what a guest may ask for beyond WasmEdge as JSON, any other for the output.
             buffer: where to.
             size: its bytes; 0 means UNSIZED_BUFFER.
             written: where its length is written, u32, even if it is too large.
@@ -179,7 +179,8 @@ class Computing:
 
         Parameters:
             context: its handle.
-            index: 1 for the counts as JSON, any other for the piece.
+            index: 1 for the counts as JSON, 3 with the metadata's ``n-probs`` for what the token
+                was chosen among as JSON, any other for the piece.
             buffer: where to.
             size: its bytes; 0 means UNSIZED_BUFFER.
             written: where its length is written, u32, even if it is too large.

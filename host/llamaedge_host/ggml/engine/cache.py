@@ -84,8 +84,8 @@ class Cache:
         """The slots that no sequence is in."""
         return [slot for slot in self.slots if slot.sequence is None]
 
-    def choose(self, tokens: list[int]) -> Choice | None:
-        """The slot for ``tokens``; None if all are taken.
+    def choose(self, tokens: list[int], *, reuse: bool = True) -> Choice | None:
+        """The slot for ``tokens``; None if all are taken. Without ``reuse`` it begins empty.
 
         At least one token stays to be evaluated, since what follows it is needed. A slot is
         taken over if little is lost with that; else the oldest one gets a copy.
@@ -94,6 +94,8 @@ class Cache:
         if not free:
             return None
         oldest = _oldest(free)
+        if not reuse:
+            return Choice(oldest, oldest, 0)
         here = max(
             (Choice(slot, slot, self._kept(slot, tokens)) for slot in free),
             key=lambda choice: (choice.common, -choice.lost),

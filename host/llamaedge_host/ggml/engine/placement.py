@@ -33,7 +33,8 @@ class Placement:
             self.swap_seconds += (seconds - self.swap_seconds) * _LEARNING
         self._cache.occupy(choice.slot, sequence)
         sequence.position = common
-        sequence.reused = common
+        if not sequence.made:
+            sequence.reused = common
         self._counters.prompt_tokens_reused += common
 
     def _prepare(self, choice: Choice) -> int:

@@ -79,8 +79,9 @@ class Scheduler:
         queue = self._next_queue()
         if not queue:
             return None
-        choice = self._cache.choose(queue[0].tokens)
-        return None if choice is None else (queue[0], choice)
+        first = queue[0]
+        choice = self._cache.choose(first.tokens, reuse=first.reuse or first.made > 0)
+        return None if choice is None else (first, choice)
 
     def _next_queue(self) -> deque[Sequence]:
         """The queue whose first sequence has its turn.

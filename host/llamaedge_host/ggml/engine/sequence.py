@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +13,7 @@ from typing import Protocol
 from ...nn.errno import NnErrno
 from ..llama.vocabulary import Vocabulary
 from ..media.pictures import Picture
+from ..sampling.probabilities import Probabilities
 from ..sampling.sampler import Sampler
 from .arrivals import Arrivals
 
@@ -84,7 +86,7 @@ class Sequence:
     evaluated, and lie in the KV cache of ``slot``, -1 for none. Among ``tokens``, placeholders
     stand for ``pictures``, each by its first position; a prompt ends with a token. ``capacity``
     is how many tokens the context can take. One that does not ``stream`` hands over nothing but
-    its end, and is never paused.
+    its end, and is never paused. One that does not ``reuse`` begins without what is in any cache.
     """
 
     def __init__(
@@ -98,12 +100,14 @@ class Sequence:
         stream: bool,
         arrivals: Arrivals,
         pictures: Mapping[int, Picture] = MappingProxyType({}),
+        reuse: bool = True,
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
         self.sampler = sampler
         self.stream = stream
         self.pictures = pictures
+        self.reuse = reuse
         self.state = State.WAITING
         self.position = 0
         self.slot = -1
@@ -112,6 +116,8 @@ class Sequence:
         """When it began to wait, or when it got its slot."""
         self.paused_at = 0.0
         self.deadline = self.since + limits.seconds
+        self.seen: deque[Probabilities] = deque()
+        """What each token that was handed over was chosen among, if the sampler tells."""
         self.handed: SimpleQueue[int | End | None] = SimpleQueue()
         self._taken = 0
         self._arrivals = arrivals
@@ -159,6 +165,8 @@ class Sequence:
         ``arrivals`` are told neither of it.
         """
         self.tokens.append(token)
+        if self.stream and (seen := self.sampler.seen()) is not None:
+            self.seen.append(seen)
         errno = self._end_after(token)
         if errno is not None:
             return End(errno, token)

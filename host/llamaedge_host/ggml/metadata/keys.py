@@ -47,6 +47,8 @@ class Key:
     choices: tuple[str, ...] = ()
     clamped: bool = False
     aliases: tuple[str, ...] = ()
+    added: bool = False
+    """Whether WasmEdge does not know it, or does not obey it."""
 
 
 _M, _C, _S, _G, _T = Scope.MODEL, Scope.CONTEXT, Scope.SAMPLING, Scope.GUEST, Scope.TOOL
@@ -55,8 +57,16 @@ _LATER, _NEVER, _NOW = Change.LATER, Change.NEVER, Change.NOW
 _ANY = float("inf")
 
 
-def _flag(name: str, scope: Scope, change: Change, meaning: str, default: bool = False) -> Key:
-    return Key(name, bool, default, scope, change, meaning)
+def _flag(
+    name: str,
+    scope: Scope,
+    change: Change,
+    meaning: str,
+    default: bool = False,
+    *,
+    added: bool = False,
+) -> Key:
+    return Key(name, bool, default, scope, change, meaning, added=added)
 
 
 def _real(
@@ -68,14 +78,23 @@ def _real(
     low: float = -_ANY,
     *,
     clamped: bool = False,
+    added: bool = False,
 ) -> Key:
-    return Key(name, float, default, scope, change, meaning, low, _ANY, clamped=clamped)
+    return Key(
+        name, float, default, scope, change, meaning, low, _ANY, clamped=clamped, added=added
+    )
 
 
 def _text(
-    name: str, default: str, scope: Scope, change: Change, meaning: str, *choices: str
+    name: str,
+    default: str,
+    scope: Scope,
+    change: Change,
+    meaning: str,
+    *choices: str,
+    added: bool = False,
 ) -> Key:
-    return Key(name, str, default, scope, change, meaning, choices=choices)
+    return Key(name, str, default, scope, change, meaning, choices=choices, added=added)
 
 
 _WORKING = (
@@ -133,15 +152,66 @@ _WORKING = (
     _real("temp", 0.8, _S, _PROMPT, "temperature; 0: greedy", 0.0, clamped=True),
     _real("top-p", 0.95, _S, _PROMPT, "nucleus sampling", 0.0, clamped=True),
     _real("repeat-penalty", 1.0, _S, _PROMPT, "1, or 0: none", 0.0, clamped=True),
-    _real("presence-penalty", 0.0, _S, _PROMPT, "0: none", 0.0, clamped=True),
-    _real("frequency-penalty", 0.0, _S, _PROMPT, "0: none", 0.0, clamped=True),
+    _real("presence-penalty", 0.0, _S, _PROMPT, "0: none; negative favours what was there"),
+    _real("frequency-penalty", 0.0, _S, _PROMPT, "0: none; negative favours what was there"),
     _real("dry-multipier", 0.0, _S, _PROMPT, "DRY's strength (so spelt); 0: none"),
     _real("dry-base", 1.75, _S, _PROMPT, "DRY's base; below 1: none"),
     Key("dry-allowed-length", int, 2, _S, _PROMPT, "repetitions DRY allows, in tokens", 0),
     Key("dry-last-n-penalty", int, -1, _S, _PROMPT, "tokens DRY looks back; -1: all", -1, 1 << 20),
+    _text(
+        "dry-sequence-breakers",
+        "",
+        _S,
+        _PROMPT,
+        'JSON array of the texts that end what DRY compares; empty: ["\\n", ":", "\\"", "*"]',
+        added=True,
+    ),
     Key("mirostat", int, 0, _S, _PROMPT, "0: off, 1, 2: its versions", 0, 2),
     _real("mirostat-eta", 0.1, _S, _PROMPT, "mirostat's learning rate"),
-    _flag("ignore-eos", _S, _PROMPT, "go on after an end-of-generation token"),
+    _real("mirostat-tau", 5.0, _S, _PROMPT, "mirostat's entropy", added=True),
+    _real(
+        "top-n-sigma",
+        -1.0,
+        _S,
+        _PROMPT,
+        "deviations below the best logit; negative: all",
+        added=True,
+    ),
+    _text(
+        "samplers",
+        "",
+        _S,
+        _PROMPT,
+        "names of the samplers in their order, with ; between; empty: llama.cpp's",
+        added=True,
+    ),
+    _text(
+        "logit-bias",
+        "",
+        _S,
+        _PROMPT,
+        "JSON array of [token's number or text, number added to its logit, or null: never]",
+        added=True,
+    ),
+    Key(
+        "n-probs",
+        int,
+        0,
+        _S,
+        _PROMPT,
+        "likeliest tokens told beside each token, see above; 0: none",
+        0,
+        1000,
+        added=True,
+    ),
+    _flag(
+        "post-sampling-probs",
+        _S,
+        _PROMPT,
+        "tell their probabilities after the samplers",
+        added=True,
+    ),
+    _flag("ignore-eos", _S, _PROMPT, "make no end-of-generation token"),
     _text("grammar", "", _S, _PROMPT, "GBNF that the text must follow"),
     Key(
         "json-schema",
@@ -153,6 +223,9 @@ _WORKING = (
         aliases=("json_schema",),
     ),
     Key("seed", int, 2**32 - 1, _S, _PROMPT, "-1 or 4294967295: random", -1, 2**32 - 1),
+    _flag(
+        "cache-prompt", _G, _PROMPT, "reuse what is known of the prompt", default=True, added=True
+    ),
     _flag("stream-stdout", _G, _PROMPT, "compute prints the pieces"),
     Key("n-predict", int, -1, _G, _PROMPT, "compute's tokens at most; negative: no limit"),
     _text("reverse-prompt", "", _G, _PROMPT, "compute ends at this text, which stays"),
@@ -219,7 +292,7 @@ _KEPT_FLAGS = (
 )
 _KEPT_INTEGERS = (
     "n-keep n-chunks n-sequences grp-attn-n grp-attn-w n-print priority poll priority-batch"
-    " poll-batch n-prev n-probs n-ctx-speculative n-max-speculative n-min-speculative"
+    " poll-batch n-prev n-ctx-speculative n-max-speculative n-min-speculative"
     " n-gpu-layers-speculative verbosity control-vector-layer-start control-vector-layer-end"
     " ppl-stride ppl-output-type hellaswag-tasks winogrande-tasks multiple-choice-tasks port"
     " timeout-read timeout-write n-threads-http n-cache-reuse n-pp n-tg n-pl chunk-size n-junk"
@@ -253,5 +326,7 @@ KEYS = (
     ),
 )
 
+ADDED = tuple(key.name for key in KEYS if key.added)
+"""What guests may set here and not in WasmEdge."""
 BY_NAME = {key.name: key for key in KEYS}
 ALIASES = {alias: key for key in KEYS for alias in key.aliases}

@@ -4,8 +4,6 @@ Source: llama.cpp's common/sampling.cpp.
 """
 
 import ctypes
-import random
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,73 +11,18 @@ import numpy.typing as npt
 from ..llama.library import llama
 from ..llama.vocabulary import Tokens, Vocabulary
 from ..metadata.parse import Settings
+from .chain import Sampling, chain
 from .constraint import Constraint, Matcher
 from .constraint import check as check_constraint
-
-RANDOM_SEED = 2**32 - 1
-MIROSTAT_TAU = 5.0
-MIROSTAT_M = 100
-DRY_BREAKERS = (b"\n", b":", b'"', b"*")
-
-_CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama_token_data
+from .probabilities import Probabilities, after_sampling, before_sampling
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a sequence samples: the sampling keys of its metadata, as values."""
-
-    constraint: Constraint | None
-    greedy: bool
-    min_keep: int
-    top_k: int
-    top_p: float
-    min_p: float
-    typical_p: float
-    xtc: tuple[float, float]
-    temperature: tuple[float, float, float]
-    penalties: tuple[int, float, float, float]
-    dry: tuple[float, float, int, int]
-    mirostat: tuple[int, float]
-    seed: int
-
-    @classmethod
-    def of(cls, settings: Settings, context_size: int) -> "Sampling":
-        """The sampling that ``settings`` ask for."""
-        temperature, typical_p = settings["temp"], settings["typ-p"]
-        xtc = settings["xtc-probability"], settings["xtc-threshold"]
-        last = settings["dry-last-n-penalty"]
-        window = settings["last-n-penalty"]
-        return cls(
-            constraint=Constraint.of(settings),
-            greedy=temperature <= 0 and typical_p >= 1 and xtc[0] <= 0,
-            min_keep=settings["min-keep"],
-            top_k=settings["top-k"],
-            top_p=settings["top-p"],
-            min_p=settings["min-p"],
-            typical_p=typical_p,
-            xtc=xtc,
-            temperature=(temperature, settings["dynatemp-range"], settings["dynatemp-exponent"]),
-            penalties=(
-                context_size if window < 0 else window,
-                settings["repeat-penalty"] or 1.0,
-                settings["frequency-penalty"],
-                settings["presence-penalty"],
-            ),
-            dry=(
-                settings["dry-multipier"],
-                settings["dry-base"],
-                settings["dry-allowed-length"],
-                context_size if last < 0 else last,
-            ),
-            mirostat=(settings["mirostat"], settings["mirostat-eta"]),
-            seed=settings["seed"],
-        )
+_CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama_token_data
 
 
 def check(settings: Settings, vocabulary: Vocabulary) -> None:
-    """Raise GgmlError if the grammar or JSON schema of ``settings`` cannot be used."""
+    """Raise GgmlError if the sampling that ``settings`` ask for cannot be made."""
+    Sampling.of(settings, vocabulary, 0)
     if constraint := Constraint.of(settings):
         check_constraint(constraint, vocabulary)
 
@@ -97,8 +40,12 @@ class Sampler:
         if sampling.constraint:
             self._matcher = Matcher(sampling.constraint, vocabulary)
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        for sampler in _chain(vocabulary, sampling):
+        for sampler in chain(vocabulary, sampling):
             llama.llama_sampler_chain_add(self._chain, sampler)
+        self._told = sampling.probabilities
+        self._after = sampling.after
+        self._left: npt.NDArray[np.void] | None = None
+        self._seen: Probabilities | None = None
 
     @property
     def failure(self) -> str:
@@ -107,10 +54,26 @@ class Sampler:
 
     def sample(self, context: ctypes.c_void_p, row: int) -> int | None:
         """The token after the batch's row ``row``; None if the grammar allows none."""
-        if self._matcher is None:
-            token: int = llama.llama_sampler_sample(self._chain, context, row)
-            return token
-        return self._constrained(context, row, self._matcher)
+        if self._matcher is None and not self._after:
+            token: int | None = llama.llama_sampler_sample(self._chain, context, row)
+        elif self._matcher is None:
+            token = self._choose(self._candidates(context, row))
+            llama.llama_sampler_accept(self._chain, token)
+        else:
+            token = self._constrained(context, row, self._matcher)
+        if self._told and token is not None:
+            self._seen = self._look(context, row, token)
+        return token
+
+    def seen(self) -> Probabilities | None:
+        """What the last token was chosen among, None if nobody asked for it."""
+        return self._seen
+
+    def _look(self, context: ctypes.c_void_p, row: int, token: int) -> Probabilities:
+        if self._after:
+            assert self._left is not None
+            return after_sampling(self._left, token, self._told)
+        return before_sampling(logits(context, row, self._vocabulary.size), token, self._told)
 
     def close(self) -> None:
         """Free the samplers."""
@@ -134,6 +97,8 @@ class Sampler:
     def _choose(self, candidates: llama.llama_token_data_array) -> int:
         llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
         token: int = candidates.data[candidates.selected].id
+        if self._after and self._rows is not None:
+            self._left = self._rows[: candidates.size]
         return token
 
     def _candidates(
@@ -152,38 +117,3 @@ class Sampler:
 def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
     """The logits after the batch's row ``row``; a view that the next decode overwrites."""
     return np.ctypeslib.as_array(llama.llama_get_logits_ith(context, row), (size,))
-
-
-def _chain(vocabulary: Vocabulary, sampling: Sampling) -> list[ctypes.c_void_p]:
-    seed = sampling.seed
-    if seed == RANDOM_SEED:
-        seed = random.getrandbits(32)
-    version, eta = sampling.mirostat
-    if version:
-        temperature = llama.llama_sampler_init_temp(sampling.temperature[0])
-        if version == 1:
-            size = vocabulary.size
-            last = llama.llama_sampler_init_mirostat(size, seed, MIROSTAT_TAU, eta, MIROSTAT_M)
-        else:
-            last = llama.llama_sampler_init_mirostat_v2(seed, MIROSTAT_TAU, eta)
-        return [temperature, last]
-    breakers = (ctypes.c_char_p * len(DRY_BREAKERS))(*DRY_BREAKERS)
-    first = [
-        llama.llama_sampler_init_penalties(vocabulary.size, *sampling.penalties),
-        llama.llama_sampler_init_dry(
-            vocabulary.pointer, *sampling.dry, breakers, len(DRY_BREAKERS)
-        ),
-    ]
-    if sampling.greedy:
-        return [*first, llama.llama_sampler_init_greedy()]
-    keep = sampling.min_keep
-    return [
-        *first,
-        llama.llama_sampler_init_top_k(sampling.top_k),
-        llama.llama_sampler_init_typical(sampling.typical_p, keep),
-        llama.llama_sampler_init_top_p(sampling.top_p, keep),
-        llama.llama_sampler_init_min_p(sampling.min_p, keep),
-        llama.llama_sampler_init_xtc(*sampling.xtc, keep, seed),
-        llama.llama_sampler_init_temp_ext(*sampling.temperature),
-        llama.llama_sampler_init_dist(seed),
-    ]
