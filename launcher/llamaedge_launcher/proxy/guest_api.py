@@ -59,8 +59,8 @@ _SAMPLING: dict[str, Schema] = {
     "min_p": _number(0, 1),
     "repeat_penalty": _number(0, 10),
     "seed": nullable({"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}),
-    "max_tokens": _whole(1),
-    "max_completion_tokens": _whole(1),
+    "max_tokens": _whole(-1),
+    "max_completion_tokens": _whole(-1),
     "n": nullable({"type": "integer", "minimum": 1, "maximum": 16}),
     "stop": {
         "anyOf": [

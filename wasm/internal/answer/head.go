@@ -42,6 +42,17 @@ var members = []string{
 	"name", "tool_name", "type", "id", "tool_call_id", "index", "function", "arguments", "parameters",
 }
 
+// HeadOf reads a call as an object of JSON, of a function that is known alone.
+func HeadOf(known func(name string) bool) func(text string) Head {
+	return func(text string) Head {
+		head := jsonHead(text)
+		if head.Call.Name != "" && !known(head.Call.Name) {
+			return Head{Verdict: Never}
+		}
+		return head
+	}
+}
+
 // jsonHead reads an object with a name and arguments (or parameters), in a function or not.
 func jsonHead(text string) Head {
 	if text != "" && text[0] != '{' {

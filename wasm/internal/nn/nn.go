@@ -52,6 +52,10 @@ const (
 	Metadata uint32 = 1
 	// Prompt is the output that a conversation was written out as; WasmEdge has none.
 	Prompt uint32 = 2
+	// Probabilities is the single output that the last token was chosen among; WasmEdge has none.
+	Probabilities uint32 = 3
+	// Able is the output of the host's abilities; WasmEdge has none.
+	Able uint32 = 4
 )
 
 // Graph is a loaded model.
@@ -100,4 +104,18 @@ func ReadCounts(context Context) (Counts, error) {
 	}
 	err = json.Unmarshal(text, &counts)
 	return counts, err
+}
+
+// Abilities are what a host does and WasmEdge does not: the metadata keys it obeys.
+type Abilities struct {
+	Keys []string `json:"keys"`
+}
+
+// ReadAbilities asks a fresh context for them; WasmEdge answers the text it has made, which is
+// none, and has none.
+func ReadAbilities(context Context) (able Abilities) {
+	if text, err := context.Output(Able); err == nil {
+		json.Unmarshal(text, &able)
+	}
+	return able
 }

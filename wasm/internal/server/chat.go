@@ -15,31 +15,11 @@ import (
 
 type chatRequest struct {
 	sampling
-	Messages       []chatMessage     `json:"messages"`
-	Tools          []json.RawMessage `json:"tools"`
-	ToolChoice     json.RawMessage   `json:"tool_choice"`
-	ParallelCalls  *bool             `json:"parallel_tool_calls"`
-	ResponseFormat *responseFormat   `json:"response_format"`
-	Logprobs       bool              `json:"logprobs"`
-	TopLogprobs    int               `json:"top_logprobs"`
-	Functions      json.RawMessage   `json:"functions"`
-	Audio          json.RawMessage   `json:"audio"`
+	Messages      []chatMessage     `json:"messages"`
+	Tools         []json.RawMessage `json:"tools"`
+	ToolChoice    json.RawMessage   `json:"tool_choice"`
+	ParallelCalls *bool             `json:"parallel_tool_calls"`
 	templateSettings
-}
-
-func (c *chatRequest) check() error {
-	if err := c.sampling.check(); err != nil {
-		return err
-	}
-	for param, given := range map[string]bool{
-		"logprobs": c.Logprobs, "top_logprobs": c.TopLogprobs > 0,
-		"functions": isSet(c.Functions), "audio": isSet(c.Audio),
-	} {
-		if given {
-			return invalid(param, "'%s' is not supported.", param)
-		}
-	}
-	return nil
 }
 
 func isSet(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
@@ -86,14 +66,16 @@ type chatWork struct {
 
 func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	var request chatRequest
-	if err := decode(r, &request); err != nil {
+	fields, err := decode(r, &request)
+	if err != nil {
 		return err
 	}
+	fields.tell(w, forChat)
 	model, err := s.model("chat", request.Model)
 	if err != nil {
 		return err
 	}
-	if err := request.check(); err != nil {
+	if err := request.check(fields, forChat, model); err != nil {
 		return err
 	}
 	work, err := s.chatWork(r.Context(), model, &request)
@@ -128,29 +110,18 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	if err != nil {
 		return nil, err
 	}
-	schema, constraint, err := request.ResponseFormat.schema()
+	conversation.Tools = tools
+	bound, err := request.bind(template, tools, choice)
 	if err != nil {
 		return nil, err
-	}
-	if schema != "" && choice != choiceNone {
-		return nil, invalid("response_format", "'response_format' does not go with tools that may be called; set 'tool_choice' to none.")
-	}
-	conversation.Tools = tools
-	format := template.Answer
-	format.Text = textParameters(tools)
-	if choice == choiceRequired {
-		format, constraint = requiredFormat, "tools"
-		if schema, err = callSchema(tools); err != nil {
-			return nil, err
-		}
 	}
 	if err := request.templateSettings.give(template, &conversation); err != nil {
 		return nil, err
 	}
-	work := &chatWork{schema: schema}
-	work.param, work.constraint, work.own = "messages", constraint, template.Own
+	work := &chatWork{schema: bound.schema}
+	work.param, work.constraint, work.own = "messages", bound.param, template.Own
 	work.reader = func(prompt string) answer.Reader {
-		reader := format.NewReader(choice != choiceNone, template.Reasons(prompt) && schema == "")
+		reader := bound.format.NewReader(choice != choiceNone, template.Reasons(prompt) && !bound.text())
 		if request.ParallelCalls != nil && !*request.ParallelCalls {
 			reader = answer.FirstCall(reader)
 		}
@@ -158,11 +129,42 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	}
 	work.limit = request.limit(s.Options.NPredict)
 	work.stops = s.stops(template.Stops, request.Stop.texts)
-	work.keep = format.Keep
+	work.keep = bound.format.Keep
 	if work.prompt, work.dropped, err = model.fit(ctx, conversation); err != nil {
 		return nil, err
 	}
 	return work, nil
+}
+
+// bound is what an answer has to be: how it is written, and what it follows, by which field.
+type bound struct {
+	format answer.Format
+	schema string
+	param  string
+}
+
+// text tells whether the answer follows something, and so is no reasoning.
+func (b *bound) text() bool { return b.param != "" }
+
+// bind says what the answer has to be.
+func (c *chatRequest) bind(template *prompt.Template, tools []prompt.Tool, choice string) (*bound, error) {
+	format := template.Answer
+	format.Text = textParameters(tools)
+	made := &bound{format: format}
+	var err error
+	if made.schema, made.param, err = c.constraint(); err != nil {
+		return nil, err
+	}
+	switch {
+	case choice == choiceNone:
+	case made.param == "grammar":
+		return nil, invalid("grammar", "'grammar' does not go with tools that may be called; set 'tool_choice' to none.")
+	case choice == choiceRequired:
+		made.format, made.schema, made.param = formatOf(tools), anyOf(callSchemas(tools)), "tools"
+	case made.schema != "":
+		made.format, made.schema = formatOf(tools), callOrAnswer(tools, made.schema)
+	}
+	return made, nil
 }
 
 // choice is the work of a request's index'th choice, whose reader is there once its prompt is.

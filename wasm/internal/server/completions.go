@@ -1,18 +1,17 @@
 package server
 
 import (
-	"encoding/json"
 	"llama-api-server/internal/http1"
 	"time"
 )
 
 type completionRequest struct {
 	sampling
-	Prompt   oneOrMore       `json:"prompt"`
-	Suffix   *string         `json:"suffix"`
-	Echo     bool            `json:"echo"`
-	Logprobs json.RawMessage `json:"logprobs"`
-	BestOf   *int            `json:"best_of"`
+	Prompt oneOrMore `json:"prompt"`
+	Echo   bool      `json:"echo"`
+	BestOf *int      `json:"best_of"`
+
+	constrained string // the field that says what the text follows
 }
 
 type completionResponse struct {
@@ -31,35 +30,35 @@ type completionChoice struct {
 	FinishReason *string   `json:"finish_reason"`
 }
 
-func (c *completionRequest) check() error {
-	if err := c.sampling.check(); err != nil {
+func (c *completionRequest) check(fields given, model *Model) error {
+	if err := c.sampling.check(fields, forCompletions, model); err != nil {
 		return err
 	}
 	if c.Prompt.wrong || len(c.Prompt.texts) == 0 {
 		return invalid("prompt", "'prompt' is needed: a string or an array of strings.")
 	}
-	if c.Suffix != nil && *c.Suffix != "" {
-		return invalid("suffix", "'suffix' is not supported.")
-	}
-	if text := string(c.Logprobs); text != "" && text != "null" && text != "false" {
-		return invalid("logprobs", "'logprobs' is not supported: the wasi-nn interface has no probabilities.")
-	}
 	if c.BestOf != nil && *c.BestOf != c.choices() {
-		return invalid("best_of", "'best_of' is not supported.")
+		return invalid("best_of", "'best_of' is %d and 'n' is %d; no other number than 'n' is supported.", *c.BestOf, c.choices())
 	}
-	return nil
+	schema, param, err := c.constraint()
+	if c.constrained = param; schema != "" {
+		c.settings["json-schema"] = schema
+	}
+	return err
 }
 
 func (s *Server) completions(w *http1.Response, r *http1.Request) error {
 	var request completionRequest
-	if err := decode(r, &request); err != nil {
+	fields, err := decode(r, &request)
+	if err != nil {
 		return err
 	}
+	fields.tell(w, forCompletions)
 	model, err := s.model("chat", request.Model)
 	if err != nil {
 		return err
 	}
-	if err := request.check(); err != nil {
+	if err := request.check(fields, model); err != nil {
 		return err
 	}
 	answer := completionResponse{ID: "cmpl-" + uuid(), Object: "text_completion", Created: time.Now().Unix(), Model: model.Name}
@@ -110,11 +109,12 @@ func (s *Server) eachCompletion(r *http1.Request, model *Model, request *complet
 			emit := begin(index)
 			index++
 			work := generation{
-				prompt:  prompt,
-				param:   "prompt",
-				changes: request.changes(choice),
-				limit:   request.limit(s.Options.NPredict),
-				stops:   s.stops(nil, request.Stop.texts),
+				prompt:     prompt,
+				param:      "prompt",
+				constraint: request.constrained,
+				changes:    request.changes(choice),
+				limit:      request.limit(s.Options.NPredict),
+				stops:      s.stops(nil, request.Stop.texts),
 			}
 			s.Log.Prompt(prompt)
 			if request.Echo {

@@ -35,9 +35,11 @@ const mostInputs = 2048
 
 func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
 	var request embeddingsRequest
-	if err := decode(r, &request); err != nil {
+	fields, err := decode(r, &request)
+	if err != nil {
 		return err
 	}
+	fields.tell(w, forEmbeddings)
 	model, err := s.model("embedding", request.Model)
 	if err != nil {
 		return err

@@ -17,13 +17,8 @@ import (
 // does not know it, takes as long as it takes.
 const turnMilliseconds = 50
 
-// What requests can set and the command line cannot, where a request does not set it. They are
-// llama.cpp's own defaults, and sent all the same: a host keeps what it was last told.
-const (
-	defaultTopK = 40
-	defaultMinP = 0.05
-	randomSeed  = math.MaxUint32 // another one for each answer
-)
+// randomSeed is another one for each answer.
+const randomSeed = math.MaxUint32
 
 // Model is a loaded model with the settings its requests begin from.
 type Model struct {
@@ -41,6 +36,7 @@ type Model struct {
 	idle     []nn.Context
 	places   chan struct{} // one for each computation that may be under way
 	pace     *pace         // of all models
+	keys     []string      // of metadata that this host obeys and WasmEdge does not
 	written  int           // tokens that the model's own template adds to a conversation
 }
 
@@ -93,6 +89,8 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 	if counts, err := nn.ReadCounts(context); err == nil {
 		model.Counts = counts
 	}
+	model.keys = nn.ReadAbilities(context).Keys
+	maps.Copy(model.metadata, model.defaults())
 	if template == prompt.Auto {
 		if err := model.takeOwn(context); err != nil {
 			return nil, err
@@ -120,9 +118,6 @@ func metadata(settings *options.Options, index int, kind string, debug bool) map
 		"enable-debug-log": debug,
 		"embedding":        kind == "embedding",
 		"single-wait":      turnMilliseconds,
-		"top-k":            defaultTopK,
-		"min-p":            defaultMinP,
-		"seed":             randomSeed,
 	}
 	maps.Copy(values, settings.Metadata(index))
 	if kind == "embedding" {
@@ -152,7 +147,8 @@ func setSchema(values map[string]any, schema string) {
 func (m *Model) with(changes map[string]any) ([]byte, error) {
 	values := maps.Clone(m.metadata)
 	maps.Copy(values, changes)
-	if schema, found := changes["json-schema"].(string); found {
+	schema, found := changes["json-schema"].(string)
+	if _, grammar := changes["grammar"]; found || grammar {
 		setSchema(values, schema)
 	}
 	return json.Marshal(values)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,19 +12,22 @@ import (
 	"llama-api-server/internal/http1"
 )
 
-// decode reads a JSON body into target. The error is a 400, 413 or 415.
-func decode(r *http1.Request, target any) error {
+// decode reads a JSON body into target, and answers its members. The error is a 400, 413 or 415.
+func decode(r *http1.Request, target any) (given, error) {
 	media, _, _ := strings.Cut(r.Header["content-type"], ";")
 	switch media = strings.ToLower(strings.TrimSpace(media)); media {
 	case "", "application/json", "text/plain", "application/x-www-form-urlencoded":
 	default:
-		return newError(415, "", "", "The body's Content-Type is '%s'; send application/json.", media)
+		return nil, newError(415, "", "", "The body's Content-Type is '%s'; send application/json.", media)
 	}
 	body, err := r.Body()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return unmarshal(body, target)
+	if err := unmarshal(body, target); err != nil {
+		return nil, err
+	}
+	return members(body), nil
 }
 
 func unmarshal(body []byte, target any) error {
@@ -85,24 +89,19 @@ func unmarshalAll[T any](text []byte) (values []T, wrong bool) {
 	return values, false
 }
 
-// sampling is what chat and completion requests have in common.
+// sampling is what chat and completion requests have in common, beside the settings.
 type sampling struct {
-	Model               string             `json:"model"`
-	Temperature         *float64           `json:"temperature"`
-	TopP                *float64           `json:"top_p"`
-	TopK                *int               `json:"top_k"`
-	MinP                *float64           `json:"min_p"`
-	PresencePenalty     *float64           `json:"presence_penalty"`
-	FrequencyPenalty    *float64           `json:"frequency_penalty"`
-	RepeatPenalty       *float64           `json:"repeat_penalty"`
-	Seed                *int64             `json:"seed"`
-	MaxTokens           *int               `json:"max_tokens"`
-	MaxCompletionTokens *int               `json:"max_completion_tokens"`
-	Stop                oneOrMore          `json:"stop"`
-	N                   *int               `json:"n"`
-	Stream              bool               `json:"stream"`
-	StreamOptions       *streamOptions     `json:"stream_options"`
-	LogitBias           map[string]float64 `json:"logit_bias"`
+	Model               string          `json:"model"`
+	MaxTokens           *int            `json:"max_tokens"`
+	MaxCompletionTokens *int            `json:"max_completion_tokens"`
+	NPredict            *int            `json:"n_predict"`
+	Stop                oneOrMore       `json:"stop"`
+	N                   *int            `json:"n"`
+	Stream              bool            `json:"stream"`
+	StreamOptions       *streamOptions  `json:"stream_options"`
+	ResponseFormat      *responseFormat `json:"response_format"`
+
+	settings map[string]any // metadata
 }
 
 type streamOptions struct {
@@ -114,49 +113,59 @@ const (
 	mostStops   = 16
 )
 
-// ranged is a parameter with the range it has to be in and the metadata key it becomes.
-type ranged struct {
-	param, key  string
-	value       *float64
-	least, most float64
+// limits are the names of the most tokens of an answer, what wins first.
+func (s *sampling) limits() []named {
+	return []named{{"max_completion_tokens", s.MaxCompletionTokens}, {"max_tokens", s.MaxTokens}, {"n_predict", s.NPredict}}
 }
 
-func (s *sampling) ranges() []ranged {
-	return []ranged{
-		{"temperature", "temp", s.Temperature, 0, 2},
-		{"top_p", "top-p", s.TopP, 0, 1},
-		{"min_p", "min-p", s.MinP, 0, 1},
-		{"presence_penalty", "presence-penalty", s.PresencePenalty, 0, 2},
-		{"frequency_penalty", "frequency-penalty", s.FrequencyPenalty, 0, 2},
-		{"repeat_penalty", "repeat-penalty", s.RepeatPenalty, 0, 10},
-	}
+type named struct {
+	param string
+	value *int
 }
 
-// check judges what the request asks for.
-func (s *sampling) check() error {
-	for _, row := range s.ranges() {
-		if row.value != nil && (*row.value < row.least || *row.value > row.most) {
-			return invalid(row.param, "'%s' is %g; a number from %g to %g is allowed.", row.param, *row.value, row.least, row.most)
-		}
+// check judges what the request asks for, and reads its settings for the model.
+func (s *sampling) check(fields given, endpoint int, model *Model) (err error) {
+	if err := fields.check(endpoint); err != nil {
+		return err
 	}
-	if s.TopK != nil && *s.TopK < 0 {
-		return invalid("top_k", "'top_k' is %d; a number from 0 up is allowed.", *s.TopK)
+	if s.settings, err = fields.settings(endpoint, model); err != nil {
+		return err
 	}
 	if n := s.choices(); n < 1 || n > mostChoices {
 		return invalid("n", "'n' is %d; a number from 1 to %d is allowed.", n, mostChoices)
 	}
-	for param, value := range map[string]*int{"max_tokens": s.MaxTokens, "max_completion_tokens": s.MaxCompletionTokens} {
-		if value != nil && *value < 1 {
-			return invalid(param, "'%s' is %d; a number from 1 up is allowed.", param, *value)
+	for _, limit := range s.limits() {
+		if limit.value != nil && *limit.value < -1 {
+			return invalid(limit.param, "'%s' is %d; a number from 0 up is allowed, and -1 for no limit.", limit.param, *limit.value)
 		}
 	}
 	if s.Stop.wrong || len(s.Stop.texts) > mostStops || slices.Contains(s.Stop.texts, "") {
 		return invalid("stop", "'stop' takes 1 to %d texts, none of them empty.", mostStops)
 	}
-	if len(s.LogitBias) > 0 {
-		return invalid("logit_bias", "'logit_bias' is not supported: the wasi-nn interface has no such setting.")
-	}
 	return nil
+}
+
+// constraint is the schema that an answer follows, none for a grammar or nothing, and the field
+// that says so.
+func (s *sampling) constraint() (schema, param string, err error) {
+	if schema, param, err = s.ResponseFormat.schema(); err != nil {
+		return "", "", err
+	}
+	for _, name := range []string{"json_schema", "grammar"} {
+		key := strings.ReplaceAll(name, "_", "-")
+		value, _ := s.settings[key].(string)
+		switch {
+		case value == "":
+			delete(s.settings, key)
+			continue
+		case param != "":
+			return "", "", invalid(name, "'%s' does not go with '%s': an answer follows one of them.", name, param)
+		}
+		if param = name; key != "grammar" {
+			schema = value
+		}
+	}
+	return schema, param, nil
 }
 
 func (s *sampling) choices() int {
@@ -168,11 +177,10 @@ func (s *sampling) choices() int {
 
 // limit is the most tokens of an answer, or the default.
 func (s *sampling) limit(otherwise int) int {
-	switch {
-	case s.MaxCompletionTokens != nil:
-		return *s.MaxCompletionTokens
-	case s.MaxTokens != nil:
-		return *s.MaxTokens
+	for _, limit := range s.limits() {
+		if limit.value != nil {
+			return *limit.value
+		}
 	}
 	return otherwise
 }
@@ -181,18 +189,18 @@ func (s *sampling) limit(otherwise int) int {
 // good as none: random.
 func (s *sampling) changes(choice int) map[string]any {
 	changes := map[string]any{"n-predict": -1}
-	for _, row := range s.ranges() {
-		if row.value != nil {
-			changes[row.key] = *row.value
-		}
-	}
-	if s.TopK != nil {
-		changes["top-k"] = *s.TopK
-	}
-	if s.Seed != nil && *s.Seed != -1 {
-		changes["seed"] = (*s.Seed + int64(choice)) & 0x7fffffff
+	maps.Copy(changes, s.settings)
+	if seed, given := s.settings["seed"].(int64); given {
+		changes["seed"] = seedOf(seed, choice)
 	}
 	return changes
+}
+
+func seedOf(seed int64, choice int) int64 {
+	if seed == -1 || seed == randomSeed {
+		return randomSeed
+	}
+	return (seed + int64(choice)) & 0x7fffffff
 }
 
 func (s *sampling) includeUsage(always bool) bool {

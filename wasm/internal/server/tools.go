@@ -1,10 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"strings"
 
 	"llama-api-server/internal/answer"
 	"llama-api-server/internal/prompt"
@@ -96,32 +93,6 @@ func textParameters(tools []prompt.Tool) answer.IsText {
 		text, known = types[[2]string{function, parameter}]
 		return text, known
 	}
-}
-
-// requiredFormat is how an answer is written that has to be a call: as one JSON object.
-var requiredFormat = answer.Format{Whole: []string{"{"}}
-
-// callSchema is the JSON schema of a call of one of tools: the name before the arguments, which
-// is the order they are written in.
-func callSchema(tools []prompt.Tool) (string, error) {
-	var options []string
-	for _, tool := range tools {
-		parameters := tool.Parameters
-		if !bytes.HasPrefix(parameters, []byte("{")) {
-			parameters = json.RawMessage(`{"type":"object"}`)
-		}
-		name, err := json.Marshal(tool.Name)
-		if err != nil {
-			return "", err
-		}
-		options = append(options, fmt.Sprintf(
-			`{"type":"object","properties":{"name":{"const":%s},"arguments":%s},"required":["name","arguments"],"additionalProperties":false}`,
-			name, parameters))
-	}
-	if len(options) == 1 {
-		return options[0], nil
-	}
-	return `{"anyOf":[` + strings.Join(options, ",") + `]}`, nil
 }
 
 // toolCalls are the calls of an answer as the API has them.

@@ -155,7 +155,9 @@ func TestToolErrors(t *testing.T) {
 		{"chatml-tool", `"tools":[` + weather + `],"tool_choice":{"type":"function","function":{"name":"other"}}`, "tool_choice"},
 		{"chatml-tool", `"tools":[{"type":"retrieval"}]`, "tools"},
 		{"chatml-tool", `"tools":[{"type":"function","function":{}}]`, "tools"},
-		{"chatml-tool", `"tools":[` + weather + `],"response_format":{"type":"json_object"}`, "response_format"},
+		{"chatml-tool", `"tools":[` + weather + `],"grammar":"root ::= [a-z]"`, "grammar"},
+		{"chatml", `"response_format":{"type":"json_object"},"json_schema":{}`, "json_schema"},
+		{"chatml", `"grammar":"root ::= [a-z]","json_schema":{"type":"object"}`, "grammar"},
 		{"chatml", `"response_format":{"type":"xml"}`, "response_format.type"},
 		{"chatml", `"response_format":{}`, "response_format.type"},
 		{"chatml", `"response_format":"json"`, "response_format"},
@@ -170,7 +172,7 @@ func TestToolErrors(t *testing.T) {
 		{"chatml", `"response_format":{"type":"json_object","schema":"{}"}`, "response_format.schema"},
 		{"chatml", `"response_format":{"type":"json_object","schema":[{}]}`, "response_format.schema"},
 		{"chatml", `"logprobs":true`, "logprobs"},
-		{"chatml", `"functions":[]`, "functions"},
+		{"chatml", `"functions":[{}]`, "functions"},
 	}
 	for _, row := range table {
 		address := serve(t, &nntest.Graph{}, "-p", row.template)
@@ -198,6 +200,60 @@ func TestResponseFormats(t *testing.T) {
 		got := do(t, "POST", serve(t, graph)+"/v1/chat/completions", chatBody(`"response_format":`+format))
 		if schema := graph.Settings[len(graph.Settings)-1]["json-schema"]; got.status != 200 || schema != want {
 			t.Errorf("%s: %d %s, schema %v", format, got.status, got.body, schema)
+		}
+	}
+}
+
+// Beside a response_format, an answer is a call or follows the schema.
+func TestToolsBesideAResponseFormat(t *testing.T) {
+	fields := `"tools":[` + weather + `],"response_format":{"type":"json_schema","json_schema":{"schema":{"$ref":"#/$defs/a","$defs":{"a":{"type":"object"}}}}}`
+	for pieces, want := range map[string][2]string{
+		`{"city": |"Oslo"}`:                                       {`{"city": "Oslo"}`, ""},
+		`{"name": "Ada"|`:                                         {`{"name": "Ada"`, ""},
+		`{"name": "Ada", "arguments": |{"a": 1}}`:                 {`{"name": "Ada", "arguments": {"a": 1}}`, ""},
+		`{"name": "get_weather", |"arguments": {"city": "Oslo"}}`: {"", `get_weather{"city":"Oslo"}`},
+	} {
+		graph := &nntest.Graph{Pieces: strings.Split(pieces, "|")}
+		address := serve(t, graph, "-p", "chatml-tool")
+		for _, stream := range []string{"", `,"stream":true`} {
+			got := do(t, "POST", address+"/v1/chat/completions", chatBody(fields+stream))
+			if got.status != 200 {
+				t.Fatal(got.body)
+			}
+			text, call := "", ""
+			if stream != "" {
+				text, call, _ = joined(t, got.body)
+			} else {
+				message := at(t, got.json, "choices", 0, "message").(map[string]any)
+				text, _ = message["content"].(string)
+				if message["tool_calls"] != nil {
+					function := at(t, message, "tool_calls", 0, "function").(map[string]any)
+					call = function["name"].(string) + function["arguments"].(string)
+				}
+			}
+			if text != want[0] || call != want[1] {
+				t.Errorf("%s: %q, %q", pieces, text, call)
+			}
+		}
+		schema, _ := graph.Settings[len(graph.Settings)-1]["json-schema"].(string)
+		if !strings.HasPrefix(schema, `{"anyOf":[{"type":"object","properties":{"name":{"const":"get_weather"}`) ||
+			!strings.HasSuffix(schema, `,{"$ref":"#/anyOf/1/$defs/a","$defs":{"a":{"type":"object"}}}]}`) {
+			t.Error(schema)
+		}
+	}
+}
+
+func TestASchemaWithinAnother(t *testing.T) {
+	for schema, want := range map[string]string{
+		`{"$ref":"#/$defs/a"}`:                             `{"$ref":"#/x/$defs/a"}`,
+		`{ "items" : [ {"$ref":"#"}, {"$ref":"#name"} ] }`: `{"items":[{"$ref":"#/x"},{"$ref":"#name"}]}`,
+		`{"properties":{"$ref":{"$ref":"#/a"}},"n":1.50}`:  `{"properties":{"$ref":{"$ref":"#/x/a"}},"n":1.50}`,
+		`{"const":{"$ref":"#/a"},"default":{"$ref":"#"}}`:  `{"const":{"$ref":"#/a"},"default":{"$ref":"#"}}`,
+		`{"properties":{"const":{"$ref":"#"}}}`:            `{"properties":{"const":{"$ref":"#/x"}}}`,
+		`{"b":1,"a":{}}`:                                   `{"b":1,"a":{}}`,
+	} {
+		if got := moved(schema, "#/x"); got != want {
+			t.Errorf("%s: %s", schema, got)
 		}
 	}
 }

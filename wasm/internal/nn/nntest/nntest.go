@@ -11,6 +11,12 @@ import (
 	"llama-api-server/internal/nn"
 )
 
+// Keys are the metadata keys that a host obeys and WasmEdge does not.
+var Keys = []string{
+	"cache-prompt", "dry-sequence-breakers", "frequency-penalty", "logit-bias", "mirostat-tau", "n-probs",
+	"post-sampling-probs", "presence-penalty", "samplers", "top-n-sigma",
+}
+
 // Graph is a model whose every answer is Pieces, one a token, and then End.
 type Graph struct {
 	Pieces   []string
@@ -20,6 +26,8 @@ type Graph struct {
 	CtxSize  int              // tokens; a prompt's tokens are its words
 	Parallel int
 	Build    int // llama.cpp's number
+	// Plain is a host that obeys nothing that WasmEdge does not.
+	Plain bool
 	// Template is what the host tells of the model's own template, as JSON; a conversation is
 	// written out as its messages' texts and Cue.
 	Template string
@@ -175,6 +183,12 @@ func (c *context) Output(index uint32) ([]byte, error) {
 			counts["error"] = c.graph.Reason
 		}
 		return json.Marshal(counts)
+	}
+	if index == nn.Able {
+		if c.graph.Plain {
+			return nil, nil
+		}
+		return json.Marshal(map[string]any{"keys": Keys})
 	}
 	if index == nn.Prompt {
 		return []byte(c.prompt), nil
