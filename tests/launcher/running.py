@@ -16,17 +16,24 @@ START = 90  # seconds
 
 
 class Server:
-    """A running `llamaedge run`, with its terminal in a file."""
+    """A running `llamaedge run`, with its terminal in a file.
 
-    def __init__(self, folder: Path, *arguments: str, threads: int | None) -> None:
+    It listens on a free port, and keeps files in ``folder``, unless it is ``placed`` by its own
+    ``arguments``.
+    """
+
+    def __init__(
+        self, folder: Path, *arguments: str, threads: int | None, placed: bool = False
+    ) -> None:
         self.terminal = folder / "terminal"
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.data = folder / "data"
         given = [] if threads is None else ["--threads", str(threads)]
+        given += [] if placed else ["--port", "0", "--data-dir", str(self.data)]
         with self.terminal.open("w") as file:
             self.process = subprocess.Popen(
-                [LLAMAEDGE, "run", "--port", "0", "--data-dir", self.data, *given, *arguments],
+                [LLAMAEDGE, "run", *given, *arguments],
                 stdout=file,
                 stderr=file,
                 env=os.environ | {"TMPDIR": str(self.temporary)},
