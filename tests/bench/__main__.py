@@ -10,7 +10,18 @@ from report import Report
 
 NAMES = (
     *("serve", "start", "guest", "hostcall", "echo"),
-    *("nn", "constrained", "embeddings", "step", "streams", "crowd", "busy", "peers", "load"),
+    *(
+        "nn",
+        "constrained",
+        "embeddings",
+        "step",
+        "drafts",
+        "streams",
+        "crowd",
+        "busy",
+        "peers",
+        "load",
+    ),
 )
 
 

@@ -273,6 +273,7 @@ class GgmlContext:
             arrivals=engine.arrivals,
             pictures=prompt.pictures,
             reuse=self._settings["cache-prompt"],
+            longest_draft=self._settings["n-max-speculative"] if engine.drafts else 0,
         )
         self._sequence, self._engine = sequence, engine
         engine.submit(sequence)

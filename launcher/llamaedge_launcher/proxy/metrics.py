@@ -42,6 +42,8 @@ _COUNTERS = (
     ("generated_tokens", "llamacpp:tokens_predicted", "Tokens generated"),
     ("decode_seconds", "llamacpp:tokens_predicted_seconds", "Seconds spent on generating"),
     ("prompt_tokens_reused", "llamaedge_prompt_tokens_reused", "Prompt tokens read before"),
+    ("draft_tokens", "llamaedge_draft_tokens", "Tokens looked up in the text so far"),
+    ("draft_tokens_accepted", "llamaedge_draft_tokens_accepted", "Of these, those that were made"),
     ("sequences_ended", "llamaedge_sequences_ended", "Sequences that ended"),
     ("cancellations", "llamaedge_cancellations", "Sequences that were given up before they ended"),
     ("preemptions", "llamaedge_preemptions", "Sequences that left their slot to another"),

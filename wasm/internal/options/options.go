@@ -28,6 +28,7 @@ type Options struct {
 	MainGPU          *int
 	TensorSplit      string
 	Threads          *int
+	DraftMax         int // tokens
 	NoMmap           *bool
 	Temp             float64
 	TopP             float64

@@ -43,6 +43,7 @@ func (o *Options) Metadata(index int) map[string]any {
 const (
 	mostBatch = 1 << 20 // tokens
 	mostGPU   = 255
+	mostDraft = 31 // tokens
 )
 
 func table(o *Options, templates []string) []Option {
@@ -84,6 +85,9 @@ func table(o *Options, templates []string) []Option {
 			fractions(&o.TensorSplit)},
 		{"", "threads", "THREADS", "",
 			"Threads to compute with [default: the host chooses]", "threads", optional(&o.Threads, 1, math.MaxInt32)},
+		{"", "draft-max", "DRAFT_MAX", "15",
+			"Most tokens at once that are looked up in the text so far; 0 is none", "n-max-speculative",
+			number(&o.DraftMax, 0, mostDraft)},
 		{"", "no-mmap", "NO_MMAP", "",
 			"Read the chat model into memory instead of mapping its file", "use-mmap", negated(&o.NoMmap)},
 		{"", "temp", "TEMP", "1.0",

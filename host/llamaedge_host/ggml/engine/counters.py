@@ -37,6 +37,8 @@ class Counters:
     prompt_tokens_evaluated: int = 0
     prompt_tokens_reused: int = 0
     generated_tokens: int = 0
+    draft_tokens: int = 0
+    draft_tokens_accepted: int = 0
     sequences_waiting: int = 0
     sequences_running: int = 0
     sequences_ended: int = 0

@@ -63,6 +63,8 @@ class Engine:
         self.cells = self._context.cells
         self.micro_batch = self._context.micro_batch
         self.parallel = self._context.sequences
+        self.drafts = not model.has_state
+        """Whether what was drafted wrongly can be cut from the KV cache."""
         self._swap = Swap(swap)
         self._cache = Cache(self.parallel, self._context, self._swap)
         self._placement = Placement(self._context, self._cache, self._swap, self.counters)
@@ -157,9 +159,11 @@ class Engine:
             sequence, begin = part.sequence, part.sequence.position
             end = begin + part.count
             last = end == len(sequence.tokens)
-            rows = context.put(rows, sequence.tokens[begin:end], begin, sequence.slot, last)
+            tokens = [*sequence.tokens[begin:end], *part.draft]
+            wanted = 1 + len(part.draft) if last else 0
+            rows = context.put(rows, tokens, begin, sequence.slot, wanted)
         forget_errors()
-        result = self._decode(rows, rows - sum(part.count == 1 for part in parts))
+        result = self._decode(rows, sum(part.rows for part in parts if not part.decodes))
         if result:
             failed = [part.sequence for part in parts]
             self._fail(failed, f"llama_decode answered {result}")
@@ -167,12 +171,29 @@ class Engine:
 
     def _take(self, parts: list[Part]) -> None:
         """Make a token of each sequence whose tokens are all evaluated, and hand it over."""
-        row = -1
+        row = 0
         for part in parts:
-            row += part.count
             if self._scheduler.computed(part):
-                self._sample(part.sequence, row)
+                self._follow(part, row + part.count - 1)
+            row += part.rows
         self.arrivals.tell()
+
+    def _follow(self, part: Part, row: int) -> None:
+        """Make tokens from ``row`` on, for as long as the draft foretold the last one."""
+        sequence, draft, slot = part.sequence, part.draft, part.sequence.slot
+        right = 0
+        going_on = self._sample(sequence, row)
+        while going_on and right < len(draft) and sequence.tokens[-1] == draft[right]:
+            right += 1
+            sequence.position += 1
+            going_on = self._sample(sequence, row + right)
+        if right < len(draft):
+            self._context.keep(slot, sequence.position)
+        self.counters.draft_tokens += len(draft)
+        self.counters.draft_tokens_accepted += right
+        sequence.judge(len(draft), right)
+        if going_on:
+            self._scheduler.pause_if_ahead(sequence)
 
     def patience(self) -> float | None:
         """Seconds after which to look again though nothing has changed; None for never."""
@@ -228,21 +249,21 @@ class Engine:
         else:
             counters.decode_seconds += seconds
 
-    def _sample(self, sequence: Sequence, row: int) -> None:
+    def _sample(self, sequence: Sequence, row: int) -> bool:
+        """Make the token after ``row`` and hand it over; whether the sequence goes on."""
         if sequence.made == 0 and not self._finite(row):
             reason = "the model computes no numbers: its weights are damaged"
             self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
-            return
+            return False
         token = sequence.sampler.sample(self._context.pointer, row)
         if token is None:
             reason = f"the constrained text cannot go on: {sequence.sampler.failure}"
             self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
-            return
+            return False
         self.counters.generated_tokens += 1
         if (end := sequence.accept(token)) is not None:
             self._end(sequence, end)
-        else:
-            self._scheduler.pause_if_ahead(sequence)
+        return end is None
 
     def _finite(self, row: int) -> bool:
         values = logits(self._context.pointer, row, self.model.vocabulary.size)

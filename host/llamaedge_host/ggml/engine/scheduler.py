@@ -8,6 +8,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
 
 from .cache import Cache, Choice
@@ -17,16 +18,29 @@ MAX_WAITING = 1024
 """Sequences that may wait for a slot."""
 TURN = 1.0
 """Seconds that a sequence may keep its slot while others wait for one, at least."""
+DRAFTING = 2
+"""Sequences that decode at most for any to draft: more of them fill a step by themselves."""
 SWAPPING = 0.03
 """The part of the time that swapping sequences may take: turns are longer where that takes long."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The next ``count`` tokens of ``sequence``."""
+    """The next ``count`` tokens of ``sequence``, and the ``draft`` of what may follow them."""
 
     sequence: Sequence
     count: int
+    draft: Tokens[int] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of a batch that it takes."""
+        return self.count + len(self.draft)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether its tokens are no prompt's, as far as a step's time tells."""
+        return self.count == 1
 
 
 class Scheduler:
@@ -158,8 +172,14 @@ class Scheduler:
             more = min(counts[each] - shares.get(each, 0), left)
             shares[each] = shares.get(each, 0) + more
             left -= more
-        parts = (Part(each, shares.get(each, 1)) for each in counts)
+        most = self._longest_draft(rows - sum(shares.get(each, 1) for each in counts))
+        parts = (Part(each, shares.get(each, 1), each.draft(most)) for each in counts)
         return [part for part in parts if part.count]
+
+    def _longest_draft(self, rows: int) -> int:
+        """Tokens that each sequence may draft, of ``rows`` that are left."""
+        decoding = sum(each.state is State.DECODING for each in self.running)
+        return rows // decoding if 0 < decoding <= DRAFTING else 0
 
     def computed(self, part: Part) -> bool:
         """The tokens of ``part`` are evaluated; whether the next one can be made now."""

@@ -4,6 +4,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping
+from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
 from enum import Enum
 from queue import SimpleQueue
@@ -16,6 +17,7 @@ from ..media.pictures import Picture
 from ..sampling.probabilities import Probabilities
 from ..sampling.sampler import Sampler
 from .arrivals import Arrivals
+from .speculation import Speculation
 
 LOOKAHEAD = 8
 """Tokens that a sequence may be ahead of the guest that reads it."""
@@ -87,6 +89,7 @@ class Sequence:
     stand for ``pictures``, each by its first position; a prompt ends with a token. ``capacity``
     is how many tokens the context can take. One that does not ``stream`` hands over nothing but
     its end, and is never paused. One that does not ``reuse`` begins without what is in any cache.
+    ``longest_draft`` is how many tokens may be drafted at once.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Sequence:
         arrivals: Arrivals,
         pictures: Mapping[int, Picture] = MappingProxyType({}),
         reuse: bool = True,
+        longest_draft: int = 0,
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
@@ -127,6 +131,7 @@ class Sequence:
         self._limits = limits
         self._capacity = capacity
         self._tail = b""
+        self._speculation = Speculation(longest_draft)
 
     def become(self, state: State) -> None:
         """Take another state. Raises ValueError if it may not follow the present one."""
@@ -148,6 +153,19 @@ class Sequence:
                 [count, *(at - self.position for at in self.pictures if at >= self.position)]
             )
         return count
+
+    def draft(self, most: int) -> Tokens[int]:
+        """What may follow, ``most`` tokens at most and no more than may be made; often nothing."""
+        if self.state is not State.DECODING:
+            return ()
+        most = min(most, self._capacity - len(self.tokens))
+        if self._limits.tokens is not None:
+            most = min(most, self._limits.tokens - self.made - 1)
+        return self._speculation.draft(self.tokens, most)
+
+    def judge(self, drafted: int, right: int) -> None:
+        """The first ``right`` of ``drafted`` tokens were what followed."""
+        self._speculation.judge(drafted, right)
 
     @property
     def lead(self) -> int:

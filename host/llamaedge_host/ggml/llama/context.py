@@ -157,10 +157,10 @@ class LlamaContext:
             kind = dict(llama.llama_batch._fields_)[field]
             setattr(self._batch, field, ctypes.cast(values.buffer_info()[0], kind))
 
-    def put(self, row: int, tokens: list[int], begin: int, sequence: int, output: bool) -> int:
+    def put(self, row: int, tokens: list[int], begin: int, sequence: int, outputs: int) -> int:
         """Put ``tokens`` of ``sequence``, the first at position ``begin``, from ``row`` on.
 
-        ``output`` asks for what follows the last one. Answers the next free row.
+        What follows the last ``outputs`` of them is asked for. Answers the next free row.
         """
         count = len(tokens)
         end = row + count
@@ -168,13 +168,12 @@ class LlamaContext:
             self._tokens[row] = tokens[0]
             self._positions[row] = begin
             self._owners[row] = self._addresses[sequence][0]
-            self._outputs[row] = output
+            self._outputs[row] = outputs
             return end
         self._tokens[row:end] = array.array("i", tokens)
         self._positions[row:end] = array.array("i", range(begin, begin + count))
         self._owners[row:end] = self._addresses[sequence][:count]
-        self._outputs[row:end] = array.array("b", bytes(count))
-        self._outputs[end - 1] = output
+        self._outputs[row:end] = array.array("b", bytes(count - outputs) + b"\1" * outputs)
         return end
 
     def want_all(self, rows: int) -> None:

@@ -222,6 +222,16 @@ _WORKING = (
         "JSON schema that the text must follow",
         aliases=("json_schema",),
     ),
+    Key(
+        "n-max-speculative",
+        int,
+        15,
+        _S,
+        _PROMPT,
+        "tokens at once that are looked up in the text so far; 0: none",
+        0,
+        31,
+    ),
     Key("seed", int, 2**32 - 1, _S, _PROMPT, "-1 or 4294967295: random", -1, 2**32 - 1),
     _flag(
         "cache-prompt", _G, _PROMPT, "reuse what is known of the prompt", default=True, added=True
@@ -292,7 +302,7 @@ _KEPT_FLAGS = (
 )
 _KEPT_INTEGERS = (
     "n-keep n-chunks n-sequences grp-attn-n grp-attn-w n-print priority poll priority-batch"
-    " poll-batch n-prev n-ctx-speculative n-max-speculative n-min-speculative"
+    " poll-batch n-prev n-ctx-speculative n-min-speculative"
     " n-gpu-layers-speculative verbosity control-vector-layer-start control-vector-layer-end"
     " ppl-stride ppl-output-type hellaswag-tasks winogrande-tasks multiple-choice-tasks port"
     " timeout-read timeout-write n-threads-http n-cache-reuse n-pp n-tg n-pl chunk-size n-junk"

@@ -1,0 +1,70 @@
+"""Answers with drafts looked up in the text so far, against the same ones without: tokens a second.
+
+A text to be repeated with one word changed, and a story, in which hardly anything is repeated.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+
+from report import Report
+from server import demo_model
+
+from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.nn import Target
+
+TEXT = (
+    "The ferry leaves the old harbour at seven on Monday morning and reaches the island two hours"
+    " later. Whoever misses it waits for the one at noon, which is slower but cheaper, and has a"
+    " kitchen that is known for its fish soup. From the pier a narrow road climbs past the church"
+    " to the lighthouse, where a keeper still trims the lamp each evening. In summer the fields"
+    " beside the road are full of poppies, and children sell strawberries from small wooden"
+    " tables. The last boat back sails at nine, and its captain waits for nobody, not even for"
+    " the mayor, who has missed it twice. In winter the island has eighty people, two dogs and a"
+    " school with one class, whose teacher also runs the post office and plays the organ."
+)
+CHANGED = TEXT.replace("Monday", "Tuesday")
+KINDS = {
+    "a text repeated": (
+        f"<|im_start|>user\nWrite the text again, with Tuesday for Monday.\n\n{TEXT}<|im_end|>\n"
+        f"<|im_start|>assistant\n{CHANGED[:64]}",
+        {"temp": 0.0, "n-predict": 150},
+    ),
+    "a story": (
+        "<|im_start|>user\nTell me a long story about a lighthouse keeper.<|im_end|>\n"
+        "<|im_start|>assistant\n",
+        {"temp": 0.8, "seed": 3, "n-predict": 150},
+    ),
+}
+TURNS = 5
+
+
+def rate(backend: GgmlBackend, model: Path, kind: str, longest: int) -> float:
+    """Tokens a second of decoding alone."""
+    prompt, keys = KINDS[kind]
+    settings = {"ctx-size": 2048, "ignore-eos": True, "n-max-speculative": longest} | keys
+    graph = backend.load(model, Target.AUTO, json.dumps(settings))
+    context, engine = graph.context(), graph.engine()
+    assert isinstance(engine, Engine)
+    try:
+        context.set_input(0, 3, prompt.encode())
+        context.compute()
+        return engine.counters.generated_tokens / engine.counters.decode_seconds
+    finally:
+        context.close()
+        graph.close()
+
+
+def measure(report: Report, rounds: int) -> None:
+    model, backend = demo_model(), GgmlBackend(parallel=1)
+    backend.preload(model)
+    for _ in range(rounds):
+        for kind in KINDS:
+            plain, drafted = (partial(rate, backend, model, kind, longest) for longest in (0, 15))
+            report.compare(
+                "tokens/s",
+                {f"{kind}, without drafts": plain, f"{kind}, with drafts": drafted},
+                TURNS,
+            )
+    backend.close()
