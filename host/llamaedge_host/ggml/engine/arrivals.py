@@ -4,16 +4,20 @@ import threading
 
 
 class Arrivals:
-    """Counts the times that sequences were handed something. Safe to use from any thread."""
+    """Counts what sequences were handed. Safe to use from any thread.
+
+    ``count`` grows by the number of times that a guest must ask all its computations in turn to
+    have taken everything.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self._changed = threading.Condition()
 
-    def tell(self) -> None:
-        """Something was handed over: wake whoever waits."""
+    def tell(self, items: int = 1) -> None:
+        """``items`` at most were handed to one and the same sequence: wake whoever waits."""
         with self._changed:
-            self.count += 1
+            self.count += items
             self._changed.notify_all()
 
     def wait(self, seen: int, timeout: float) -> None:

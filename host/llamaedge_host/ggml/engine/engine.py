@@ -171,15 +171,15 @@ class Engine:
 
     def _take(self, parts: list[Part]) -> None:
         """Make a token of each sequence whose tokens are all evaluated, and hand it over."""
-        row = 0
+        row, most = 0, 1
         for part in parts:
             if self._scheduler.computed(part):
-                self._follow(part, row + part.count - 1)
+                most = max(most, self._follow(part, row + part.count - 1))
             row += part.rows
-        self.arrivals.tell()
+        self.arrivals.tell(most)
 
-    def _follow(self, part: Part, row: int) -> None:
-        """Make tokens from ``row`` on, for as long as the draft foretold the last one."""
+    def _follow(self, part: Part, row: int) -> int:
+        """Make tokens from ``row`` on, for as long as the draft foretold the last one; how many."""
         sequence, draft, slot = part.sequence, part.draft, part.sequence.slot
         right = 0
         going_on = self._sample(sequence, row)
@@ -194,6 +194,7 @@ class Engine:
         sequence.judge(len(draft), right)
         if going_on:
             self._scheduler.pause_if_ahead(sequence)
+        return 1 + right
 
     def patience(self) -> float | None:
         """Seconds after which to look again though nothing has changed; None for never."""

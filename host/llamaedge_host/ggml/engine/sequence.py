@@ -21,6 +21,8 @@ from .speculation import Speculation
 
 LOOKAHEAD = 8
 """Tokens that a sequence may be ahead of the guest that reads it."""
+UNREAD = LOOKAHEAD + 32
+"""Tokens that a sequence may be ahead at most: a draft comes all at once."""
 RESUME = LOOKAHEAD // 2
 """Tokens ahead at which a paused sequence goes on."""
 
@@ -126,7 +128,7 @@ class Sequence:
         self._taken = 0
         self._arrivals = arrivals
         self._asked = -1
-        """The count of arrivals when ``ask`` last looked."""
+        """The count of arrivals for which ``ask`` has looked."""
         self._vocabulary = vocabulary
         self._limits = limits
         self._capacity = capacity
@@ -228,13 +230,14 @@ class Sequence:
         """The same for a guest that asks several sequences in turn.
 
         Raises queue.Empty also as soon as any sequence was handed something since this one was
-        last asked: so what comes first is taken first, and none keeps the guest from another.
+        last asked, once for each item: so what comes first is taken first, and none keeps the
+        guest from another.
         """
         arrived = self._arrivals.count
         if self.handed.empty() and self._asked == arrived:
             self._arrivals.wait(arrived, timeout)
             arrived = self._arrivals.count
-        self._asked = arrived
+        self._asked = max(min(self._asked + 1, arrived), arrived - UNREAD)
         return self._took(self.handed.get_nowait(), owner)
 
     def _took(self, item: int | End | None, owner: Owner) -> int | End | None:
