@@ -25,6 +25,9 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "tensor-split": ("", "3,2", "1", "0,0", "0.5 0.5", "1e30"),
     "json-schema": ("", "", '{"type": "boolean"}', '{"enum": ["sea", 1]}'),
     "chat-template": ("", "{{ messages[0].content }}", "{% for"),
+    "dry-sequence-breakers": ("", '["\\n", "sea"]', "[]", '[""]', "x"),
+    "samplers": ("", "top_k;top_p", "dry;xtc;temperature", "top_k;nonsense"),
+    "logit-bias": ("", "[[1, 5.5], [2, null]]", '[["sea", -100]]', "[[1000000, 1]]", "[1"),
     "reverse-prompt": ("", "a", "the", "\u6f22"),
 }
 FIXED: dict[str, Any] = {"threads": 1, "threads-batch": 1, "stream-stdout": False}

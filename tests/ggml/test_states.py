@@ -20,6 +20,8 @@ IN_A_SLOT = {State.PREFILLING, State.DECODING}
 class Sampler:
     """What a sequence frees at its end."""
 
+    def seen(self) -> None: ...
+
     def close(self) -> None: ...
 
 
