@@ -37,7 +37,7 @@ def test_tokens_that_come_at_once_are_taken_in_as_many_rounds(burst: int) -> Non
     idle, busy = sequence(arrivals), sequence(arrivals)
     idle._asked = arrivals.count  # as if asked for long
     for token in range(burst):
-        busy.accept(token)
+        busy.handed.put(token)
     arrivals.tell(burst)
     taken = []
     for _ in range(burst):
