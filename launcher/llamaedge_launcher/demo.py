@@ -3,6 +3,9 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+NAME = "demo"
+"""What it is run by."""
+
 
 def find() -> Path | None:
     """The demo model's GGUF file, or None where the extra is not installed."""

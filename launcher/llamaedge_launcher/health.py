@@ -1,8 +1,10 @@
 """How the server is, and what it has done."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from .fleet.recipe import Model
 
 Engines = Mapping[str, Mapping[str, Any]]
 """What each engine has done, by its name: Counters of llamaedge_host as JSON."""
@@ -36,10 +38,13 @@ class Figures:
 
 
 class Watched(Protocol):
-    """What can be asked how it is."""
+    """What can be asked how it is, and for whose models."""
+
+    def models(self) -> Iterable[Model]:
+        """Those that requests may name, the default one first."""
 
     def health(self) -> Health:
         """How it is now."""
 
-    async def figures(self) -> Figures:
-        """What it has done."""
+    async def figures(self) -> Mapping[str, Figures]:
+        """What each model's guests have done, by the model's id."""

@@ -1,22 +1,21 @@
-"""The front process: the public server, with a supervised worker behind it."""
+"""The front process: the public server, with supervised workers behind it."""
 
 import asyncio
 import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import uvicorn
 
 from .address import Address
-from .pool import Pool
+from .fleet.fleet import Fleet
 from .proxy.app import create_app
 from .proxy.handshake import UVICORN
-from .proxy.transport import PoolTransport
+from .proxy.transport import FleetTransport
 from .settings import Settings
-from .supervisor import Supervisor, WorkerProcess
 
 _log = logging.getLogger(__name__)
 
@@ -45,29 +44,23 @@ class _Expected(logging.Filter):
 
 def serve(
     listener: socket.socket,
-    worker: WorkerProcess,
-    start: Callable[[], WorkerProcess],
+    fleet: Fleet,
     settings: Settings,
     *,
-    limit: int,
     known_only: bool,
     on_ready: Callable[[], None],
 ) -> int:
-    """Serve on ``listener`` until SIGINT or SIGTERM; the exit code for that.
+    """Serve ``fleet`` on ``listener`` until SIGINT or SIGTERM; the exit code for that.
 
     The first signal lets what is under way finish, the second does not.
-
-    ``worker`` is the first worker, ``start`` starts a later one, ``limit`` is the number of
-    requests that a guest answers at once. Raises LauncherError if the first worker fails.
+    Raises LauncherError if a model's first worker fails.
     """
     logging.getLogger("uvicorn.error").addFilter(_Expected())
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    pool = Pool(limit=limit, max_waiting=settings.max_queue)
-    supervisor = Supervisor(worker, start, pool, on_ready)
     config = uvicorn.Config(
         create_app(
-            PoolTransport(pool, timeout=settings.request_timeout),
-            supervisor,
+            FleetTransport(fleet, timeout=settings.request_timeout),
+            fleet,
             settings,
             known_only=known_only,
             local=Address(*listener.getsockname()[:2]).is_loopback,
@@ -82,16 +75,20 @@ def serve(
         **UVICORN,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        return runner.run(_serve(_Server(config), listener, supervisor, settings.drain_timeout))
+        running = fleet.run(on_ready)
+        return runner.run(_serve(_Server(config), listener, running, settings.drain_timeout))
 
 
 async def _serve(
-    server: _Server, listener: socket.socket, supervisor: Supervisor, drain: float
+    server: _Server,
+    listener: socket.socket,
+    running: Coroutine[Any, Any, None],
+    drain: float,
 ) -> int:
     """Until a signal; then no new requests, and ``drain`` seconds for those under way."""
     signals = _Signals()
     serving = asyncio.create_task(server.serve([listener]))
-    supervising = asyncio.create_task(supervisor.run())
+    supervising = asyncio.create_task(running)
     try:
         await _first(signals.first, serving, supervising)
         server.should_exit = True

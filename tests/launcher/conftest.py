@@ -12,6 +12,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
+from llamaedge_launcher.fleet.recipe import Model
 from llamaedge_launcher.health import Figures, Health
 
 
@@ -47,11 +48,14 @@ class Front:
 class Loading:
     """What a front without a worker can be asked."""
 
+    def models(self) -> list[Model]:
+        return []
+
     def health(self) -> Health:
         return Health("loading", 0)
 
-    async def figures(self) -> Figures:
-        return Figures(0, 0, 0, 0, 0, {})
+    async def figures(self) -> dict[str, Figures]:
+        return {}
 
 
 StartFront = Callable[..., Front]
@@ -69,13 +73,14 @@ def starting(folder: Path) -> Iterator[StartFront]:
         instances: int = 1,
         known_only: bool = True,
         ready: bool = True,
+        models: dict[str, str] | None = None,
         **settings: Any,
     ) -> Front:
         script = Path(__file__).with_name("front.py")
         known = "known" if known_only else "all"
         given = json.dumps({"data_dir": str(folder / "data"), **settings})
         command = [sys.executable, str(script), given]
-        command += [str(limit), str(instances), known, guest, *args]
+        command += [str(limit), str(instances), known, json.dumps(models or {}), guest, *args]
         log = folder / f"front{len(started)}.log"
         temporary = folder / f"tmp{len(started)}"
         temporary.mkdir()

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -200,7 +201,8 @@ def main() -> None:
     config = WorkerConfig.decode(lines.readline())
 
     def tell(event: Event) -> None:
-        front.sendall(encode_event(event))
+        with suppress(OSError):  # the front has gone
+            front.sendall(encode_event(event))
 
     def live() -> None:
         while True:

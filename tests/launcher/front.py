@@ -1,7 +1,8 @@
 """The front process with fake workers.
 
-``front.py SETTINGS LIMIT INSTANCES KNOWN_ONLY GUEST [ARG ...]``: SETTINGS is a
-JSON object of Settings' fields, and log_format. Prints its port, then "ready".
+``front.py SETTINGS LIMIT INSTANCES KNOWN_ONLY MODELS GUEST [ARG ...]``: SETTINGS is a
+JSON object of Settings' fields, and log_format; MODELS is one of guests by the models' ids, each
+with its arguments after spaces. Prints its port, then "ready".
 """
 
 import json
@@ -13,6 +14,8 @@ from llamaedge_launcher import log
 from llamaedge_launcher.address import Address
 from llamaedge_launcher.control import WorkerConfig
 from llamaedge_launcher.errors import LauncherError
+from llamaedge_launcher.fleet.fleet import Fleet
+from llamaedge_launcher.fleet.recipe import Kind, Model, Recipe
 from llamaedge_launcher.serve import serve
 from llamaedge_launcher.settings import Settings
 from llamaedge_launcher.supervisor import WorkerProcess
@@ -25,26 +28,36 @@ def say(word: object) -> None:
     sys.stdout.flush()
 
 
+def recipe(id_: str, words: list[str], instances: int, limit: int, hang: float) -> Recipe:
+    """Of a model that is for embeddings if its id says so."""
+    guest, *args = words
+    config = WorkerConfig(
+        *("", guest, tuple(args), {}, (), (), instances, None, "info"), hang_timeout=hang
+    )
+    kind: Kind = "embeddings" if "embed" in id_ else "chat"
+    return Recipe((Model(id_, f"acme/{id_}", kind, Path(f"{id_}.gguf")),), config, limit)
+
+
 def main() -> int:
-    given, limit, instances, known_only, guest, *args = sys.argv[1:]
+    given, limit, instances, known_only, models, guest, *args = sys.argv[1:]
     fields = json.loads(given)
     log.configure("info", fields.pop("log_format", log.TEXT))
     paths = {name: Path(fields[name]) for name in ("data_dir", "web_ui") if name in fields}
     settings = Settings(**fields | paths)
-    config = WorkerConfig(
-        *("", guest, tuple(args), {}, (), (), int(instances), None, "info"),
-        hang_timeout=settings.hang_timeout,
-    )
+    guests = {"default": [guest, *args]}
+    guests |= {id_: line.split() for id_, line in json.loads(models).items()}
+    recipes = [
+        recipe(id_, words, int(instances), int(limit), settings.hang_timeout)
+        for id_, words in guests.items()
+    ]
     listener = Address(port=0).listen()
     say(listener.getsockname()[1])
-    start = partial(WorkerProcess, config, FAKE)
+    launch = partial(WorkerProcess, command=FAKE)
     try:
         return serve(
             listener,
-            start(),
-            start,
+            Fleet(recipes, launch, max_queue=settings.max_queue),
             settings,
-            limit=int(limit),
             known_only=known_only == "known",
             on_ready=lambda: say("ready"),
         )

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from llamaedge_launcher.pool import Pool
+from llamaedge_launcher.fleet.fleet import Fleet
 from llamaedge_launcher.proxy.app import create_app
-from llamaedge_launcher.proxy.transport import PoolTransport
+from llamaedge_launcher.proxy.transport import FleetTransport
 from llamaedge_launcher.settings import Settings
+from llamaedge_launcher.supervisor import WorkerProcess
 
 from .conftest import Front, Loading, StartFront
 
@@ -136,7 +137,7 @@ def test_a_text_that_takes_too_long_is_a_504(
 ) -> None:
     monkeypatch.setattr("llamaedge_launcher.proxy.chunks._LONGEST", 0.5)
     app = create_app(
-        PoolTransport(Pool(limit=1)),
+        FleetTransport(Fleet([], WorkerProcess)),
         Loading(),
         Settings(data_dir=tmp_path),
         known_only=True,

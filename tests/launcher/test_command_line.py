@@ -264,7 +264,7 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
         ("--nn-preload default:GGML:AUTO:bert.gguf", ["--prompt-template=embedding"]),
         (
             "--nn-preload default:GGML:AUTO:odd.gguf --nn-preload embedding:GGML:AUTO:bert.gguf",
-            ["--prompt-template=auto,embedding"],
+            ["--prompt-template=auto,embedding", "--model-name=default,embedding"],
         ),
         (
             "--embeddings bert.gguf -c 2048 -b 64",
@@ -318,12 +318,64 @@ def test_the_server_is_given_what_was_given(
 ) -> None:
     plan = planned(arguments)
     address = ["--socket-addr=127.0.0.1:8181"] if plan.bundled else []
-    assert sorted(plan.worker(Address(port=8181)).args) == sorted([*passed, *address])
+    assert sorted(plan.recipes(Address(port=8181))[0].worker.args) == sorted([*passed, *address])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [
+        ("", [("a", ""), ("b", ""), ("c", "--prompt-template=embedding")]),
+        (
+            "-m x,y,z -c 512,1024,256 -b 64 -r STOP",
+            [
+                ("x", "--ctx-size=512 --batch-size=64 --reverse-prompt=STOP"),
+                ("y", "--ctx-size=1024 --batch-size=64"),
+                ("z", "--ctx-size=256 --prompt-template=embedding"),
+            ],
+        ),
+        (
+            "-m x -p chatml,llama-3-chat,embedding -n 9",
+            [
+                ("x", "--prompt-template=chatml --n-predict=9"),
+                ("b", "--prompt-template=llama-3-chat --n-predict=9"),
+                ("c", "--prompt-template=embedding --n-predict=9"),
+            ],
+        ),
+    ],
+)
+def test_each_of_several_models_has_a_server_of_its_own(
+    planned: Planned, arguments: str, passed: list[tuple[str, str]]
+) -> None:
+    names = {"a": "odd.gguf", "b": "odd.gguf", "c": "bert.gguf"}
+    given = [f"--nn-preload {name}:GGML:AUTO:{file}" for name, file in names.items()]
+    plan = planned(f"{' '.join(given)} {arguments}")
+    recipes = plan.recipes(Address(port=8181))
+    for recipe, alias, (id_, said) in zip(recipes, names, passed, strict=True):
+        assert recipe.worker.preloads == (f"{alias}:GGML:AUTO:{names[alias]}",)
+        own = {f"--model-alias={alias}", f"--model-name={id_}", "--socket-addr=127.0.0.1:8181"}
+        assert set(recipe.worker.args) == own | set(said.split())
+        [model] = recipe.models
+        kind = "embeddings" if alias == "c" else "chat"
+        assert (model.id, model.name, model.kind) == (id_, names[alias], kind)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("-c 512,512", "--ctx-size: '512,512' has 2 values; give one for each of the 3 models"),
+        ("-m x,b,x", "--model-name: two models are named 'x'; give them different names"),
+        ("-m x,b", "--model-name: 'x,b' has 2 values; give one for each of the 3 models"),
+    ],
+)
+def test_lists_have_a_value_for_each_model(folder: Path, arguments: str, said: str) -> None:
+    given = [f"--nn-preload {name}:GGML:AUTO:odd.gguf" for name in "abc"]
+    with pytest.raises(LauncherError, match=said):
+        run.main(f"{' '.join(given)} {arguments}".split(), standalone_mode=False)
 
 
 def test_a_server_of_another_make_is_told_an_address_that_was_given(planned: Planned) -> None:
     plan = planned("--guest guest.wasm --port 0")
-    assert "--socket-addr=127.0.0.1:8181" in plan.worker(Address(port=8181)).args
+    assert "--socket-addr=127.0.0.1:8181" in plan.recipes(Address(port=8181))[0].worker.args
 
 
 def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> None:
@@ -344,7 +396,7 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         arguments += [option.flags[0]] if option.is_switch else [option.flags[0], value]
         expected.append(option.name if option.is_switch else f"{option.name}={value}")
     plan = planned(" ".join(["--nn-preload default:GGML:AUTO:model.gguf", *arguments]))
-    assert sorted(plan.arguments) == sorted(map(_as_the_guest_sees_it, expected))
+    assert sorted(plan.units[0].arguments) == sorted(map(_as_the_guest_sees_it, expected))
 
 
 def _as_the_guest_sees_it(argument: str) -> str:
@@ -362,7 +414,7 @@ def test_a_web_ui_is_the_public_servers_to_serve(planned: Planned, folder: Path)
         plan = planned(f"{arguments} --web-ui page --dir data")
         assert plan.web_ui == page
         assert plan.dirs == ("data",)
-        assert not any("web-ui" in each for each in plan.arguments)
+        assert not any("web-ui" in each for each in plan.units[0].arguments)
         assert planned(arguments).web_ui is None
 
 
@@ -386,7 +438,7 @@ def test_host_options_reach_the_worker(planned: Planned, folder: Path) -> None:
         f"{GOOD} --guest guest.wasm --instances 3 --dir .:data:readonly --dir data"
         " --env A=1 --env B=x=y --socket-addr [::1]:9"
     )
-    worker = plan.worker(plan.address)
+    worker = plan.recipes(plan.address)[0].worker
     assert (plan.limit, plan.bundled, str(plan.address)) == (1, False, "[::1]:9")
     assert worker.guest == "guest.wasm"
     assert worker.instances == 3

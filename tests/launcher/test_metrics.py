@@ -32,6 +32,10 @@ def requests(route: str, status: int, method: str = "POST") -> str:
     return f"llamaedge_requests_total{{method={method},route={route},status={status}}}"
 
 
+def of_model(name: str) -> str:
+    return f"{name}{{model=default}}"
+
+
 def test_the_engines_numbers_have_llama_servers_names(client: httpx.Client) -> None:
     found = metrics(client)
     expected = {
@@ -44,10 +48,12 @@ def test_the_engines_numbers_have_llama_servers_names(client: httpx.Client) -> N
         "llamaedge_batch_tokens_count": 4,
         "llamaedge_batch_tokens_sum": 5007,
     }
-    assert {name: found[f"{name}{{engine=m.gguf}}"] for name in expected} == expected
-    bucket = "llamaedge_batch_tokens_bucket{engine=m.gguf,le=%s}"
+    assert {name: found[f"{name}{{engine=m.gguf,model=default}}"] for name in expected} == expected
+    bucket = "llamaedge_batch_tokens_bucket{engine=m.gguf,le=%s,model=default}"
     assert [found[bucket % le] for le in ("1.0", "2.0", "4.0", "2048.0", "+Inf")] == [1, 1, 3, 3, 4]
-    assert "llamacpp:prompt_tokens_seconds{engine=m.gguf}" not in found, "no second was spent"
+    assert "llamacpp:prompt_tokens_seconds{engine=m.gguf,model=default}" not in found, (
+        "no second was spent"
+    )
     assert found["process_resident_memory_bytes"] > 1e6
 
 
@@ -80,13 +86,13 @@ def test_the_pool_and_its_restarts_are_told(start_front: StartFront) -> None:
             lines = response.iter_lines()
             next(lines)
             found = metrics(client)
-            assert found["llamacpp:requests_processing"] == 1
-            assert found["llamacpp:requests_deferred"] == 0
-            assert found["llamaedge_guests"] == 1
+            assert found[of_model("llamacpp:requests_processing")] == 1
+            assert found[of_model("llamacpp:requests_deferred")] == 0
+            assert found[of_model("llamaedge_guests")] == 1
         client.post(CHAT, json={"messages": [], "answer": "trap"})
-        until(client, "llamaedge_guest_restarts_total", 1)
+        until(client, of_model("llamaedge_guest_restarts_total"), 1)
         client.post(CHAT, json={"messages": [], "answer": "die"})
-        until(client, "llamaedge_worker_restarts_total", 1)
+        until(client, of_model("llamaedge_worker_restarts_total"), 1)
 
 
 def until(client: httpx.Client, name: str, value: float) -> None:
@@ -100,7 +106,7 @@ def test_without_a_worker_the_rest_is_told(start_front: StartFront) -> None:
     front = start_front("slow", "1.5", ready=False)
     with front.client() as client:
         found = metrics(client)
-        assert found["llamaedge_guests"] == 0
+        assert found[of_model("llamaedge_guests")] == 0
 
 
 @pytest.mark.parametrize("keys", [("k",)])

@@ -218,7 +218,7 @@ def test_a_worker_killed_in_a_stream_is_replaced(
         with pytest.raises(openai.APIError, match="guest ended"):
             list(answer)
         deadline = time.monotonic() + START
-        while (response := httpx.get(f"{url}/v1/models")).status_code == 502:
+        while (response := httpx.get(f"{url}/v1/info")).status_code == 502:
             assert time.monotonic() < deadline, server.terminal.read_text()
         assert response.status_code == 503
         assert int(response.headers["retry-after"]) >= 1

@@ -30,7 +30,7 @@ def ask(client: httpx.Client, **headers: str) -> httpx.Response:
 
 def test_no_page_is_let_in_unless_named(client: httpx.Client) -> None:
     assert cors(preflight(client, PAGE)) == {}
-    assert cors(client.get("/v1/models", headers={"Origin": PAGE})) == {}
+    assert cors(client.get("/v1/info", headers={"Origin": PAGE})) == {}
     response = ask(client, Origin=PAGE)
     assert response.status_code == 403
     assert response.json()["error"]["code"] == "origin_not_allowed"
@@ -100,7 +100,7 @@ def test_the_guests_own_cors_headers_go_no_further(
     ],
 )
 def test_the_host_must_be_this_machine(client: httpx.Client, host: str, status: int) -> None:
-    response = client.get("/v1/models", headers={"Host": host})
+    response = client.get("/v1/info", headers={"Host": host})
     assert response.status_code == status, response.text
     if status == 403:
         assert response.json()["error"]["code"] == "host_not_allowed"
@@ -111,5 +111,5 @@ def test_the_host_of_a_named_page_is_let_in(start_front: StartFront) -> None:
     front = start_front(origins=(PAGE,))
     with front.client() as client:
         headers = {"Host": "chat.example.com", "Origin": PAGE}
-        assert client.get("/v1/models", headers=headers).status_code == 200
-        assert client.get("/v1/models", headers={"Host": "example.com"}).status_code == 403
+        assert client.get("/v1/info", headers=headers).status_code == 200
+        assert client.get("/v1/info", headers={"Host": "example.com"}).status_code == 403

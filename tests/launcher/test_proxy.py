@@ -47,10 +47,10 @@ def error(response: httpx.Response) -> dict[str, Any]:
     [
         ("GET", "/nothing", b"", 404, "nothing at /nothing"),
         ("GET", "/v1/nothing?x=1", b"", 404, "nothing at /v1/nothing"),
-        ("GET", "/v1/models/../../etc/passwd", b"", 404, "nothing at"),
+        ("GET", "/v1/info/../../etc/passwd", b"", 404, "nothing at"),
         ("GET", CHAT, b"", 405, f"{CHAT} does not take GET"),
-        ("PUT", "/v1/models", b"", 405, "/v1/models does not take PUT"),
-        ("PATCH", "/v1/models", b"", 405, "/v1/models does not take PATCH"),
+        ("PUT", "/v1/info", b"", 405, "/v1/info does not take PUT"),
+        ("PATCH", "/v1/info", b"", 405, "/v1/info does not take PATCH"),
         ("POST", CHAT, b"", 400, "not a JSON object: it is empty"),
         ("POST", CHAT, b"{", 400, "at line 1 column 2"),
         ("POST", CHAT, b"[]", 400, "it must be an object"),
@@ -79,7 +79,7 @@ def test_an_error_is_openais_object(
 
 def test_a_wrong_method_is_told_the_right_ones(client: httpx.Client) -> None:
     assert client.get(CHAT).headers["allow"] == "OPTIONS, POST"
-    assert client.put("/v1/models").headers["allow"] == "GET, HEAD, OPTIONS"
+    assert client.put("/v1/info").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "a/json"])
@@ -149,7 +149,7 @@ def test_a_chunked_body_reaches_the_guest_with_its_length(client: httpx.Client) 
 
 
 def test_head_is_get_without_the_body(client: httpx.Client) -> None:
-    response = client.head("/v1/models")
+    response = client.head("/v1/info")
     assert response.status_code == 200
     assert response.content == b""
 
@@ -212,12 +212,12 @@ def test_health_says_ready(client: httpx.Client) -> None:
 def test_the_log_is_one_line_a_request_without_a_traceback(
     client: httpx.Client, front: Front
 ) -> None:
-    client.get("/v1/models")
+    client.get("/v1/info")
     with pytest.raises(httpx.RemoteProtocolError):
         chat(client, answer="cut")
     log = front.log.read_text()
     assert "Traceback" not in log
-    assert re.search(r"\[info\] 127.0.0.1 GET /v1/models 200, [0-9.]+ s, req_[0-9a-f]+\n", log)
+    assert re.search(r"\[info\] 127.0.0.1 GET /v1/info 200, [0-9.]+ s, req_[0-9a-f]+\n", log)
     assert f"POST {CHAT} 200 cut off, " in log
 
 
@@ -227,7 +227,7 @@ def test_a_guest_of_one_request_never_has_two(start_front: StartFront) -> None:
         bodies = [asking(answer="wait", seconds=0.02), asking(answer="stream")] * 8
         statuses = list(threads.map(lambda body: client.post(CHAT, json=body).status_code, bodies))
         assert statuses == [200] * 16
-        assert client.get("/v1/models").json()["most"] == 1
+        assert client.get("/v1/info").json()["most"] == 1
 
 
 def test_a_client_that_goes_away_while_it_waits_frees_its_place(start_front: StartFront) -> None:
@@ -256,7 +256,7 @@ def test_other_guests_may_serve_paths_of_their_own(start_front: StartFront) -> N
     with front.client() as client:
         assert client.get("/index.html").json()["line"] == "GET /index.html HTTP/1.1"
         assert client.post("/v1/rag", content=b"any").json()["body"] == "any"
-        assert client.put("/v1/models").status_code == 405
+        assert client.put("/v1/info").status_code == 405
         for path in ("/..%2fsecret", "/a/%2e%2e/b", "/..%5cb"):
             assert client.get(path).status_code == 404
 
@@ -266,13 +266,13 @@ def test_other_guests_may_serve_paths_of_their_own(start_front: StartFront) -> N
     [
         b"\r\n\r\n",
         b"nonsense\r\n\r\n",
-        b"GET /v1/models HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-        b"GET /v1/models HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"GET /v1/info HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET /v1/info HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
         b"GET \0 HTTP/1.1\r\n\r\n",
         b"GET //%ff%00?%zz=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"POST /v1/models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/info HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
@@ -288,7 +288,7 @@ def test_bytes_that_are_no_request_harm_nothing(
         except (TimeoutError, ConnectionError):
             answer = b""
     assert re.match(rb"$|HTTP/1.1 4\d\d ", answer)
-    assert client.get("/v1/models").status_code == 200
+    assert client.get("/v1/info").status_code == 200
     assert "Traceback" not in front.log.read_text()
 
 

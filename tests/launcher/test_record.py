@@ -23,11 +23,11 @@ def line(front: Front, wanted: str) -> str:
 
 
 def test_a_request_gets_an_id(client: httpx.Client, front: Front) -> None:
-    response = client.get("/v1/models")
+    response = client.get("/v1/info")
     id_ = response.headers["x-request-id"]
     assert re.fullmatch(r"req_[0-9a-f]{32}", id_)
     assert response.json()["headers"]["x-request-id"] == id_
-    assert client.get("/v1/models").headers["x-request-id"] != id_
+    assert client.get("/v1/info").headers["x-request-id"] != id_
     assert line(front, id_)
 
 
@@ -39,7 +39,7 @@ def test_a_clients_own_id_is_kept(client: httpx.Client, front: Front) -> None:
 
 @pytest.mark.parametrize("id_", ["", "a b", "x" * 129, "ü", "a\tb"])
 def test_an_id_that_would_spoil_a_line_is_replaced(client: httpx.Client, id_: str) -> None:
-    response = client.get("/v1/models", headers={"X-Request-Id": id_.encode()})
+    response = client.get("/v1/info", headers={"X-Request-Id": id_.encode()})
     assert response.headers["x-request-id"].startswith("req_")
     assert response.json()["headers"]["x-request-id"] == response.headers["x-request-id"]
 
@@ -74,8 +74,8 @@ def test_what_machines_ask_for_is_quiet(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
         client.get("/health")
-        client.get("/v1/models")
-    line(front, "/v1/models")
+        client.get("/v1/info")
+    line(front, "/v1/info")
     assert "/health" not in front.log.read_text()
 
 

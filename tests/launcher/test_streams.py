@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from llamaedge_launcher.fleet.recipe import Wanted
 from llamaedge_launcher.pool import Overloaded
 from llamaedge_launcher.proxy import client
 from llamaedge_launcher.proxy.app import create_app
@@ -38,11 +39,13 @@ class Script:
         self.headers = headers
         self.steps = list(steps)
 
-    def check(self) -> None:
+    def check(self, wanted: Wanted | None) -> None:
         """It always has a place."""
 
     @asynccontextmanager
-    async def send(self, request: bytes, *, computes: bool) -> AsyncIterator["Script"]:
+    async def send(
+        self, request: bytes, *, wanted: Wanted, computes: bool
+    ) -> AsyncIterator["Script"]:
         while self.steps and isinstance(self.steps[0], float):
             await asyncio.sleep(self.steps.pop(0))  # type: ignore[arg-type]
         if self.steps and isinstance(self.steps[0], (Overloaded, TimedOut)):

@@ -25,7 +25,7 @@ CHAT = "/v1/chat/completions"
 
 
 def until(
-    client: httpx.Client, status: int, seconds: float = 5, path: str = "/v1/models"
+    client: httpx.Client, status: int, seconds: float = 5, path: str = "/v1/info"
 ) -> httpx.Response:
     """The first answer with ``status``."""
     deadline = time.monotonic() + seconds
@@ -65,7 +65,7 @@ def test_while_it_loads_requests_are_told_so(start_front: StartFront) -> None:
         assert (health.status_code, health.json()["status"]) == (503, "loading")
         front.wait_ready()
         assert client.get("/health").json()["status"] == "ready"
-        assert client.get("/v1/models").status_code == 200
+        assert client.get("/v1/info").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_first_worker_that_fails_ends_the_program(
 def test_a_worker_that_dies_is_replaced(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
-        first = client.get("/v1/models").json()["pid"]
+        first = client.get("/v1/info").json()["pid"]
         with client.stream(
             "POST", CHAT, json={"messages": [], "answer": "stream", "die_after": 2}
         ) as response:
@@ -96,7 +96,7 @@ def test_a_worker_that_dies_is_replaced(start_front: StartFront) -> None:
         assert lines[:3] == [f'data: {{"piece": {number}}}' for number in range(3)]
         assert json.loads(lines[3].removeprefix("data: "))["error"]["code"] == "guest_ended"
         until(client, 503, path="/health")
-        response = client.get("/v1/models")
+        response = client.get("/v1/info")
         assert response.status_code == 503
         assert int(response.headers["retry-after"]) >= 1
         assert response.json()["error"]["code"] == "unavailable"
@@ -136,7 +136,7 @@ def test_each_restart_waits_longer(start_front: StartFront, tmp_path: Path) -> N
 def test_a_guest_that_traps_is_replaced_in_its_worker(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
-        before = client.get("/v1/models").json()
+        before = client.get("/v1/info").json()
         client.post(CHAT, json={"messages": [], "answer": "trap", "after": 0.3})
         after = until(client, 200).json()
         assert after["pid"] == before["pid"]
@@ -148,7 +148,7 @@ def test_a_request_whose_guest_has_gone_waits_for_the_next(start_front: StartFro
     front = start_front()
     with front.client() as client:
         client.post(CHAT, json={"messages": [], "answer": "vanish"})
-        response = client.get("/v1/models")
+        response = client.get("/v1/info")
         assert response.status_code == 200, response.text
         assert response.json()["path"].endswith("+")
 
@@ -157,7 +157,7 @@ def test_a_request_goes_to_another_guest_when_its_own_has_gone(start_front: Star
     front = start_front(limit=1, instances=2)
     with front.client() as client:
         client.post(CHAT, json={"messages": [], "answer": "vanish", "untold": 5})
-        assert [client.get("/v1/models").status_code for _ in range(4)] == [200] * 4
+        assert [client.get("/v1/info").status_code for _ in range(4)] == [200] * 4
 
 
 def test_health_says_that_a_guest_ends_again_and_again(start_front: StartFront) -> None:
@@ -172,7 +172,7 @@ def test_health_says_that_a_guest_ends_again_and_again(start_front: StartFront) 
         assert response.status_code == 503
         assert response.json()["status"] == "unavailable"
         assert response.json()["guests"] == 0
-        refusal = client.get("/v1/models").json()["error"]["message"]
+        refusal = client.get("/v1/info").json()["error"]["message"]
         assert "ended with exit code 1 before it listened" in refusal
 
 
@@ -194,7 +194,7 @@ def test_the_requests_of_a_guest_that_hangs_are_502s(start_front: StartFront) ->
 def test_a_worker_that_is_stopped_is_replaced(start_front: StartFront) -> None:
     front = start_front(hang_timeout=3)
     with front.client() as client:
-        first = client.get("/v1/models").json()["pid"]
+        first = client.get("/v1/info").json()["pid"]
         response = client.post(CHAT, json={"messages": [], "answer": "freeze"})
         assert response.status_code == 502
         assert until(client, 200, seconds=10).json()["pid"] != first
@@ -212,7 +212,7 @@ def test_a_worker_that_says_nonsense_is_replaced(start_front: StartFront) -> Non
 def test_requests_that_wait_outlast_their_worker(start_front: StartFront) -> None:
     front = start_front(limit=1)
     with front.client() as client, ThreadPoolExecutor(4) as threads:
-        first = client.get("/v1/models").json()["pid"]
+        first = client.get("/v1/info").json()["pid"]
         body = {"messages": [], "answer": "stream", "gap": 0.2, "die_after": 3}
         dying = threads.submit(client.post, CHAT, json=body)
         time.sleep(0.2)
@@ -297,7 +297,7 @@ def test_a_second_signal_or_the_end_of_the_time_ends_everything(
 ) -> None:
     front = start_front(drain_timeout=0.5 if signals == 1 else 60)
     with front.client() as client:
-        pid = client.get("/v1/models").json()["pid"]
+        pid = client.get("/v1/info").json()["pid"]
         with endless(client) as response:
             lines = response.iter_lines()
             next(lines)
@@ -326,7 +326,7 @@ def test_two_signals_end_it_while_a_client_does_not_read(start_front: StartFront
 def test_a_signal_ends_an_idle_server_at_once(start_front: StartFront) -> None:
     front = start_front(drain_timeout=3600)
     with front.client() as client:
-        client.get("/v1/models")
+        client.get("/v1/info")
         assert front.end(signal.SIGTERM) == 0
     assert front.log.read_text().splitlines()[-1].endswith("stopping")
 
@@ -344,6 +344,6 @@ def test_a_signal_ends_it_while_it_loads(start_front: StartFront) -> None:
 def test_a_worker_ends_when_its_front_is_killed(start_front: StartFront) -> None:
     front = start_front()
     with front.client() as client:
-        pid = client.get("/v1/models").json()["pid"]
+        pid = client.get("/v1/info").json()["pid"]
     front.end(signal.SIGKILL)
     wait_gone(pid)

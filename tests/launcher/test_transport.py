@@ -160,13 +160,13 @@ def test_a_full_queue_is_told_beforehand(tmp_path: Path) -> None:
         pool = Pool(limit=1, max_waiting=0)
         transport = PoolTransport(pool)
         with pytest.raises(Unavailable):
-            transport.check()
+            pool.check()
         pool.add(await listens(tmp_path / "a", sleeps))
-        transport.check()
+        pool.check()
         first = asyncio.create_task(ask(transport))
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded):
-            transport.check()
+            pool.check()
         first.cancel()
 
     run(test())

@@ -66,7 +66,7 @@ def until(wanted: Callable[[], bool]) -> None:
 
 def running(client: httpx.Client) -> int:
     """The requests that the guest has, but for this one."""
-    number: int = client.get("/v1/models").json()["running"]
+    number: int = client.get("/v1/info").json()["running"]
     return number - 1
 
 

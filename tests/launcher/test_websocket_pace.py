@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from llamaedge_launcher.fleet.recipe import Wanted
 from llamaedge_launcher.proxy.app import CHAT, create_app
 from llamaedge_launcher.proxy.handshake import UVICORN
 from llamaedge_launcher.settings import Settings
@@ -34,11 +35,13 @@ class Endless:
         self.reads = 0
         self.open = 0
 
-    def check(self) -> None:
+    def check(self, wanted: Wanted | None) -> None:
         """It always has a place."""
 
     @asynccontextmanager
-    async def send(self, request: bytes, *, computes: bool) -> AsyncIterator["Endless"]:
+    async def send(
+        self, request: bytes, *, wanted: Wanted, computes: bool
+    ) -> AsyncIterator["Endless"]:
         self.open += 1
         try:
             yield self

@@ -11,7 +11,7 @@ from ..models import minilm
 from ..models.reference import parse
 from ..models.resolve import api_name, resolve
 from .console import stderr
-from .naming import ALIAS, NAME, Options, fetch
+from .naming import ALIAS, NAME, Named, Options, fetch
 from .options import SERVER_OPTIONS
 
 DEMO = "demo"
@@ -21,27 +21,28 @@ _SIZES = {"--ctx-size", "--batch-size", "--ubatch-size"}
 _DEFAULTS = {NAME: "default", ALIAS: "default", _TEMPLATE: "auto"}
 
 
-def add(model: str, preloads: Sequence[Preload], options: Options) -> tuple[Preload, ...]:
-    """``preloads`` and the embedding model that --embeddings names.
+def add(model: str, chat: Sequence[Named], options: Options) -> tuple[Named, ...]:
+    """``chat`` and the embedding model that --embeddings names.
 
     ``options`` name it too, after the chat model, unless they name two already. Raises
     LauncherError.
     """
-    if len(preloads) != 1:
-        names = ", ".join(each.name for each in preloads)
+    if len(chat) != 1:
+        names = ", ".join(each.preload.name for each in chat)
         message = f"--embeddings adds a model to one chat model, but --nn-preload names {names}"
         raise LauncherError(f"{message}; leave one of them out", exit_code=2)
     path, name = _find(model)
-    added = Preload(_ALIAS, Encoding.GGML, Target.AUTO, path)
+    added = Named(Preload(_ALIAS, Encoding.GGML, Target.AUTO, path), name)
+    alias = chat[0].preload.name
     _append(options, NAME, name)
-    if ALIAS in options or preloads[0].name != "default":
-        _append(options, ALIAS, _ALIAS, first=preloads[0].name)
+    if ALIAS in options or alias != "default":
+        _append(options, ALIAS, _ALIAS, first=alias)
     if _TEMPLATE in options:
         _append(options, _TEMPLATE, _ALIAS)
     for option in SERVER_OPTIONS:
         if option.name in _SIZES and option.name in options:
             _append(options, option.name, option.default.split(",")[1])
-    return (*preloads, added)
+    return (*chat, added)
 
 
 def _append(options: Options, option: str, value: str, *, first: str | None = None) -> None:

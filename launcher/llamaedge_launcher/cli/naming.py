@@ -1,7 +1,7 @@
 """The models of a command line: ``MODEL``, ``--nn-preload``, and other programs' ``-m``."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 NAME = "--model-name"
 ALIAS = "--model-alias"
-PROJECTOR = "--llava-mmproj"
 Options = dict[str, str | bool]
 
 
@@ -41,15 +40,22 @@ def _is_model(name: str) -> bool:
     )
 
 
-def name_models(
-    model: str | None, preloads: Sequence[str], options: Options
-) -> tuple[Preload, ...]:
+@dataclass(frozen=True)
+class Named:
+    """A model of the command line, ``name`` as it is run by, and the projector that is its own."""
+
+    preload: Preload
+    name: str
+    projector: Path | None = None
+
+
+def name_models(model: str | None, preloads: Sequence[str], options: Options) -> tuple[Named, ...]:
     """What is to be loaded, ``model`` first; what is not here is fetched, as the terminal shows.
 
-    ``options`` get the model's name and the projector that came with it, unless they have them.
-    Raises PreloadError and LauncherError.
+    ``options`` get the first one's name, unless they have it. Raises PreloadError and
+    LauncherError.
     """
-    found: list[tuple[Preload, Resolved]] = []
+    found: list[Named] = []
     if model is not None:
         reference = parse(model)
         if isinstance(reference, Path) and not reference.exists() and reference.suffix != ".gguf":
@@ -61,22 +67,19 @@ def name_models(
         options.setdefault(NAME, api_name(reference))
         files = _files(reference)
         alias = str(options.get(ALIAS, "default")).partition(",")[0]
-        found.append((Preload(alias, Encoding.GGML, Target.AUTO, files.path), files))
-    found += map(_preload, preloads)
-    for _, files in found[:1]:
-        if files.projector is not None:
-            options.setdefault(PROJECTOR, str(files.projector))
-    return tuple(preload for preload, _ in found)
+        preload = Preload(alias, Encoding.GGML, Target.AUTO, files.path)
+        found.append(Named(preload, files.name, files.projector))
+    return (*found, *map(_preload, preloads))
 
 
-def _preload(text: str) -> tuple[Preload, Resolved]:
+def _preload(text: str) -> Named:
     """``name:ENCODING:TARGET:path``, where the path may be of a hub or a URL."""
     preload = Preload.parse(text)
     place = text.split(":", 3)[3]
     if not names_hub(place):
-        return preload, Resolved(preload.path)
+        return Named(preload, str(preload.path))
     files = _files(parse(place))
-    return replace(preload, path=files.path), files
+    return Named(replace(preload, path=files.path), files.name, files.projector)
 
 
 def _files(model: Reference) -> Resolved:

@@ -54,6 +54,11 @@ class ServerOption:
         return self.kind == "switch"
 
     @property
+    def is_list(self) -> bool:
+        """Whether it has a value for each of a server's models."""
+        return self.count == 2
+
+    @property
     def described(self) -> str:
         """The help, with the default that is used unless the option is given."""
         shown = _SHOWN_DEFAULTS.get(self.name, self.default)
@@ -131,9 +136,13 @@ class ServerClickOption(click.Option):
 
 def _checked(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
     assert isinstance(param, ServerClickOption)
-    if value is not None:
+    option = param.server_option
+    values = [value] if value is not None else []
+    if value is not None and option.is_list:
+        values = value.split(",")  # of several models, each with a server of its own
+    for each in values:
         try:
-            param.server_option.check(value)
+            option.check(each)
         except ValueError as error:
             raise click.BadParameter(str(error), context, param) from error
     return value

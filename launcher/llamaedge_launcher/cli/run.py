@@ -3,7 +3,6 @@
 import socket
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import click
@@ -188,13 +187,13 @@ def run(
 
 
 def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: int | None) -> int:
-    """Start the worker first: the server's modules are imported while it loads."""
+    """Start the workers first: the server's modules are imported while they load."""
+    from ..fleet.fleet import Fleet
     from ..supervisor import WorkerProcess
 
     bound = Address(*listener.getsockname()[:2])
-    config = replace(plan.worker(bound), hang_timeout=settings.hang_timeout)
-    start = partial(WorkerProcess, config)
-    worker = start()
+    recipes = plan.recipes(bound, hang_timeout=settings.hang_timeout)
+    fleet = Fleet(recipes, WorkerProcess, max_queue=settings.max_queue)
     try:
         from ..parent import Parent
         from ..serve import serve
@@ -211,12 +210,10 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: 
 
         return serve(
             listener,
-            worker,
-            start,
+            fleet,
             settings,
-            limit=plan.limit,
             known_only=plan.known_only,
             on_ready=on_ready,
         )
     finally:
-        worker.kill()
+        fleet.kill()

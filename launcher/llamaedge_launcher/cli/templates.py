@@ -97,7 +97,7 @@ def complete(
         )
     given = str(options.get("--prompt-template", "")).split(",")
     if given == [""]:
-        first = [EMBEDDING if _embeds(header) else AUTO for header in headers[:1]]
+        first = [EMBEDDING if embeds(header) else AUTO for header in headers[:1]]
         given = first + [EMBEDDING for _ in headers[1:]]
     if AUTO not in given and "--prompt-template" in options:
         return
@@ -120,13 +120,16 @@ def _need_template(header: Gguf | None) -> None:
         )
 
 
-def _embeds(header: Gguf | None) -> bool:
-    """Whether a model without a chat template is for embeddings."""
-    if header is None or sources(header.metadata):
+def embeds(header: Gguf | None) -> bool:
+    """Whether a model is for embeddings: it sees what follows, or says how to pool.
+
+    Some of these have the chat template of the model that they were made of.
+    """
+    if header is None:
         return False
     architecture = header.architecture
     causal = header.metadata.get(f"{architecture}.attention.causal")
-    return causal is False or f"{architecture}.pooling_type" in header.metadata
+    return causal is False or bool(header.metadata.get(f"{architecture}.pooling_type"))
 
 
 def _named(header: Gguf | None) -> str:

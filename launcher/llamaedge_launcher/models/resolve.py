@@ -15,8 +15,12 @@ Fetch = Callable[[HubModel | WebModel], "Stored"]
 
 @dataclass(frozen=True)
 class Resolved:
-    """The file that a server is given, and the projector that came with it."""
+    """The file that a server is given, and the projector that came with it.
 
+    ``name`` is what to run the model by.
+    """
+
+    name: str
     path: Path
     projector: Path | None = None
 
@@ -27,11 +31,11 @@ def resolve(model: Reference, fetch: Fetch) -> Resolved:
     Raises LauncherError.
     """
     if isinstance(model, Path):
-        return Resolved(model)
+        return Resolved(str(model), model)
     from . import store
 
     found = store.find(model) or fetch(model)
-    return Resolved(found.path, found.projector)
+    return Resolved(found.name, found.path, found.projector)
 
 
 def api_name(model: Reference) -> str:

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from ..health import Watched
 from ..settings import Settings
-from . import chunks, files, guest_api, metrics, openapi, rendering
+from . import chunks, files, guest_api, metrics, models, openapi, rendering
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
 from .errors import (
@@ -29,6 +29,7 @@ from .forward import Forward
 from .guest_api import CHAT, ENDPOINTS
 from .keys import Keys
 from .metrics import Metrics
+from .models import Models
 from .openapi import OpenApi
 from .origins import Cors, Origins
 from .page import Page
@@ -43,6 +44,7 @@ DESCRIBED: Described = {
     **files.DESCRIBED,
     **guest_api.DESCRIBED,
     **metrics.DESCRIBED,
+    **models.DESCRIBED,
     **openapi.DESCRIBED,
     **rendering.DESCRIBED,
     ("/health", "GET"): answered(
@@ -87,9 +89,10 @@ def create_app(
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
+        _route("/v1/models", {"GET": request_response(Models(watched).list)}),
     ]
     for each in ENDPOINTS:
-        guest = Forward(transport, requires=each.requires, computes=each.computes)
+        guest = Forward(transport, requires=each.requires, computes=each.computes, kind=each.kind)
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
             routes += _socket_routes(guest, observers)

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from ..fleet.errors import UnknownModel
+from ..fleet.recipe import Kind, Wanted
 from ..pool import Overloaded, Unavailable
 from .body import check_json, check_type, read_body
 from .client import Client, Headers
@@ -30,13 +33,21 @@ class Forward:
     """An ASGI application that lets a guest answer.
 
     With ``requires``, a request must be a JSON object with that field before a guest sees it;
-    ``computes`` is the transport's.
+    a model of ``kind`` answers it, unless it names one. ``computes`` is the transport's.
     """
 
-    def __init__(self, transport: Transport, *, requires: str | None, computes: bool) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        requires: str | None,
+        computes: bool,
+        kind: Kind | None = None,
+    ) -> None:
         self._transport = transport
         self._requires = requires
         self._computes = computes
+        self._kind = kind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or stop the guest's work on it when the client has gone.
@@ -51,29 +62,45 @@ class Forward:
         except ClientDisconnect:
             return
         self._check(scope)
-        wanted = {} if self._requires is None else check_json(body, self._requires)
-        if isinstance(model := wanted.get("model"), str):
-            scope["record"].model = model[:_LONGEST_MODEL]
-        client = Client(send, streams=wanted.get("stream") is True)
-        await until_gone(receive, self._answer(_request(scope, body), client))
+        fields = self._fields(body)
+        model = fields.get("model")
+        wanted = Wanted(model if isinstance(model, str) else None, self._kind)
+        if wanted.name is not None:
+            scope["record"].model = wanted.name[:_LONGEST_MODEL]
+        self._check(scope, wanted)
+        client = Client(send, streams=fields.get("stream") is True)
+        await until_gone(receive, self._answer(_request(scope, body), wanted, client))
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, wanted: Wanted | None = None) -> None:
         if self._computes:
             with _refusing(unread(scope)):
-                self._transport.check()
+                self._transport.check(wanted)
 
-    async def _answer(self, request: bytes, client: Client) -> None:
+    def _fields(self, body: bytes) -> dict[str, Any]:
+        """The body's, where it must be a JSON object or is one."""
+        if self._requires is not None:
+            return check_json(body, self._requires)
+        if not body.lstrip().startswith(b"{"):
+            return {}
+        try:
+            return check_json(body)
+        except ApiError:
+            return {}
+
+    async def _answer(self, request: bytes, wanted: Wanted, client: Client) -> None:
         with client.kept_awake():
             try:
-                await self._relay(request, client)
+                await self._relay(request, wanted, client)
             except ApiError as error:
                 if not client.begun:
                     raise
                 await client.fail(error)
 
-    async def _relay(self, request: bytes, client: Client) -> None:
+    async def _relay(self, request: bytes, wanted: Wanted, client: Client) -> None:
         with _refusing():
-            async with self._transport.send(request, computes=self._computes) as answer:
+            async with self._transport.send(
+                request, wanted=wanted, computes=self._computes
+            ) as answer:
                 await _pass_on(answer, client)
 
 
@@ -86,6 +113,8 @@ def _refusing(headers: Headers = ()) -> Iterator[None]:
         status, code = _REFUSALS[type(error)]
         again = [*retry_after(error.retry_after), *headers]
         raise ApiError(status, str(error), code=code, headers=again) from error
+    except UnknownModel as error:
+        raise ApiError(404, str(error), code="model_not_found", param="model") from error
     except TimedOut as error:
         raise ApiError(504, str(error), code="timeout") from error
     except GuestGone as error:

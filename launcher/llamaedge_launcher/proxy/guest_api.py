@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..fleet.recipe import Kind
 from .describe import (
     BOOLEAN,
     COUNT,
@@ -25,21 +26,24 @@ from .describe import (
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A path that guests serve; ``requires`` is a field that its JSON requests must have."""
+    """A path that guests serve.
+
+    ``requires`` is a field that its JSON requests must have, ``kind`` the model's that answers.
+    """
 
     path: str
     methods: tuple[str, ...]
     requires: str | None = None
     computes: bool = False
+    kind: Kind | None = None
 
 
 CHAT = "/v1/chat/completions"
 ENDPOINTS = (
-    Endpoint("/v1/models", ("GET",)),
     Endpoint("/v1/info", ("GET",)),
-    Endpoint(CHAT, ("POST",), requires="messages", computes=True),
-    Endpoint("/v1/completions", ("POST",), requires="prompt", computes=True),
-    Endpoint("/v1/embeddings", ("POST",), requires="input", computes=True),
+    Endpoint(CHAT, ("POST",), "messages", computes=True, kind="chat"),
+    Endpoint("/v1/completions", ("POST",), "prompt", computes=True, kind="chat"),
+    Endpoint("/v1/embeddings", ("POST",), "input", computes=True, kind="embeddings"),
     Endpoint("/echo", ("GET", "POST")),
 )
 
@@ -171,16 +175,9 @@ _VECTORS = record(
         "usage": _USAGE,
     }
 )
-_MODEL = record({"id": STRING, "created": INTEGER, "object": const("model"), "owned_by": STRING})
 _COMPUTED = (404, *GUEST)
 
 DESCRIBED: Described = {
-    ("/v1/models", "GET"): operation(
-        "The models that requests may name",
-        tag="models",
-        answers={JSON: record({"object": const("list"), "data": array(_MODEL)})},
-        errors=GUEST,
-    ),
     ("/v1/info", "GET"): operation(
         "What the server runs, and with which settings",
         tag="models",

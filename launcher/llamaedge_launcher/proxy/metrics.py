@@ -62,11 +62,14 @@ _HISTOGRAMS = (
     ("batch_tokens", "llamaedge_batch_tokens", "Tokens of a step"),
     ("step_seconds", "llamaedge_step_seconds", "Seconds of a step"),
 )
+_MODEL, _ENGINE = ("model",), ("model", "engine")
 _RATES = (
     ("llamacpp:prompt_tokens_seconds", "Prompt tokens read a second", _COUNTERS[0], _COUNTERS[1]),
     ("llamacpp:predicted_tokens_seconds", "Tokens made a second", _COUNTERS[2], _COUNTERS[3]),
 )
 
+Rows = dict[tuple[str, ...], Mapping[str, Any]]
+"""Numbers by their names, of models or of their engines: labels' values first."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -123,52 +126,56 @@ class Metrics:
 
 
 class _Inside(Collector):
-    """Figures as metrics, those of engines labelled by their names."""
+    """Figures as metrics, labelled by the model, those of engines by their names too."""
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, figures: Mapping[str, Figures]) -> None:
+        self._figures: Rows = {(model,): vars(found) for model, found in figures.items()}
+        self._engines: Rows = {
+            (model, engine): numbers
+            for model, found in figures.items()
+            for engine, numbers in found.engines.items()
+        }
 
     def collect(self) -> Iterator[Metric]:
         """Each metric once."""
-        figures, engines = self._figures, self._figures.engines
         for field, name, meaning in _FRONT:
-            yield GaugeMetricFamily(name, meaning, value=getattr(figures, field))
+            yield _filled(GaugeMetricFamily(name, meaning, labels=_MODEL), self._figures, field)
         for field, name, meaning in _RESTARTS:
-            yield CounterMetricFamily(name, meaning, value=getattr(figures, field))
+            yield _filled(CounterMetricFamily(name, meaning, labels=_MODEL), self._figures, field)
         for field, name, meaning in _COUNTERS:
-            counter = CounterMetricFamily(name, meaning, labels=("engine",))
-            yield _of_engines(counter, engines, field)
+            counter = CounterMetricFamily(name, meaning, labels=_ENGINE)
+            yield _filled(counter, self._engines, field)
         for field, name, meaning in _GAUGES:
-            gauge = GaugeMetricFamily(name, meaning, labels=("engine",))
-            yield _of_engines(gauge, engines, field)
+            gauge = GaugeMetricFamily(name, meaning, labels=_ENGINE)
+            yield _filled(gauge, self._engines, field)
         yield from self._steps()
 
     def _steps(self) -> Iterator[Metric]:
-        decodes = CounterMetricFamily("llamacpp:n_decode", "Steps", labels=("engine",))
-        for engine, numbers in self._figures.engines.items():
-            decodes.add_metric((engine,), sum(numbers["step_seconds"]["counts"]))
+        decodes = CounterMetricFamily("llamacpp:n_decode", "Steps", labels=_ENGINE)
+        for labels, numbers in self._engines.items():
+            decodes.add_metric(labels, sum(numbers["step_seconds"]["counts"]))
         yield decodes
         for field, name, meaning in _HISTOGRAMS:
-            histogram = HistogramMetricFamily(name, meaning, labels=("engine",))
-            for engine, numbers in self._figures.engines.items():
+            histogram = HistogramMetricFamily(name, meaning, labels=_ENGINE)
+            for labels, numbers in self._engines.items():
                 counted = numbers[field]
                 bounds = [*map(str, map(float, counted["bounds"])), "+Inf"]
                 buckets = list(zip(bounds, accumulate(counted["counts"]), strict=True))
-                histogram.add_metric((engine,), buckets, counted["sum"])
+                histogram.add_metric(labels, buckets, counted["sum"])
             yield histogram
         for name, meaning, (tokens, *_), (seconds, *_) in _RATES:
-            rate = GaugeMetricFamily(name, meaning, labels=("engine",))
-            for engine, numbers in self._figures.engines.items():
+            rate = GaugeMetricFamily(name, meaning, labels=_ENGINE)
+            for labels, numbers in self._engines.items():
                 if numbers[seconds]:
-                    rate.add_metric((engine,), numbers[tokens] / numbers[seconds])
+                    rate.add_metric(labels, numbers[tokens] / numbers[seconds])
             yield rate
 
 
-def _of_engines(
+def _filled(
     metric: CounterMetricFamily | GaugeMetricFamily,
-    engines: Mapping[str, Mapping[str, Any]],
+    rows: Rows,
     field: str,
 ) -> Metric:
-    for engine, numbers in engines.items():
-        metric.add_metric((engine,), numbers[field])
+    for labels, numbers in rows.items():
+        metric.add_metric(labels, numbers[field])
     return metric

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+from ..fleet.fleet import Fleet
+from ..fleet.recipe import Wanted
 from ..pool import Instance, Pool, Unavailable
 from .exchange import Exchange, GuestAbsent, GuestGone, GuestUnaware
 
@@ -22,19 +24,51 @@ class Answer(Protocol):
 class Transport(Protocol):
     """Takes an HTTP/1.1 request to a guest that may answer it."""
 
-    def send(self, request: bytes, *, computes: bool) -> AbstractAsyncContextManager[Answer]:
+    def send(
+        self, request: bytes, *, wanted: Wanted, computes: bool
+    ) -> AbstractAsyncContextManager[Answer]:
         """The answer to ``request``; leaving the block stops the guest's work on it.
 
-        ``computes`` tells whether the request counts as one of those that a guest answers at
-        once. Raises Unavailable, Overloaded, TimedOut and GuestGone.
+        A guest that serves what is ``wanted`` gets it. ``computes`` tells whether the request
+        counts as one of those that a guest answers at once. Raises Unavailable, Overloaded,
+        UnknownModel, TimedOut and GuestGone.
         """
 
-    def check(self) -> None:
-        """Raise Unavailable or Overloaded if a request that is sent now would get no place."""
+    def check(self, wanted: Wanted | None) -> None:
+        """Raise Unavailable or Overloaded if a request that is sent now would get no place.
+
+        It is for what is ``wanted``, None while that is not known. Raises UnknownModel too.
+        """
 
 
 class TimedOut(Exception):
     """The request was not answered in the time that it has."""
+
+
+class FleetTransport:
+    """Sends each request to a guest of the deployment in ``fleet`` that it is for.
+
+    It has ``timeout`` seconds to wait and to be answered, 0 for any number.
+    """
+
+    def __init__(self, fleet: Fleet, *, timeout: float = 0) -> None:
+        self._fleet = fleet
+        self._timeout = timeout
+
+    def check(self, wanted: Wanted | None) -> None:
+        """As Transport's."""
+        self._fleet.check(wanted)
+
+    @asynccontextmanager
+    async def send(
+        self, request: bytes, *, wanted: Wanted, computes: bool
+    ) -> AsyncIterator[Answer]:
+        """As Transport's."""
+        async with (
+            self._fleet.use(wanted) as pool,
+            PoolTransport(pool, timeout=self._timeout).send(request, computes=computes) as answer,
+        ):
+            yield answer
 
 
 class PoolTransport:
@@ -49,13 +83,9 @@ class PoolTransport:
         self._pool = pool
         self._timeout = timeout
 
-    def check(self) -> None:
-        """As Transport's."""
-        self._pool.check()
-
     @asynccontextmanager
     async def send(self, request: bytes, *, computes: bool) -> AsyncIterator[Answer]:
-        """As Transport's."""
+        """As Transport's, of a deployment that is chosen."""
         whole = asyncio.timeout(self._timeout or None)
         try:
             async with whole, self._answer(request, computes) as answer:

@@ -125,7 +125,7 @@ def test_a_projector_is_given_to_the_server(planned: Planned, hub: Hub, eye: byt
     for model in (REPO, f"--nn-preload default:GGML:AUTO:hf:{REPO}"):
         plan = planned(f"{model} -p chatml")
         beside = plan.preloads[0].path.with_name("mmproj-F16.gguf")
-        assert f"--llava-mmproj={beside}" in plan.arguments
+        assert f"--llava-mmproj={beside}" in plan.units[0].arguments
 
 
 def test_the_model_comes_before_further_ones(planned: Planned) -> None:
@@ -154,8 +154,8 @@ def test_a_line_of_wasmedges_is_understood(
     )
     assert plan.guest == Path("llama-api-server.wasm")
     assert (plan.dirs, plan.environment, plan.address.port) == ((".:.",), {"A": "b"}, 0)
-    assert set(passed) <= set(plan.arguments)
-    assert "--prompt-template=chatml" in plan.arguments
+    assert set(passed) <= {*plan.units[0].arguments, *plan.others}
+    assert "--prompt-template=chatml" in plan.units[0].arguments
 
 
 @pytest.mark.parametrize(

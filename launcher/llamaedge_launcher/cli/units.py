@@ -1,0 +1,164 @@
+"""How the models of a command line are shared out: what each server of the guest is told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+
+from llamaedge_host import Preload
+from llamaedge_host.ggml.llama.gguf import Gguf
+
+from ..errors import LauncherError
+from ..fleet.recipe import DEFAULT, Kind, Model
+from . import templates
+from .naming import ALIAS, NAME, Named, Options
+from .options import SERVER_OPTIONS
+
+TEMPLATE = "--prompt-template"
+PROJECTOR = "--llava-mmproj"
+PAIR: tuple[Kind, ...] = ("chat", "embeddings")
+"""What one server serves at most."""
+_LISTS = {option.name: option for option in SERVER_OPTIONS if option.is_list}
+_OF_THE_FIRST = (PROJECTOR, "--chat-template", "--reverse-prompt")
+"""What is said of a model that the others are not."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A server of its own: its models, as it has them and as clients know them."""
+
+    preloads: tuple[Preload, ...]
+    models: tuple[Model, ...]
+    arguments: tuple[str, ...]
+
+
+def make_units(
+    context: click.Context,
+    options: Options,
+    named: Sequence[Named],
+    headers: Mapping[str, Gguf],
+    *,
+    bundled: bool,
+) -> tuple[Unit, ...]:
+    """A unit for each of ``named``, or one for a chat model and its embedding model.
+
+    --model-alias says what one server has, so it makes one unit of all. ``headers`` are by the
+    models' aliases. Raises click.UsageError and LauncherError.
+    """
+    kinds = tuple(_kind(options, number, each, headers) for number, each in enumerate(named))
+    if ALIAS in options or len(named) == 1 or kinds == PAIR:
+        _check_lists(options)
+        return (_unit(context, options, named, headers, bundled=bundled, alone=len(named) == 1),)
+    shares = [_share(options, number, kinds) for number in range(len(named))]
+    units = [
+        _unit(context, share, [each], headers, bundled=bundled)
+        for each, share in zip(named, shares, strict=True)
+    ]
+    _check_names(units)
+    return tuple(units)
+
+
+def _kind(options: Options, number: int, named: Named, headers: Mapping[str, Gguf]) -> Kind:
+    given = str(options.get(TEMPLATE, "")).split(",")
+    if given != [""] and number < len(given):
+        return "embeddings" if given[number] == templates.EMBEDDING else "chat"
+    name = named.preload.name
+    embeds = name == templates.EMBEDDING or templates.embeds(headers.get(name))
+    return "embeddings" if embeds else "chat"
+
+
+def _check_lists(options: Options) -> None:
+    for name in _LISTS.keys() & options.keys():
+        try:
+            _LISTS[name].check(str(options[name]))
+        except ValueError as error:
+            raise LauncherError(f"{name}: {error}", exit_code=2) from error
+
+
+def _share(options: Options, number: int, kinds: Sequence[Kind]) -> Options:
+    """What ``options`` say of the model with this number.
+
+    A list has a value for each model; of a list with one the value is for all chat models, and a
+    name is the first model's.
+    """
+    share = dict(options)
+    for name in _LISTS:
+        values = str(share.pop(name, "")).split(",")
+        if len(values) == len(kinds):
+            share[name] = values[number]
+        elif values != [""] and len(values) > 1:
+            message = f"{name}: {options[name]!r} has {len(values)} values; give one for each of"
+            raise LauncherError(f"{message} the {len(kinds)} models", exit_code=2)
+        elif values != [""] and (number == 0 if name == NAME else kinds[number] == "chat"):
+            share[name] = values[0]
+    if number:
+        for name in _OF_THE_FIRST:
+            share.pop(name, None)
+    if kinds[number] == "embeddings":
+        share[TEMPLATE] = templates.EMBEDDING
+    return share
+
+
+def _unit(
+    context: click.Context,
+    options: Options,
+    named: Sequence[Named],
+    headers: Mapping[str, Gguf],
+    *,
+    bundled: bool,
+    alone: bool = False,
+) -> Unit:
+    options = dict(options)
+    preloads = tuple(each.preload for each in named)
+    aliases = _aliases(context, options, preloads)
+    served = [each for alias in aliases for each in named if each.preload.name == alias]
+    projector = served[0].projector
+    if projector is not None:
+        options.setdefault(PROJECTOR, str(projector))
+    templates.complete(options, [headers.get(each) for each in aliases], bundled=bundled)
+    kinds = str(options.get(TEMPLATE, templates.AUTO)).split(",")
+    ids = _complete_names(options, [DEFAULT] if alone else aliases[: len(kinds)])
+    models = tuple(
+        Model(
+            id_,
+            each.name,
+            "embeddings" if kind == templates.EMBEDDING else "chat",
+            each.preload.path,
+            each.projector,
+        )
+        for id_, each, kind in zip(ids, served, kinds, strict=False)
+    )
+    given = (name if value is True else f"{name}={value}" for name, value in options.items())
+    return Unit(preloads, models, tuple(given))
+
+
+def _complete_names(options: Options, names: Sequence[str]) -> list[str]:
+    """The names that the server takes in requests: ``names``, where --model-name gives none."""
+    given = str(options[NAME]).split(",") if NAME in options else []
+    ids = [*given, *names[len(given) :]]
+    if ids != given and ids != [DEFAULT]:
+        options[NAME] = ",".join(ids)
+    return ids
+
+
+def _aliases(context: click.Context, options: Options, preloads: tuple[Preload, ...]) -> list[str]:
+    """The models' names in --nn-preload, which the server is told where it cannot guess them."""
+    names = [each.name for each in preloads]
+    if names not in (["default"], ["default", "embedding"]):
+        options.setdefault(ALIAS, ",".join(names))
+    aliases = str(options.get(ALIAS, ",".join(names))).split(",")
+    for alias in aliases:
+        if alias not in names:
+            message = f"--model-alias names {alias!r}, but --nn-preload {', '.join(names)}"
+            raise click.UsageError(message, context)
+    return aliases
+
+
+def _check_names(units: Sequence[Unit]) -> None:
+    seen: set[str] = set()
+    for unit in units:
+        for model in unit.models:
+            if model.id in seen:
+                message = f"{NAME}: two models are named {model.id!r}; give them different names"
+                raise LauncherError(message, exit_code=2)
+            seen.add(model.id)

@@ -1,0 +1,1 @@
+"""The models of a server: a worker each, and which request goes to which."""

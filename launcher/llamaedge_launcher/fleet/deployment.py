@@ -1,0 +1,77 @@
+"""A worker that serves one recipe, from its start to its end."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from ..control import WorkerConfig
+from ..health import Figures, Health
+from ..pool import Pool
+from ..supervisor import Supervisor, WorkerProcess
+from .recipe import Recipe
+
+Launch = Callable[[WorkerConfig], WorkerProcess]
+"""Starts a worker. Raises LauncherError."""
+
+
+class Deployment:
+    """A worker with its guests, and the queue of those that wait for one.
+
+    The worker starts at once, and is followed from follow() until end().
+    """
+
+    def __init__(self, recipe: Recipe, launch: Launch, *, max_queue: int) -> None:
+        self.recipe = recipe
+        self.requests = 0
+        self.pool = Pool(limit=recipe.limit, max_waiting=max_queue)
+        start = partial(launch, recipe.worker)
+        self._worker = start()
+        self._listening = asyncio.Event()
+        self._supervisor = Supervisor(self._worker, start, self.pool, self._listening.set)
+        self._following: asyncio.Task[None] | None = None
+
+    def follow(self) -> asyncio.Task[None]:
+        """Keep the worker running and the pool in step with it, in the task that this answers."""
+        self._following = asyncio.create_task(self._supervisor.run())
+        return self._following
+
+    async def ready(self) -> None:
+        """Wait until a guest listens. Raises LauncherError if the worker fails before that."""
+        assert self._following is not None
+        listening = asyncio.create_task(self._listening.wait())
+        try:
+            await asyncio.wait((listening, self._following), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            listening.cancel()
+        if not self._listening.is_set():
+            await self._following
+
+    @contextmanager
+    def use(self) -> Iterator[Pool]:
+        """The pool, for one request, which counts as under way within the block."""
+        self.requests += 1
+        try:
+            yield self.pool
+        finally:
+            self.requests -= 1
+
+    async def end(self) -> None:
+        """End the worker, whatever it does; its memory is free afterwards."""
+        if self._following is None:
+            self.kill()
+            return
+        self._following.cancel()
+        await asyncio.wait((self._following,))
+
+    def kill(self) -> None:
+        """End the first worker, for one that is not followed."""
+        self._worker.kill()
+
+    def health(self) -> Health:
+        """How it is now."""
+        return self._supervisor.health()
+
+    async def figures(self) -> Figures:
+        """What it has done."""
+        return await self._supervisor.figures()

@@ -1,0 +1,5 @@
+"""Why a model cannot be had."""
+
+
+class UnknownModel(Exception):
+    """No model has the name that was asked for."""

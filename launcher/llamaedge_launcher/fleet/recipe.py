@@ -1,0 +1,52 @@
+"""What a worker is to serve, and what a request asks for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..control import WorkerConfig
+
+Kind = Literal["chat", "embeddings"]
+
+DEFAULT = "default"
+"""What a request may name in place of the first model of its kind."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: ``id`` is what requests call it, ``name`` what a person types to run it."""
+
+    id: str
+    name: str
+    kind: Kind
+    path: Path
+    projector: Path | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """``models`` are what the worker's guests serve: one, or a chat and an embedding model.
+
+    ``limit`` is the number of requests that a guest answers at once.
+    """
+
+    models: tuple[Model, ...]
+    worker: WorkerConfig
+    limit: int
+
+    @property
+    def id(self) -> str:
+        """The first model's."""
+        return self.models[0].id
+
+    def serves(self, name: str) -> bool:
+        """Whether one of the models is called ``name``."""
+        return any(name in (model.id, model.name) for model in self.models)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The model that a request is for: its ``name``, if it names one, and its ``kind``."""
+
+    name: str | None = None
+    kind: Kind | None = None
