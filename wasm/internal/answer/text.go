@@ -24,9 +24,15 @@ func NewText(stops, keep []string) *Text { return &Text{stops: stops, keep: keep
 // Stopped tells whether a stop has come.
 func (t *Text) Stopped() bool { return t.stopped }
 
+// Hides tells whether a token's piece is a control token, which is no part of the text.
+func (t *Text) Hides(piece []byte) bool {
+	text := string(piece)
+	return isControl(text) && !slices.Contains(t.keep, text) && !slices.Contains(t.stops, text)
+}
+
 // Push takes a token's piece and answers the text that is certain.
 func (t *Text) Push(piece []byte) string {
-	if text := string(piece); isControl(text) && !slices.Contains(t.keep, text) && !slices.Contains(t.stops, text) {
+	if t.Hides(piece) {
 		return ""
 	}
 	return t.cut(t.bytes.push(piece))

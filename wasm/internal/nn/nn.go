@@ -90,6 +90,8 @@ type Counts struct {
 	Commit      string `json:"llama_commit"`
 	Parallel    int    `json:"n_parallel"`
 	Error       string `json:"error"`
+	// Cached is how many tokens of the prompt were computed before; nil from WasmEdge.
+	Cached *int `json:"cached_tokens"`
 	// Template is what the model's own template can do: null where it has none, nothing from
 	// a host that does not write templates out.
 	Template json.RawMessage `json:"chat_template"`

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"llama-api-server/internal/answer"
@@ -19,7 +20,23 @@ type chatRequest struct {
 	Tools         []json.RawMessage `json:"tools"`
 	ToolChoice    json.RawMessage   `json:"tool_choice"`
 	ParallelCalls *bool             `json:"parallel_tool_calls"`
+	Logprobs      bool              `json:"logprobs"`
+	TopLogprobs   int               `json:"top_logprobs"`
+	TimesTokens   bool              `json:"timings_per_token"`
 	templateSettings
+}
+
+func (c *chatRequest) check(fields given, model *Model) error {
+	if err := c.sampling.check(fields, forChat, model); err != nil {
+		return err
+	}
+	if c.TopLogprobs < 0 || c.TopLogprobs > mostTold {
+		return invalid("top_logprobs", "'top_logprobs' is %d; a number from 0 to %d is allowed.", c.TopLogprobs, mostTold)
+	}
+	if c.TopLogprobs > 0 && !c.Logprobs {
+		return invalid("top_logprobs", "'top_logprobs' needs 'logprobs' to be true.")
+	}
+	return c.tell("logprobs", logprobsAsked{c.TopLogprobs, c.Logprobs}, model)
 }
 
 func isSet(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
@@ -32,14 +49,15 @@ type chatResponse struct {
 	System  string       `json:"system_fingerprint"`
 	Choices []chatChoice `json:"choices"`
 	Usage   *usage       `json:"usage,omitempty"`
+	Timings *timings     `json:"timings,omitempty"`
 }
 
 type chatChoice struct {
-	Index        int         `json:"index"`
-	Message      *chatAnswer `json:"message,omitempty"`
-	Delta        *chatDelta  `json:"delta,omitempty"`
-	Logprobs     *struct{}   `json:"logprobs"`
-	FinishReason *string     `json:"finish_reason"`
+	Index        int           `json:"index"`
+	Message      *chatAnswer   `json:"message,omitempty"`
+	Delta        *chatDelta    `json:"delta,omitempty"`
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason *string       `json:"finish_reason"`
 }
 
 type chatAnswer struct {
@@ -75,7 +93,7 @@ func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := request.check(fields, forChat, model); err != nil {
+	if err := request.check(fields, model); err != nil {
 		return err
 	}
 	work, err := s.chatWork(r.Context(), model, &request)
@@ -128,6 +146,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 		return reader
 	}
 	work.limit = request.limit(s.Options.NPredict)
+	work.logprobs = request.logprobs.told
 	work.stops = s.stops(template.Stops, request.Stop.texts)
 	work.keep = bound.format.Keep
 	if work.prompt, work.dropped, err = model.fit(ctx, conversation); err != nil {
@@ -168,8 +187,9 @@ func (c *chatRequest) bind(template *prompt.Template, tools []prompt.Tool, choic
 }
 
 // choice is the work of a request's index'th choice, whose reader is there once its prompt is.
-func (s *Server) choice(c *chatWork, request *chatRequest, index int, reader *answer.Reader) generation {
+func (s *Server) choice(c *chatWork, request *chatRequest, index int, reader *answer.Reader, begun func()) generation {
 	work := c.generation
+	work.begun = begun
 	work.prompted = func(prompt string) {
 		if *reader = c.reader(prompt); index == 0 {
 			s.Log.Prompt(prompt)
@@ -194,23 +214,35 @@ func (s *Server) stops(template, request []string) []string {
 func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, request *chatRequest, work *chatWork, reply chatResponse) error {
 	reply.Object = "chat.completion"
 	reply.Usage = &usage{}
-	for index := range request.choices() {
+	reply.Choices = make([]chatChoice, request.choices())
+	err := together(r.Context(), request.choices(), func(ctx context.Context, index int, begun func()) error {
 		var reader answer.Reader
 		var parts []answer.Part
-		result, err := model.generate(r.Context(), s.choice(work, request, index, &reader), func(text string) error {
-			parts = append(parts, reader.Push(text)...)
+		var tokens []chance
+		result, err := model.generate(ctx, s.choice(work, request, index, &reader, begun), func(more piece) error {
+			parts = append(parts, reader.Push(more.text)...)
+			tokens = append(tokens, more.tokens...)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		reply.Usage.add(result)
+		reply.Usage.add(result, index)
 		s.Log.Statistics(result)
+		if index == 0 {
+			reply.Timings = result.timings()
+		}
 		message := wholeAnswer(append(parts, reader.Flush()...))
 		if len(message.ToolCalls) > 0 && result.finish == finishStop {
 			result.finish = finishCalls
 		}
-		reply.Choices = append(reply.Choices, chatChoice{Index: index, Message: message, FinishReason: &result.finish})
+		reply.Choices[index] = chatChoice{
+			Index: index, Message: message, Logprobs: request.logprobs.chat(tokens), FinishReason: &result.finish,
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return writeJSON(w, 200, reply)
 }
@@ -225,115 +257,47 @@ func wholeAnswer(parts []answer.Part) *chatAnswer {
 	return message
 }
 
+// streamChat sends the choices' chunks as they come; Go on WebAssembly has one thread, but a
+// write may let another choice write, so the stream has a lock.
 func (s *Server) streamChat(ctx context.Context, events eventStream, model *Model, request *chatRequest, work *chatWork, reply chatResponse) error {
 	reply.Object = "chat.completion.chunk"
 	total := usage{}
-	for index := range request.choices() {
-		chunks := chunks{events: events, reply: reply, index: index}
+	var last *timings
+	var writing sync.Mutex
+	err := together(ctx, request.choices(), func(ctx context.Context, index int, begun func()) error {
+		chunks := chunks{events: events, reply: reply, index: index, asked: request.logprobs, timed: request.TimesTokens}
 		var reader answer.Reader
-		result, err := model.generate(ctx, s.choice(work, request, index, &reader), func(text string) error {
-			return chunks.send(reader.Push(text))
+		result, err := model.generate(ctx, s.choice(work, request, index, &reader, begun), func(more piece) error {
+			writing.Lock()
+			defer writing.Unlock()
+			return chunks.send(reader.Push(more.text), more)
 		})
-		if err == nil {
-			err = chunks.send(reader.Flush())
-		}
-		if err == nil {
-			err = chunks.finish(result.finish)
-		}
 		if err != nil {
-			return events.fail(err)
+			return err
 		}
-		total.add(result)
+		writing.Lock()
+		defer writing.Unlock()
+		if err := chunks.send(reader.Flush(), piece{sofar: &result}); err != nil {
+			return err
+		}
+		total.add(result, index)
 		s.Log.Statistics(result)
+		timings := result.timings()
+		if index == 0 {
+			last = timings
+		}
+		return chunks.finish(result.finish, timings)
+	})
+	if err != nil {
+		return events.fail(err)
 	}
 	if request.includeUsage(s.Options.IncludeUsage) {
-		reply.Choices, reply.Usage = []chatChoice{}, &total
+		reply.Choices, reply.Usage, reply.Timings = []chatChoice{}, &total, last
 		if err := events.send(reply); err != nil {
 			return err
 		}
 	}
 	return events.done()
-}
-
-// chunks are the frames of one choice: the role once, then what the answer is made of.
-type chunks struct {
-	events eventStream
-	reply  chatResponse
-	index  int
-	begun  bool
-	calls  int
-	texts  *textFrames
-}
-
-func (c *chunks) send(parts []answer.Part) error {
-	for _, part := range parts {
-		if err := c.part(part); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *chunks) part(part answer.Part) error {
-	switch {
-	case part.Content != "":
-		return c.text(part.Content)
-	case part.Call != nil:
-		c.calls++
-		return c.call(beginCall(c.calls-1, part.Call))
-	case part.Arguments != "":
-		return c.call(goOnWithCall(c.calls-1, part.Arguments))
-	}
-	return c.delta(chatDelta{Reasoning: part.Reasoning}, nil)
-}
-
-func (c *chunks) call(call callDelta) error {
-	return c.delta(chatDelta{ToolCalls: []callDelta{call}}, nil)
-}
-
-// text sends content, which most frames are.
-func (c *chunks) text(content string) error {
-	if err := c.begin(); err != nil {
-		return err
-	}
-	if c.texts == nil {
-		text := blank
-		c.reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{Content: &text}}}
-		texts, err := newTextFrames(c.reply)
-		if err != nil {
-			return err
-		}
-		c.texts = texts
-	}
-	frame, err := c.texts.frame(content)
-	if err != nil {
-		return err
-	}
-	return c.events.write(frame)
-}
-
-func (c *chunks) finish(reason string) error {
-	if c.calls > 0 && reason == finishStop {
-		reason = finishCalls
-	}
-	return c.delta(chatDelta{}, &reason)
-}
-
-// begin sends the role before everything else.
-func (c *chunks) begin() error {
-	if c.begun {
-		return nil
-	}
-	c.begun = true
-	return c.delta(chatDelta{Role: prompt.Assistant, Content: new(string)}, nil)
-}
-
-func (c *chunks) delta(delta chatDelta, finish *string) error {
-	if err := c.begin(); err != nil {
-		return err
-	}
-	c.reply.Choices = []chatChoice{{Index: c.index, Delta: &delta, FinishReason: finish}}
-	return c.events.send(c.reply)
 }
 
 // uuid is a random UUID, version 4.

@@ -163,7 +163,7 @@ func FuzzChatRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, server := range servers {
 			var request chatRequest
-			if unmarshal([]byte(body), &request) != nil || request.check(members([]byte(body)), forChat, server.Models[0]) != nil {
+			if unmarshal([]byte(body), &request) != nil || request.check(members([]byte(body)), server.Models[0]) != nil {
 				continue
 			}
 			server.chatWork(t.Context(), server.Models[0], &request)

@@ -1,15 +1,21 @@
 package server
 
 import (
-	"llama-api-server/internal/http1"
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
 	"time"
+
+	"llama-api-server/internal/http1"
 )
 
 type completionRequest struct {
 	sampling
-	Prompt oneOrMore `json:"prompt"`
-	Echo   bool      `json:"echo"`
-	BestOf *int      `json:"best_of"`
+	Prompt   oneOrMore       `json:"prompt"`
+	Echo     bool            `json:"echo"`
+	BestOf   *int            `json:"best_of"`
+	Logprobs json.RawMessage `json:"logprobs"`
 
 	constrained string // the field that says what the text follows
 }
@@ -19,15 +25,17 @@ type completionResponse struct {
 	Object  string             `json:"object"`
 	Created int64              `json:"created"`
 	Model   string             `json:"model"`
+	System  string             `json:"system_fingerprint"`
 	Choices []completionChoice `json:"choices"`
 	Usage   *usage             `json:"usage,omitempty"`
+	Timings *timings           `json:"timings,omitempty"`
 }
 
 type completionChoice struct {
-	Index        int       `json:"index"`
-	Text         string    `json:"text"`
-	Logprobs     *struct{} `json:"logprobs"`
-	FinishReason *string   `json:"finish_reason"`
+	Index        int                 `json:"index"`
+	Text         string              `json:"text"`
+	Logprobs     *completionLogprobs `json:"logprobs"`
+	FinishReason *string             `json:"finish_reason"`
 }
 
 func (c *completionRequest) check(fields given, model *Model) error {
@@ -40,11 +48,37 @@ func (c *completionRequest) check(fields given, model *Model) error {
 	if c.BestOf != nil && *c.BestOf != c.choices() {
 		return invalid("best_of", "'best_of' is %d and 'n' is %d; no other number than 'n' is supported.", *c.BestOf, c.choices())
 	}
+	asked, err := c.asked()
+	if err != nil {
+		return err
+	}
+	if asked.told && c.Echo {
+		return invalid("logprobs", "'logprobs' does not go with 'echo': the prompt's tokens have no probabilities here.")
+	}
+	if err := c.tell("logprobs", asked, model); err != nil {
+		return err
+	}
 	schema, param, err := c.constraint()
 	if c.constrained = param; schema != "" {
 		c.settings["json-schema"] = schema
 	}
 	return err
+}
+
+// asked is what 'logprobs' says: a number, or true.
+func (c *completionRequest) asked() (logprobsAsked, error) {
+	text := string(c.Logprobs)
+	if value, err := strconv.ParseBool(text); err == nil && len(text) > 1 {
+		return logprobsAsked{0, value}, nil
+	}
+	if !isSet(c.Logprobs) {
+		return logprobsAsked{}, nil
+	}
+	count, err := wholeNumber(c.Logprobs)
+	if err != nil || count < 0 || count > mostTold {
+		return logprobsAsked{}, invalid("logprobs", "'logprobs' is %.60s; a whole number from 0 to %d is allowed.", text, mostTold)
+	}
+	return logprobsAsked{int(count), true}, nil
 }
 
 func (s *Server) completions(w *http1.Response, r *http1.Request) error {
@@ -61,38 +95,50 @@ func (s *Server) completions(w *http1.Response, r *http1.Request) error {
 	if err := request.check(fields, model); err != nil {
 		return err
 	}
-	answer := completionResponse{ID: "cmpl-" + uuid(), Object: "text_completion", Created: time.Now().Unix(), Model: model.Name}
-	if request.Stream {
-		return s.streamCompletions(r, eventStream{w}, model, &request, answer)
+	answer := completionResponse{
+		ID: "cmpl-" + uuid(), Object: "text_completion", Created: time.Now().Unix(), Model: model.Name, System: model.fingerprint(),
 	}
-	answer.Usage = &usage{}
-	err = s.eachCompletion(r, model, &request, answer.Usage, func(index int) func(string, *string) error {
-		answer.Choices = append(answer.Choices, completionChoice{Index: index})
-		return func(text string, finish *string) error {
-			answer.Choices[index].Text += text
-			answer.Choices[index].FinishReason = finish
-			return nil
-		}
+	made := &completing{Server: s, model: model, request: &request}
+	if request.Stream {
+		return made.stream(r.Context(), eventStream{w}, answer)
+	}
+	answer.Choices = make([]completionChoice, len(request.Prompt.texts)*request.choices())
+	err = made.each(r.Context(), func(more completionChoice) error {
+		choice := &answer.Choices[more.Index]
+		choice.Index, choice.FinishReason = more.Index, more.FinishReason
+		choice.Text += more.Text
+		choice.Logprobs = choice.Logprobs.joined(more.Logprobs)
+		return nil
 	})
 	if err != nil {
 		return err
 	}
+	answer.Usage, answer.Timings = &made.total, made.timings
 	return writeJSON(w, 200, answer)
 }
 
-func (s *Server) streamCompletions(r *http1.Request, events eventStream, model *Model, request *completionRequest, answer completionResponse) error {
-	total := &usage{}
-	err := s.eachCompletion(r, model, request, total, func(index int) func(string, *string) error {
-		return func(text string, finish *string) error {
-			answer.Choices = []completionChoice{{Index: index, Text: text, FinishReason: finish}}
-			return events.send(answer)
-		}
+// completing is the work of a request: its counts, and how long its first answer took.
+type completing struct {
+	*Server
+	model   *Model
+	request *completionRequest
+	total   usage
+	timings *timings
+}
+
+func (c *completing) stream(ctx context.Context, events eventStream, answer completionResponse) error {
+	var writing sync.Mutex
+	err := c.each(ctx, func(more completionChoice) error {
+		writing.Lock()
+		defer writing.Unlock()
+		answer.Choices = []completionChoice{more}
+		return events.send(answer)
 	})
 	if err != nil {
 		return events.fail(err)
 	}
-	if request.includeUsage(s.Options.IncludeUsage) {
-		answer.Choices, answer.Usage = []completionChoice{}, total
+	if c.request.includeUsage(c.Options.IncludeUsage) {
+		answer.Choices, answer.Usage, answer.Timings = []completionChoice{}, &c.total, c.timings
 		if err := events.send(answer); err != nil {
 			return err
 		}
@@ -100,42 +146,58 @@ func (s *Server) streamCompletions(r *http1.Request, events eventStream, model *
 	return events.done()
 }
 
-// eachCompletion makes every choice of every prompt, one after the other; begin answers what
-// takes the text of the index'th, and its finish reason with the last.
-func (s *Server) eachCompletion(r *http1.Request, model *Model, request *completionRequest, total *usage, begin func(index int) func(string, *string) error) error {
-	index := 0
-	for _, prompt := range request.Prompt.texts {
-		for choice := range request.choices() {
-			emit := begin(index)
-			index++
-			work := generation{
-				prompt:     prompt,
-				param:      "prompt",
-				constraint: request.constrained,
-				changes:    request.changes(choice),
-				limit:      request.limit(s.Options.NPredict),
-				stops:      s.stops(nil, request.Stop.texts),
-			}
-			s.Log.Prompt(prompt)
-			if request.Echo {
-				if err := emit(prompt, nil); err != nil {
-					return err
-				}
-			}
-			result, err := model.generate(r.Context(), work, func(text string) error { return emit(text, nil) })
-			if err != nil {
-				return err
-			}
-			if err := emit("", &result.finish); err != nil {
-				return err
-			}
-			s.Log.Statistics(result)
-			if choice == 0 {
-				total.Prompt += result.prompt
-			}
-			total.Completion += result.completion
-			total.Total = total.Prompt + total.Completion
+// each makes every choice of every prompt, the choices of one at once, and emits what they grow
+// by, and with the last the finish reason.
+func (c *completing) each(ctx context.Context, emit func(completionChoice) error) error {
+	for number, prompt := range c.request.Prompt.texts {
+		c.Log.Prompt(prompt)
+		err := together(ctx, c.request.choices(), func(ctx context.Context, choice int, begun func()) error {
+			return c.one(ctx, prompt, choice, begun, func(more completionChoice) error {
+				more.Index = number*c.request.choices() + choice
+				return emit(more)
+			})
+		})
+		if err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// one makes one choice of a prompt.
+func (c *completing) one(ctx context.Context, prompt string, choice int, begun func(), emit func(completionChoice) error) error {
+	request := c.request
+	work := generation{
+		prompt:     prompt,
+		param:      "prompt",
+		constraint: request.constrained,
+		changes:    request.changes(choice),
+		limit:      request.limit(c.Options.NPredict),
+		stops:      c.stops(nil, request.Stop.texts),
+		logprobs:   request.logprobs.told,
+		begun:      begun,
+	}
+	if request.Echo {
+		if err := emit(completionChoice{Text: prompt}); err != nil {
+			return err
+		}
+	}
+	offset := 0
+	result, err := c.model.generate(ctx, work, func(more piece) error {
+		choice := completionChoice{Text: more.text, Logprobs: request.logprobs.completion(more.tokens, offset)}
+		offset += len(more.text)
+		return emit(choice)
+	})
+	if err != nil {
+		return err
+	}
+	if err := emit(completionChoice{FinishReason: &result.finish}); err != nil {
+		return err
+	}
+	c.Log.Statistics(result)
+	c.total.add(result, choice)
+	if c.timings == nil {
+		c.timings = result.timings()
 	}
 	return nil
 }

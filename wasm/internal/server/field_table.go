@@ -29,6 +29,9 @@ var fields = []field{
 	{"add_generation_prompt", "o--", "false: the prompt ends with the last message", nil},
 	{"continue_final_message", "o--", "the answer goes on with the last message", nil},
 	{"best_of", "-o-", "as many as 'n'", nil},
+	{"logprobs", "oo-", "probabilities of the tokens; true, or for completions how many of the likeliest", nil},
+	{"top_logprobs", "o--", "how many of the likeliest are told beside each, 0 to 20", nil},
+	{"timings_per_token", "oi-", "chunks tell how long the answer has taken", nil},
 	{"echo", "-o-", "the text begins with the prompt", nil},
 
 	{"temperature", "oo-", "0: the likeliest token always", number("temp", nil, 0, 2)},
@@ -61,6 +64,8 @@ var fields = []field{
 	{"ignore_eos", "oo-", "no token ends the answer", toggle("ignore-eos", false)},
 	{"grammar", "oo-", "GBNF that the answer follows", text("grammar", nil)},
 	{"json_schema", "oo-", "JSON schema that the answer follows", schema("json-schema")},
+	{"n_probs", "oo-", "llama.cpp's name of both", beyondWasmEdge(integer("n-probs", int64(0), 0, 100))},
+	{"post_sampling_probs", "oo-", "they are those that the samplers left", beyondWasmEdge(toggle("post-sampling-probs", false))},
 	{"cache_prompt", "oo-", "false: the prompt is read as a whole", beyondWasmEdge(toggle("cache-prompt", true))},
 
 	{"user", "iii", "nothing is kept of who asks", nil},
@@ -79,10 +84,6 @@ var fields = []field{
 	{"speculative.p_min", "ii-", "it could only save time", nil},
 	{"backend_sampling", "ii-", "it could only save time", nil},
 
-	{"logprobs", "rr-", "it is not there yet", nil},
-	{"top_logprobs", "r--", "it is not there yet", nil},
-	{"n_probs", "rr-", "it is not there yet", nil},
-	{"post_sampling_probs", "rr-", "it is not there yet", nil},
 	{"suffix", "-r-", "it is not there yet", nil},
 	{"functions", "r--", "it is OpenAI's former name of 'tools'", nil},
 	{"function_call", "r--", "it is OpenAI's former name of 'tool_choice'", nil},

@@ -30,6 +30,16 @@ type generation struct {
 	limit      int               // tokens; below 0 is no limit but the context's
 	stops      []string
 	keep       []string // control tokens that are text to what reads the answer
+	logprobs   bool     // tokens come with what they were chosen among
+	begun      func()   // is called with the first token, if set
+}
+
+// piece is what an answer grows by: text, the tokens that it is made of as far as they are told,
+// and how far the answer is.
+type piece struct {
+	text   string
+	tokens []chance
+	sofar  *outcome
 }
 
 // outcome is how an answer ended, its size in tokens, and when its first token was made and
@@ -38,78 +48,123 @@ type outcome struct {
 	finish     string
 	prompt     int
 	completion int
+	cached     *int // tokens of the prompt that were computed before, where the host tells
 	began      time.Time
 	first      time.Time
 	ended      time.Time
 }
 
+// writing is an answer that is being made.
+type writing struct {
+	generation
+	text    *answer.Text
+	chances chances
+	result  outcome
+}
+
 // generate makes one answer and gives its text to emit as it grows: whole code points, without
 // stops and control tokens. It ends early with emit's error, or with ctx's when the client is
 // gone; then nothing is computed any more.
-func (m *Model) generate(ctx context.Context, work generation, emit func(string) error) (outcome, error) {
-	var result outcome
+func (m *Model) generate(ctx context.Context, work generation, emit func(piece) error) (outcome, error) {
+	made := &writing{generation: work, text: answer.NewText(work.stops, work.keep)}
+	result := &made.result
 	used, err := m.acquire(ctx)
 	if err != nil {
-		return result, err
+		return *result, err
 	}
 	defer m.release(used)
 	result.began = time.Now()
-	text := answer.NewText(work.stops, work.keep)
 	for result.finish == "" {
 		if err := ctx.Err(); err != nil {
-			return result, err
+			return *result, err
 		}
-		more, err := m.turn(used, work, text, &result)
+		more, err := m.turn(used, made)
 		if err != nil {
-			return result, err
-		}
-		if more != "" {
-			if err := emit(more); err != nil {
-				return result, err
-			}
+			return *result, err
 		}
 		if result.first.IsZero() && result.completion > 0 {
 			result.first = time.Now()
+			if work.begun != nil {
+				work.begun()
+			}
+		}
+		if more.text != "" || len(more.tokens) > 0 {
+			if err := emit(more); err != nil {
+				return *result, err
+			}
 		}
 	}
 	result.ended = time.Now()
-	return result, nil
+	if counts, err := nn.ReadCounts(used); err == nil {
+		result.cached = counts.Cached
+	}
+	return *result, nil
 }
 
-// turn makes one token, the first with the settings and the prompt, and answers the text it
-// adds. The host may take longer over a token than a turn lasts; then there is none yet.
-func (m *Model) turn(used nn.Context, work generation, text *answer.Text, result *outcome) (string, error) {
+// turn makes one token, the first with the settings and the prompt, and answers what it adds.
+// The host may take longer over a token than a turn lasts; then there is none yet.
+func (m *Model) turn(used nn.Context, made *writing) (piece, error) {
 	m.pace.take()
 	defer m.pace.give()
+	result := &made.result
 	if result.prompt == 0 {
-		if err := m.start(used, work, result); err != nil {
-			return "", err
+		if err := m.start(used, made.generation, result); err != nil {
+			return piece{}, err
 		}
 	}
-	if result.completion == work.limit {
-		result.finish = finishLength
-		return text.Flush(), nil
+	if result.completion == made.limit {
+		return made.end(finishLength), nil
 	}
 	finish, err := step(used)
 	if err == nn.Busy {
-		return "", nil
+		return piece{}, nil
 	}
 	if err != nil {
-		return "", m.explain(used, err, work.fault(result))
+		return piece{}, m.explain(used, err, made.fault(result))
 	}
-	if result.finish = finish; finish != "" {
-		return text.Flush(), nil
+	if finish != "" {
+		return made.end(finish), nil
 	}
-	piece, err := used.OutputSingle(nn.Text)
+	token, err := used.OutputSingle(nn.Text)
 	if err != nil {
-		return "", m.explain(used, err, work.fault(result))
+		return piece{}, m.explain(used, err, made.fault(result))
 	}
 	result.completion++
-	more := text.Push(piece)
-	if text.Stopped() {
-		result.finish = finishStop
+	return made.push(used, token)
+}
+
+// push adds a token to the answer.
+func (w *writing) push(used nn.Context, token []byte) (piece, error) {
+	if w.logprobs && !w.text.Hides(token) {
+		told, err := used.OutputSingle(nn.Probabilities)
+		if err == nil {
+			err = w.chances.push(told, len(token))
+		}
+		if err != nil {
+			return piece{}, err
+		}
+	}
+	more := w.piece(w.text.Push(token))
+	if w.text.Stopped() {
+		w.result.finish = finishStop
 	}
 	return more, nil
+}
+
+func (w *writing) piece(text string) piece {
+	more := piece{text: text, sofar: &w.result}
+	if text != "" && w.logprobs {
+		more.tokens = w.chances.take(text)
+	}
+	return more
+}
+
+// end is what was held back of an answer that no stop has ended.
+func (w *writing) end(finish string) piece {
+	w.result.finish = finish
+	more := w.piece(w.text.Flush())
+	more.tokens = append(more.tokens, w.chances.rest()...)
+	return more
 }
 
 // start gives the context its settings and its prompt. A graph's settings are shared, and a

@@ -191,5 +191,11 @@ func (m *Model) plugin() string {
 	return fmt.Sprintf("b%d (commit %s)", m.Counts.BuildNumber, m.Counts.Commit)
 }
 
-// fingerprint tells apart the builds of llama.cpp whose answers may differ.
-func (m *Model) fingerprint() string { return "llama.cpp-" + m.Counts.Commit }
+// fingerprint tells apart the builds of llama.cpp whose answers may differ, as llama.cpp's server
+// writes it where the build's number is known.
+func (m *Model) fingerprint() string {
+	if m.Counts.BuildNumber == 0 {
+		return "build-" + m.Counts.Commit
+	}
+	return fmt.Sprintf("b%d-%s", m.Counts.BuildNumber, m.Counts.Commit)
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"llama-api-server/internal/http1"
 )
@@ -102,6 +103,7 @@ type sampling struct {
 	ResponseFormat      *responseFormat `json:"response_format"`
 
 	settings map[string]any // metadata
+	logprobs logprobsAsked
 }
 
 type streamOptions struct {
@@ -209,14 +211,70 @@ func (s *sampling) includeUsage(always bool) bool {
 
 // usage is the count of tokens of a response.
 type usage struct {
-	Prompt     int `json:"prompt_tokens"`
-	Completion int `json:"completion_tokens"`
-	Total      int `json:"total_tokens"`
+	Prompt     int            `json:"prompt_tokens"`
+	Completion int            `json:"completion_tokens"`
+	Total      int            `json:"total_tokens"`
+	Details    *promptDetails `json:"prompt_tokens_details,omitempty"`
 }
 
-// add counts one answer; the choices of a request share its prompt.
-func (u *usage) add(result outcome) {
-	u.Prompt = result.prompt
+type promptDetails struct {
+	Cached int `json:"cached_tokens"`
+}
+
+// add counts one answer; the choices of a request share its prompt, which the first counts.
+func (u *usage) add(result outcome, choice int) {
+	if choice == 0 {
+		u.Prompt += result.prompt
+		if result.cached != nil {
+			if u.Details == nil {
+				u.Details = &promptDetails{}
+			}
+			u.Details.Cached += *result.cached
+		}
+	}
 	u.Completion += result.completion
 	u.Total = u.Prompt + u.Completion
+}
+
+// timings are llama.cpp's: tokens of the prompt that were computed before and now, and those of
+// the answer, with the time they took.
+type timings struct {
+	Cached        int     `json:"cache_n"`
+	Prompt        int     `json:"prompt_n"`
+	PromptMS      float64 `json:"prompt_ms"`
+	PromptEach    float64 `json:"prompt_per_token_ms"`
+	PromptRate    float64 `json:"prompt_per_second"`
+	Predicted     int     `json:"predicted_n"`
+	PredictedMS   float64 `json:"predicted_ms"`
+	PredictedEach float64 `json:"predicted_per_token_ms"`
+	PredictedRate float64 `json:"predicted_per_second"`
+}
+
+// timings of an answer that has ended, or of one that goes on.
+func (o *outcome) timings() *timings {
+	made := timings{Prompt: o.prompt, Predicted: o.completion}
+	if o.cached != nil {
+		made.Cached = *o.cached
+		made.Prompt -= made.Cached
+	}
+	first, ended := o.first, o.ended
+	if ended.IsZero() {
+		ended = time.Now()
+	}
+	if first.IsZero() {
+		first = ended
+	}
+	made.PromptMS, made.PromptEach, made.PromptRate = rates(first.Sub(o.began), made.Prompt)
+	made.PredictedMS, made.PredictedEach, made.PredictedRate = rates(ended.Sub(first), made.Predicted)
+	return &made
+}
+
+// rates are the time of so many tokens, that of each, both in milliseconds, and how many there
+// are in a second; 0 where nothing can be said.
+func rates(took time.Duration, tokens int) (all, each, rate float64) {
+	all = float64(took.Microseconds()) / 1000
+	if tokens > 0 && all > 0 {
+		each, rate = all/float64(tokens), float64(tokens)/all*1000
+	}
+	return all, each, rate
 }

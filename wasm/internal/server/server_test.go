@@ -354,7 +354,7 @@ func TestErrors(t *testing.T) {
 		{"an empty prompt", "POST", "/v1/completions", `{"prompt":""}`, 400, "prompt", nil},
 		{"prompt", "POST", "/v1/completions", `{}`, 400, "prompt", nil},
 		{"suffix", "POST", "/v1/completions", `{"prompt":"x","suffix":"y"}`, 400, "suffix", nil},
-		{"logprobs", "POST", "/v1/completions", `{"prompt":"x","logprobs":3}`, 400, "logprobs", nil},
+		{"logprobs", "POST", "/v1/completions", `{"prompt":"x","logprobs":30}`, 400, "logprobs", nil},
 		{"method", "GET", "/v1/chat/completions", ``, 405, nil, "method_not_allowed"},
 		{"path", "GET", "/v2", ``, 404, nil, "not_found"},
 	}

@@ -109,6 +109,7 @@ func TestSeeds(t *testing.T) {
 		for _, settings := range graph.Settings[1:] {
 			seeds = append(seeds, settings["seed"])
 		}
+		slices.SortFunc(seeds, func(one, other any) int { return int(one.(float64) - other.(float64)) })
 		if !slices.Equal(seeds, want) {
 			t.Errorf("%s: %v, want %v", fields, seeds, want)
 		}

@@ -171,7 +171,6 @@ func TestToolErrors(t *testing.T) {
 		{"chatml", `"response_format":{"type":"json_schema","json_schema":{"strict":"yes","schema":{}}}`, "response_format.json_schema.strict"},
 		{"chatml", `"response_format":{"type":"json_object","schema":"{}"}`, "response_format.schema"},
 		{"chatml", `"response_format":{"type":"json_object","schema":[{}]}`, "response_format.schema"},
-		{"chatml", `"logprobs":true`, "logprobs"},
 		{"chatml", `"functions":[{}]`, "functions"},
 	}
 	for _, row := range table {

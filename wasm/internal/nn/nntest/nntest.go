@@ -164,9 +164,25 @@ func (c *context) ComputeSingle() error {
 	return nil
 }
 
+// chance is a token as a host tells it, whose probability is 1 of 2 to its number.
+func chance(number int, piece string, other map[string]any) map[string]any {
+	bytes := []int{}
+	for _, value := range []byte(piece) {
+		bytes = append(bytes, int(value))
+	}
+	made := map[string]any{"id": number, "bytes": bytes, "logprob": -float64(number)}
+	if other != nil {
+		made["top"] = []any{chance(number, piece, nil), other}
+	}
+	return made
+}
+
 func (c *context) Compute() error { return nil }
 
 func (c *context) OutputSingle(index uint32) ([]byte, error) {
+	if index == nn.Probabilities {
+		return json.Marshal(chance(c.next, c.pieces[c.next-1], chance(0, "x", nil)))
+	}
 	return []byte(c.pieces[c.next-1]), nil
 }
 
@@ -175,6 +191,9 @@ func (c *context) Output(index uint32) ([]byte, error) {
 		counts := map[string]any{
 			"input_tokens": c.tokens(), "output_tokens": c.next, "n_parallel": c.graph.Parallel,
 			"llama_build_number": c.graph.Build, "llama_commit": "c0ffee",
+		}
+		if !c.graph.Plain {
+			counts["cached_tokens"] = c.tokens() - 1
 		}
 		if c.graph.Template != "" {
 			counts["chat_template"] = json.RawMessage(c.graph.Template)

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"llama-api-server/internal/answer"
+	"llama-api-server/internal/prompt"
+)
+
+// chunks are the frames of one choice: the role once, then what the answer is made of.
+type chunks struct {
+	events eventStream
+	reply  chatResponse
+	index  int
+	asked  logprobsAsked
+	timed  bool // each chunk tells how long the answer has taken
+	begun  bool
+	calls  int
+	tokens []chance // that no chunk has told yet
+	texts  *textFrames
+}
+
+func (c *chunks) send(parts []answer.Part, more piece) error {
+	c.tokens = append(c.tokens, more.tokens...)
+	if c.timed {
+		c.reply.Timings = more.sofar.timings()
+	}
+	for _, part := range parts {
+		if err := c.part(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chunks) part(part answer.Part) error {
+	switch {
+	case part.Content != "" && !c.timed && !c.asked.told:
+		return c.text(part.Content)
+	case part.Content != "":
+		return c.delta(chatDelta{Content: &part.Content}, nil)
+	case part.Call != nil:
+		c.calls++
+		return c.call(beginCall(c.calls-1, part.Call))
+	case part.Arguments != "":
+		return c.call(goOnWithCall(c.calls-1, part.Arguments))
+	}
+	return c.delta(chatDelta{Reasoning: part.Reasoning}, nil)
+}
+
+func (c *chunks) call(call callDelta) error {
+	return c.delta(chatDelta{ToolCalls: []callDelta{call}}, nil)
+}
+
+// text sends content, which most frames are.
+func (c *chunks) text(content string) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	if c.texts == nil {
+		text := blank
+		c.reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{Content: &text}}}
+		texts, err := newTextFrames(c.reply)
+		if err != nil {
+			return err
+		}
+		c.texts = texts
+	}
+	frame, err := c.texts.frame(content)
+	if err != nil {
+		return err
+	}
+	return c.events.write(frame)
+}
+
+func (c *chunks) finish(reason string, timings *timings) error {
+	if c.calls > 0 && reason == finishStop {
+		reason = finishCalls
+	}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	c.reply.Timings = timings
+	return c.delta(chatDelta{}, &reason)
+}
+
+// begin sends the role before everything else.
+func (c *chunks) begin() error {
+	if c.begun {
+		return nil
+	}
+	c.begun = true
+	reply := c.reply
+	reply.Timings = nil
+	reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{Role: prompt.Assistant, Content: new(string)}}}
+	return c.events.send(reply)
+}
+
+func (c *chunks) delta(delta chatDelta, finish *string) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	c.reply.Choices = []chatChoice{{Index: c.index, Delta: &delta, Logprobs: c.asked.chat(c.tokens), FinishReason: finish}}
+	c.tokens = nil
+	return c.events.send(c.reply)
+}
