@@ -26,7 +26,8 @@ class WorkerConfig:
     ``folder`` is its private folder, ``guest`` the module's path, ``args`` the guest's after
     argv[0]; ``dirs`` and ``preloads`` are as on the command line. ``parallel`` is the number
     of sequences of a model, None for what fits the machine. ``log_format`` is one of
-    log.FORMATS. A guest that hangs for ``hang_timeout`` seconds is replaced.
+    log.FORMATS. A guest that hangs for ``hang_timeout`` seconds is replaced. With ``limited`` the
+    host keeps the limits of requests, see limits.py.
     """
 
     folder: str
@@ -40,6 +41,7 @@ class WorkerConfig:
     log_level: str
     log_format: str = log.TEXT
     hang_timeout: float = HANG_TIMEOUT
+    limited: bool = False
 
     def encode(self) -> bytes:
         """One line of JSON."""

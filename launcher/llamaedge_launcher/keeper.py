@@ -120,6 +120,7 @@ class Keeper:
             self._tell(Listening(str(path)))
 
         config, name = self._config, self._name
+        on_request = None if self._nn.limits is None else self._nn.limits.take
         try:
             folder.mkdir(mode=0o700)
             with (
@@ -129,7 +130,7 @@ class Keeper:
                     args=config.args,
                     env=config.env,
                     dirs=self._dirs,
-                    network=PrivateNetwork(folder, on_listen),
+                    network=PrivateNetwork(folder, on_listen, on_request),
                     nn=self._nn,
                     stdout=out,
                     stderr=err,

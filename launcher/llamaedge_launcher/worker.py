@@ -99,13 +99,15 @@ class Worker:
         """Serve; never returns. Guests start while the models are checked, and wait for that."""
         from llamaedge_host import HostError, Preload, Preopen
 
+        from .limits import Limits
         from .loading import LoadingNetwork
 
         config = self._config
+        limits = Limits() if config.limited else None
         try:
             preloads = [Preload.parse(text) for text in config.preloads]
             dirs = [Preopen.parse(text) for text in config.dirs]
-            nn = LoadingNetwork(preloads, parallel=config.parallel)
+            nn = LoadingNetwork(preloads, parallel=config.parallel, limits=limits)
             self._statistics = nn.statistics
             for number in range(config.instances):
                 keeper = Keeper(number, config, dirs, nn, self._tell)

@@ -151,7 +151,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ke
     """A keeper of stuck guests, and what it tells."""
     told: list[Event] = []
 
-    def network(folder: Path, on_listen: Callable[[Path], None]) -> Callable[[], None]:
+    def network(folder: Path, on_listen: Callable[[Path], None], _: object) -> Callable[[], None]:
         return lambda: on_listen(folder / "80.sock")
 
     monkeypatch.setattr("llamaedge_host.Guest", Stuck)
@@ -159,7 +159,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ke
     config = WorkerConfig(
         str(tmp_path), "g.wasm", (), {}, (), (), 1, None, "info", hang_timeout=LIMIT
     )
-    nn: Any = SimpleNamespace(statistics=dict, problem=None)
+    nn: Any = SimpleNamespace(statistics=dict, problem=None, limits=None)
     Stuck.released.clear()
     yield Keeper(0, config, [], nn, told.append), told
     Stuck.released.set()

@@ -140,6 +140,26 @@ def test_a_private_listener_is_a_unix_socket_in_the_folder(folder: Path) -> None
         assert list((folder / "made").iterdir()) == []
 
 
+def test_the_first_bytes_of_each_connection_are_told(folder: Path) -> None:
+    told: list[bytes] = []
+    with Probe(network=PrivateNetwork(folder, on_request=told.append)) as probe:
+        fd = open_socket(probe)
+        assert probe("sock_bind", fd, put_address(probe, ANY), 8080) == 0
+        assert probe("sock_listen", fd, 16) == 0
+        for first, rest in ((b"one", b"rest"), (b"two", b"")):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(str(folder / "8080.sock"))
+                assert probe("sock_accept", fd, OUT) == 0
+                accepted = probe.u32(OUT)
+                peer.sendall(first)
+                assert receive(probe, accepted, 8) == (0, first)
+                peer.sendall(rest)
+                assert not rest or receive(probe, accepted, 8) == (0, rest)
+                assert send(probe, accepted, b"out") == (0, 3)
+                assert peer.recv(8) == b"out"
+    assert told == [b"one", b"two"]
+
+
 def test_nothing_private_listens_on_a_port(folder: Path, free_port: int) -> None:
     with Probe(network=PrivateNetwork(folder)) as probe:
         fd = open_socket(probe)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import HostError
 from .address import HOST_UNIX_PATH_SIZE, UNSPECIFIED, Address, Family, Kind
@@ -26,13 +27,19 @@ class PrivateNetwork:
 
     Whatever address the guest binds and listens on becomes the Unix stream socket
     ``folder/PORT.sock``; ``on_listen`` is called with its path once it accepts connections, in
-    the guest's thread. The folder is made, open to its owner only, unless it exists.
+    the guest's thread, and ``on_request`` with the first bytes that the guest receives of each
+    connection. The folder is made, open to its owner only, unless it exists.
     Outgoing connections and datagrams are refused (EACCES). One network serves one guest.
 
     Raises HostError for a folder whose path is too long for a Unix socket.
     """
 
-    def __init__(self, folder: Path, on_listen: Callable[[Path], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        on_listen: Callable[[Path], None] | None = None,
+        on_request: Callable[[bytes], None] | None = None,
+    ) -> None:
         if len(os.fsencode(folder / _LONGEST_NAME)) >= HOST_UNIX_PATH_SIZE:
             raise HostError(
                 f"the folder {str(folder)!r} has too long a path for a Unix socket: "
@@ -42,6 +49,7 @@ class PrivateNetwork:
         folder.chmod(0o700)
         self._folder = folder
         self._on_listen = on_listen
+        self._on_request = on_request
         self._bound: dict[tuple[Family, int], _PrivateSocket] = {}
         self._ports: Iterator[int] = itertools.cycle(_EPHEMERAL_PORTS)
 
@@ -91,6 +99,12 @@ class PrivateNetwork:
         if self._on_listen is not None:
             self._on_listen(path)
 
+    def accepted(self, host: socket.socket) -> socket.socket:
+        """``host``, or one in its place that tells the first bytes that come."""
+        if self._on_request is None:
+            return host
+        return _Overheard(host, self._on_request)
+
 
 def _unix_stream() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -137,7 +151,7 @@ class _PrivateSocket(Socket):
         if not any(local.host):
             local = local._replace(host=_LOOPBACK[self.family])
         peer = Address(self.family, _LOOPBACK[self.family], self._network.peer_port())
-        return _PrivateConnection(host, local, peer)
+        return _PrivateConnection(self._network.accepted(host), local, peer)
 
     def connect(self, address: Address) -> None:
         """Refused: OSError (EACCES)."""
@@ -163,6 +177,32 @@ class _PrivateSocket(Socket):
                 self._path.unlink()
         if self._bound is not None:
             self._network.release(self._bound)
+
+
+class _Overheard(socket.socket):
+    """``host``, whose first bytes go to ``tell`` too. It receives as guests' sockets do."""
+
+    def __init__(self, host: socket.socket, tell: Callable[[bytes], None]) -> None:
+        super().__init__(host.family, host.type, host.proto, host.detach())
+        self._tell: Callable[[bytes], None] | None = tell
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """socket's call."""
+        received = super().recv_into(buffer, nbytes, flags)
+        self._overhear([buffer], received)
+        return received
+
+    def recvmsg_into(self, buffers: Any, ancbufsize: int = 0, flags: int = 0) -> Any:
+        """socket's call."""
+        found = super().recvmsg_into(buffers, ancbufsize, flags)
+        if not flags & socket.MSG_PEEK:
+            self._overhear(buffers, found[0])
+        return found
+
+    def _overhear(self, buffers: Sequence[memoryview], received: int) -> None:
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(b"".join(bytes(each) for each in buffers)[:received])
 
 
 class _PrivateConnection(Socket):
