@@ -27,6 +27,8 @@ class Settings:
     seconds is replaced.
 
     ``web_ui`` is the folder of the web page, which a browser is asked to open if ``opens_page``.
+
+    ``official`` says that the guest is one of LlamaEdge's own, whose answers are made right.
     """
 
     keys: tuple[str, ...] = ()
@@ -39,3 +41,4 @@ class Settings:
     hang_timeout: float = HANG_TIMEOUT
     web_ui: Path | None = None
     opens_page: bool = False
+    official: bool = False

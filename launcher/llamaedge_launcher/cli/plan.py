@@ -34,7 +34,8 @@ class Plan:
     """What to serve where, by a server for each of ``units``, the first one the default.
 
     ``limit`` is the number of requests that a guest gets at once.
-    ``web_ui`` is the folder of a web page, if one was named.
+    ``web_ui`` is the folder of a web page, if one was named. ``made_right`` says that the guest is
+    another's, and is helped where it is wrong.
     """
 
     address: Address
@@ -51,6 +52,7 @@ class Plan:
     parallel: int | None
     limit: int
     web_ui: Path | None
+    made_right: bool = False
 
     @property
     def preloads(self) -> tuple[Preload, ...]:
@@ -98,6 +100,7 @@ class Plan:
             instances=self.instances,
             parallel=self.parallel,
             log_level=self.log_level,
+            limited=self.made_right,
             log_format=self.log_format,
         )
 

@@ -124,6 +124,11 @@ _OPTIONS = (
         help="Open the web page in a browser when it is ready",
     ),
     click.option(
+        "--raw",
+        is_flag=True,
+        help="Pass on what another server than the bundled one says, its faults too",
+    ),
+    click.option(
         "--drain-timeout",
         type=Whole(0, 86400),
         default=DRAIN_TIMEOUT,

@@ -179,8 +179,13 @@ def run(
         server=given,
         others=context.obj,
     )
+    if plan.bundled and rest["raw"]:
+        raise click.UsageError("--raw is for other servers than the bundled one", context)
     if not plan.bundled:
-        plan = replace(plan, dirs=give_files(plan.dirs, settings.data_dir))
+        made_right = not rest["raw"]
+        settings = replace(settings, official=made_right)
+        dirs = give_files(plan.dirs, settings.data_dir)
+        plan = replace(plan, dirs=dirs, made_right=made_right)
     settings = give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
     with closing(plan.address.listen()) as listener:
         return _serve(plan, settings, listener, parent)

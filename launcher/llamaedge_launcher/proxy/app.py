@@ -30,6 +30,7 @@ from .guest_api import CHAT, ENDPOINTS
 from .keys import Keys
 from .metrics import Metrics
 from .models import Models
+from .official import Official
 from .openapi import OpenApi
 from .origins import Cors, Origins
 from .page import Page
@@ -82,6 +83,9 @@ def create_app(
         status = 200 if found.status == "ready" else 503
         await JSONResponse(body, status)(scope, receive, send)
 
+    def made_right(guest: Forward) -> ASGIApp:
+        return Official(guest) if settings.official else guest
+
     counted = Metrics(watched)
     observers = (log_line, counted.observe)
     described = OpenApi(DESCRIBED, keys=bool(settings.keys))
@@ -92,7 +96,9 @@ def create_app(
         _route("/v1/models", {"GET": request_response(Models(watched).list)}),
     ]
     for each in ENDPOINTS:
-        guest = Forward(transport, requires=each.requires, computes=each.computes, kind=each.kind)
+        guest = made_right(
+            Forward(transport, requires=each.requires, computes=each.computes, kind=each.kind)
+        )
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
             routes += _socket_routes(guest, observers)
@@ -100,7 +106,7 @@ def create_app(
     routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
     described.serve(routes)
     if not known_only:
-        rest = _Contained(Forward(transport, requires=None, computes=True))
+        rest = _Contained(made_right(Forward(transport, requires=None, computes=True)))
         routes.append(_route("/{path:path}", dict.fromkeys(_ANY, rest)))
     return Starlette(
         routes=routes,

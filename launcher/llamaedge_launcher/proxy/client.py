@@ -31,6 +31,7 @@ class Client:
         self._quiet_since = asyncio.get_running_loop().time()
         self._between_frames = True
         self._whole: list[bytes] | None = None
+        self._status = 200
         self.begun = False
 
     @contextmanager
@@ -48,6 +49,7 @@ class Client:
         async with self._sending:
             if self.begun:
                 self._whole = None if is_stream and status == 200 else []
+                self._status = status
                 return
             self._streams = is_stream
             await self._start(status, [*headers, _UNBUFFERED] if is_stream else list(headers))
@@ -63,9 +65,10 @@ class Client:
     async def end(self) -> None:
         """The body is complete."""
         if self._whole is not None:
-            frame = b"data: " + b" ".join(b"".join(self._whole).split(b"\n")) + b"\n\n"
-            self._whole = None
-            await self.write(frame)
+            body, self._whole = b"".join(self._whole), None
+            if not body.lstrip().startswith(b"{"):
+                body = ApiError(self._status, body.decode(errors="replace").strip()).body()
+            await self.write(b"data: " + b" ".join(body.split(b"\n")) + b"\n\n")
         async with self._sending:
             self._streams = False
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -26,7 +26,6 @@ _CORS = b"access-control-"
 _NOT_TO_CLIENT = _HOP_BY_HOP | {b"date"}
 _REFUSALS = {Unavailable: (503, "unavailable"), Overloaded: (429, "overloaded")}
 _LONGEST_MODEL = 256  # characters that are kept of a model's name
-_MAX_ERROR = 65536  # bytes of a guest's error text
 
 
 class Forward:
@@ -56,22 +55,23 @@ class Forward:
         """
         if self._requires is not None:
             check_type(scope)
-        self._check(scope)
+        self.check(scope)
         try:
             body = await read_body(scope, receive)
         except ClientDisconnect:
             return
-        self._check(scope)
+        self.check(scope)
         fields = self._fields(body)
         model = fields.get("model")
         wanted = Wanted(model if isinstance(model, str) else None, self._kind)
         if wanted.name is not None:
             scope["record"].model = wanted.name[:_LONGEST_MODEL]
-        self._check(scope, wanted)
+        self.check(scope, wanted)
         client = Client(send, streams=fields.get("stream") is True)
         await until_gone(receive, self._answer(_request(scope, body), wanted, client))
 
-    def _check(self, scope: Scope, wanted: Wanted | None = None) -> None:
+    def check(self, scope: Scope, wanted: Wanted | None = None) -> None:
+        """Raise ApiError if the request would get no place."""
         if self._computes:
             with _refusing(unread(scope)):
                 self._transport.check(wanted)
@@ -139,32 +139,15 @@ def _request(scope: Scope, body: bytes) -> bytes:
 async def _pass_on(answer: Answer, client: Client) -> None:
     """Send the guest's response to the client as it comes.
 
-    An error that is not JSON becomes an error object. A guest that ends in the middle of an
-    answer that is no event stream cuts it off, which the client sees from its framing. Raises
-    ApiError and GuestGone for what is left to be told.
+    A guest that ends in the middle of an answer that is no event stream cuts it off, which the
+    client sees from its framing. Raises GuestGone for what is left to be told.
     """
-    kind = _value(answer.headers, b"content-type")
     headers = [
         pair
         for pair in answer.headers
         if pair[0] not in _NOT_TO_CLIENT and not pair[0].startswith(_CORS)
     ]
-    if answer.status >= 400 and not kind.startswith(b"application/json"):
-        kept = [pair for pair in headers if not pair[0].startswith(b"content-")]
-        raise ApiError(answer.status, await _error_text(answer), headers=kept)
     await client.begin(answer.status, headers)
     while data := await answer.read():
         await client.write(data)
     await client.end()
-
-
-async def _error_text(answer: Answer) -> str:
-    parts: list[bytes] = []
-    while sum(map(len, parts)) < _MAX_ERROR and (data := await answer.read()):
-        parts.append(data)
-    text = b"".join(parts).decode(errors="replace").strip()
-    return text[:_MAX_ERROR] or f"the guest answered {answer.status} and nothing else"
-
-
-def _value(headers: Headers, wanted: bytes) -> bytes:
-    return next((value for name, value in headers if name == wanted), b"").lower()

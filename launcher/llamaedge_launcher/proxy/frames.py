@@ -41,12 +41,20 @@ class Frames:
         if self._events is None:
             self._whole.append(data)
             if complete:
-                await self._last(_with(b"".join(self._whole), self._given(self._members)))
+                await self._answer(b"".join(self._whole))
             return
         for each in self._events.feed(data):
             await self._event(each)
         if complete:
             await self.end()
+
+    async def _answer(self, body: bytes) -> None:
+        """An answer that is no stream; a guest that is passed on raw may say anything."""
+        if body.lstrip().startswith(b"{"):
+            await self._last(_with(body, self._given(self._members)))
+        else:
+            status = self._members.get("status", 502)
+            await self.fail(ApiError(status, body.decode(errors="replace").strip()))
 
     async def end(self) -> None:
         """Say that a stream is at its end, unless that has been said."""
