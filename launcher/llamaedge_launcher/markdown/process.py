@@ -16,7 +16,7 @@ try:
 except ImportError:  # only the parent's clock bounds it here
     resource = None  # type: ignore[assignment]
 
-CPU_SECONDS = 3.0
+CPU_SECONDS = 2.0
 """That one text may compute."""
 _MEMORY = 1 << 30  # bytes of address space
 _NICENESS = 5  # so that answers do not wait for it

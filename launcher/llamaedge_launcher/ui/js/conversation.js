@@ -8,7 +8,8 @@ export const NEW_TITLE = "New conversation";
 export class Conversation {
   constructor(record, messages = []) {
     this.record = record;
-    this.messages = new Map(messages.map((message) => [message.id, message]));
+    const ordered = messages.toSorted((a, b) => a.created - b.created);
+    this.messages = new Map(ordered.map((message) => [message.id, message]));
   }
 
   static begin(settings = {}, model = null) {

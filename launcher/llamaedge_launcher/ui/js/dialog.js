@@ -7,7 +7,7 @@ import { keepKey } from "./api.js";
 /** A window with a title; `fill` makes its content and is given the window. */
 export function dialog(title, fill, { wide = false, onclose = () => {} } = {}) {
   const close = h("button", { type: "button", class: "icon-button", "aria-label": "Close", onclick: () => element.close() }, icon("close"));
-  const body = h("div", { class: "dialog-body", tabindex: "-1" });
+  const body = h("div", { class: "dialog-body", tabindex: "0" });
   const element = h("dialog", { class: wide ? "dialog wide" : "dialog", "aria-label": title },
     h("header", { class: "dialog-top" }, h("h2", {}, title), close), body);
   element.addEventListener("close", () => { element.remove(); onclose(); });
@@ -69,7 +69,7 @@ export function menu(anchor, items) {
     if (to !== undefined) { event.preventDefault(); buttons.at(to % buttons.length).focus(); }
     if (event.key === "Escape" || event.key === "Tab") { event.preventDefault(); event.stopPropagation(); close(true); }
   } }, buttons);
-  (anchor.closest("dialog") ?? document.body).append(element);
+  anchor.closest("dialog, aside, main").append(element);
   const place = anchor.getBoundingClientRect();
   const left = Math.min(place.left, innerWidth - element.offsetWidth - 8);
   const below = place.bottom + 4;

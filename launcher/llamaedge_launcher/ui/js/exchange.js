@@ -1,5 +1,6 @@
 // Conversations as files: out as JSON or Markdown, in from either.
 
+import { Failure } from "./api.js";
 import { Conversation, NEW_TITLE } from "./conversation.js";
 import { save } from "./dom.js";
 
@@ -29,7 +30,7 @@ export function saveMarkdown(conversation) {
   save(`${fileName(title)}.md`, `# ${title}\n\n${system}${parts.join("\n")}`, "text/markdown");
 }
 
-/** The conversations of a file that this page wrote. Raises Error with the reason. */
+/** The conversations of a file that this page wrote. Raises Failure with the reason. */
 export async function readFile(file) {
   const text = await file.text();
   const found = /\.json$/i.test(file.name) ? fromJson(text) : [fromMarkdown(text)];
@@ -42,10 +43,10 @@ function fromJson(text) {
   try {
     data = JSON.parse(text);
   } catch {
-    throw new Error("The file is not JSON. Choose one that this page exported.");
+    throw new Failure("The file is not JSON. Choose one that this page exported.");
   }
   if (data?.format !== FORMAT || !Array.isArray(data.conversations)) {
-    throw new Error("The file has no conversations of this page. Choose one that it exported.");
+    throw new Failure("The file has no conversations of this page. Choose one that it exported.");
   }
   return data.conversations.map(imported);
 }
@@ -74,7 +75,7 @@ const plainSettings = (given) => Object.fromEntries(
 
 function fromMarkdown(text) {
   const [head, ...sections] = text.split(/^## (?=(?:You|Answer|System prompt|Result of a tool)\s*$)/m);
-  if (sections.length === 0) throw new Error("The file has no headings You and Answer. Choose one that this page exported.");
+  if (sections.length === 0) throw new Failure("The file has no headings You and Answer. Choose one that this page exported.");
   const copy = Conversation.begin();
   for (const section of sections) {
     const [, name, content] = /^([^\n]*)\n([\s\S]*)$/.exec(section) ?? [null, section, ""];

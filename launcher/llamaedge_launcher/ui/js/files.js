@@ -1,6 +1,6 @@
 // Attached files: stored on the server, split, and searched for what a question is about.
 
-import { ask, askIfThere, request } from "./api.js";
+import { Failure, ask, askIfThere, request } from "./api.js";
 import { identity } from "./dom.js";
 import { embeddings, model } from "./state.js";
 
@@ -11,13 +11,13 @@ const SHARE = 3; // excerpts take one part of so many of the context
 const CHARACTERS = 4; // of a token, about
 const MARKDOWN = /\.(md|markdown)$/i;
 
-/** What a picture becomes: {name, url}. Raises Error with the reason. */
+/** What a picture becomes: {name, url}. Raises Failure with the reason. */
 export async function readPicture(file) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Error(`${file.name} is no picture that this browser can read. Send a PNG or a JPEG.`);
+    throw new Failure(`${file.name} is no picture that this browser can read. Send a PNG or a JPEG.`);
   }
   const scale = Math.min(1, PICTURE_SIDE / Math.max(bitmap.width, bitmap.height));
   const canvas = document.createElement("canvas");
@@ -30,10 +30,10 @@ export async function readPicture(file) {
   return { name: file.name, url: canvas.toDataURL("image/jpeg", 0.85) };
 }
 
-/** A text file on the server, split: {name, size, id, store, chunks}. Raises Failure and Error. */
+/** A text file on the server, split: {name, size, id, store, chunks}. Raises Failure. */
 export async function readText(file, signal) {
   const text = await textOf(file, signal);
-  if (!text.trim()) throw new Error(`${file.name} holds no text.`);
+  if (!text.trim()) throw new Failure(`${file.name} holds no text.`);
   const named = MARKDOWN.test(file.name) ? file.name.replace(MARKDOWN, ".md") : file.name.replace(/(\.txt)?$/i, ".txt");
   const form = new FormData();
   form.append("purpose", "assistants");
@@ -56,7 +56,7 @@ async function textOf(file, signal) {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new Error(`${file.name} is not a text. Text, Markdown, PDF and pictures can be attached.`);
+    throw new Failure(`${file.name} is not a text. Text, Markdown, PDF and pictures can be attached.`);
   }
 }
 
@@ -70,7 +70,7 @@ async function storeOf(id, name, signal) {
   if (!made) return null;
   for (;;) {
     const found = await ask(`v1/vector_stores/${made.id}`, { signal });
-    if (found.file_counts.failed) throw new Error(`${name} could not be embedded. The server's log says why.`);
+    if (found.file_counts.failed) throw new Failure(`${name} could not be embedded. The server's log says why.`);
     if (found.status === "completed") return made.id;
     await new Promise((resolve) => setTimeout(resolve, 300));
   }

@@ -1,6 +1,6 @@
 // Puts the page together.
 
-import { onKeyWanted } from "./api.js";
+import { Failure, onKeyWanted } from "./api.js";
 import { giveResults, regenerate, resend, resume, send, stop } from "./chat.js";
 import { Composer } from "./composer.js";
 import { Conversation, NEW_TITLE } from "./conversation.js";
@@ -55,7 +55,7 @@ function guarded(run) {
       await run(...given);
     } catch (error) {
       toast(error.message);
-      console.error(error);
+      if (!(error instanceof Failure)) console.error(error);
     }
   };
 }

@@ -11,8 +11,21 @@ const SHARE = 6; // a rendering takes at most one part of so many of the time
 const policy = globalThis.trustedTypes?.createPolicy("rendered", { createHTML: (html) => html }) ??
   { createHTML: (html) => html };
 
+const REFUSALS = 8; // texts that are not sent again
+const refused = new Map();
+
+/** The HTML of a text. Raises Failure, at once for a text that was refused before. */
 export async function render(text) {
-  return (await ask("api/render", { method: "POST", json: { text } })).html;
+  if (refused.has(text)) throw refused.get(text);
+  try {
+    return (await ask("api/render", { method: "POST", json: { text } })).html;
+  } catch (error) {
+    if (error.status === 413 || error.status === 422) {
+      if (refused.size === REFUSALS) refused.delete(refused.keys().next().value);
+      refused.set(text, error);
+    }
+    throw error;
+  }
 }
 
 /** Shows what `render` answered. */
@@ -64,8 +77,10 @@ export class Growing {
   #turn = null;
   #ended = false;
 
-  constructor(element, onchange) {
+  /** `rendered` is the text that `element` shows already. */
+  constructor(element, rendered, onchange) {
     this.#element = element;
+    this.#rendered = rendered;
     this.#onchange = onchange;
   }
 

@@ -84,7 +84,7 @@ export class MessageView {
 
   #grow() {
     if (!this.message.content) return;
-    this.#growing ??= new Growing(this.body, this.#actions.changed);
+    this.#growing ??= new Growing(this.body, this.#shown ?? "", this.#actions.changed);
     this.#growing.push(this.message.content);
     this.#shown = null;
   }
