@@ -49,7 +49,7 @@ def test_an_answer_is_stopped_and_continued(page: Page) -> None:
     expect(answer.locator(".body")).not_to_have_text(stopped)
     text = answer.locator(".body").inner_text().strip()
     assert len(text) > len(stopped)
-    assert text[:20] == stopped[:20]
+    assert text.startswith(stopped[:10])
 
 
 def test_escape_stops(page: Page) -> None:
