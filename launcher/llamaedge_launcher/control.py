@@ -7,6 +7,7 @@ other's end.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -57,6 +58,46 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True)
+class ModelSize:
+    """A model's size on this machine.
+
+    ``context``, in tokens, is that of each of ``parallel`` sequences, ``trained`` the one that
+    the model was made with. ``weights``, ``cache``, ``buffers`` are bytes, on the GPUs and not;
+    ``on_gpu`` those of them that are there.
+    """
+
+    name: str
+    context: int
+    trained: int
+    parallel: int
+    threads: int
+    layers: int
+    gpu_layers: int
+    weights: int
+    cache: int
+    buffers: int
+    on_gpu: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of all."""
+        return self.weights + self.cache + self.buffers
+
+
+@dataclass(frozen=True)
+class Sized:
+    """What the models will take, before they are loaded, and the bytes that are free then."""
+
+    models: tuple[ModelSize, ...]
+    free: int
+
+    @classmethod
+    def decode(cls, fields: dict[str, Any]) -> "Sized":
+        """Read JSON's values."""
+        return cls(tuple(ModelSize(**each) for each in fields["models"]), fields["free"])
+
+
+@dataclass(frozen=True)
 class Listening:
     """A guest takes connections on the Unix socket ``path``."""
 
@@ -96,15 +137,23 @@ class Alive:
     """The worker is alive; it says so every second."""
 
 
-Event = Listening | Ended | Failed | Statistics | Alive
-_EVENTS: dict[str, type[Event]] = {
+Event = Sized | Listening | Ended | Failed | Statistics | Alive
+_EVENTS: dict[str, Callable[..., Event]] = {
+    "sized": lambda **fields: Sized.decode(fields),
     "listening": Listening,
     "ended": Ended,
     "failed": Failed,
     "statistics": Statistics,
     "alive": Alive,
 }
-_NAMES = {kind: name for name, kind in _EVENTS.items()}
+_NAMES: dict[type[Event], str] = {
+    Sized: "sized",
+    Listening: "listening",
+    Ended: "ended",
+    Failed: "failed",
+    Statistics: "statistics",
+    Alive: "alive",
+}
 
 
 def encode_event(event: Event) -> bytes:

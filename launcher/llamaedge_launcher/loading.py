@@ -1,4 +1,4 @@
-"""Models that are checked while the guests that will use them start."""
+"""Models whose problems are told to the guest's own thread."""
 
 import threading
 from collections.abc import Sequence
@@ -11,11 +11,9 @@ from .limits import LimitedGraph, Limits
 
 
 class LoadingNetwork(NeuralNetwork):
-    """Its guests wait until preload_all() has checked every model.
+    """Remembers for each thread, which is a guest's, why it got no model.
 
-    So a guest judges its command line at once, and what is wrong with a model is said once.
-    If a model is no model they wait for ever, and the process must be ended. They keep to
-    ``limits``.
+    Its guests keep to ``limits``.
     """
 
     def __init__(
@@ -23,7 +21,6 @@ class LoadingNetwork(NeuralNetwork):
     ) -> None:
         super().__init__(preloads, parallel=parallel)
         self.limits = limits
-        self._checked = threading.Event()
         self._mine = threading.local()
 
     @property
@@ -32,14 +29,8 @@ class LoadingNetwork(NeuralNetwork):
         problem: str | None = getattr(self._mine, "problem", None)
         return problem
 
-    def preload_all(self) -> None:
-        """Check every model. Raises PreloadError for the first that cannot be one."""
-        super().preload_all()
-        self._checked.set()
-
     def load_by_name(self, name: str, config: str | None) -> Graph:
         """A new graph on the preload ``name``. Raises BackendError."""
-        self._checked.wait()
         self._mine.problem = None
         try:
             return self._limited(super().load_by_name(name, config), config)
@@ -49,7 +40,6 @@ class LoadingNetwork(NeuralNetwork):
 
     def load(self, path: Path, encoding: Encoding, target: Target, config: str | None) -> Graph:
         """A new graph on the model file at ``path``. Raises BackendError."""
-        self._checked.wait()
         return self._limited(super().load(path, encoding, target, config), config)
 
     def _limited(self, graph: Graph, config: str | None) -> Graph:

@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from .address import Address
+from .control import Sized
 from .fleet.fleet import Fleet
 from .proxy.app import create_app
 from .proxy.handshake import UVICORN
@@ -49,6 +50,7 @@ def serve(
     *,
     known_only: bool,
     on_ready: Callable[[], None],
+    on_sized: Callable[[Sized], None] | None = None,
 ) -> int:
     """Serve ``fleet`` on ``listener`` until SIGINT or SIGTERM; the exit code for that.
 
@@ -75,7 +77,7 @@ def serve(
         **UVICORN,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        running = fleet.run(on_ready)
+        running = fleet.run(on_ready, on_sized)
         return runner.run(_serve(_Server(config), listener, running, settings.drain_timeout))
 
 

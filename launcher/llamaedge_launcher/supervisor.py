@@ -22,6 +22,7 @@ from .control import (
     Event,
     Failed,
     Listening,
+    Sized,
     Statistics,
     WorkerConfig,
     decode_event,
@@ -138,6 +139,9 @@ class Supervisor:
         self._start = start
         self._pool = pool
         self._on_ready: Callable[[], None] | None = on_ready
+        self._on_sized: Callable[[Sized], None] | None = None
+        self.sized: Sized | None = None
+        """What the worker's models take, once it has told."""
         self._ready_at: float | None = None
         self._delay = _FIRST_DELAY
         self._problem: str | None = None
@@ -175,12 +179,14 @@ class Supervisor:
             self._asking = None
             return {}
 
-    async def run(self) -> None:
+    async def run(self, on_sized: Callable[[Sized], None] | None = None) -> None:
         """Follow workers until cancelled.
 
-        Raises LauncherError if the first one fails before a guest listens; later ones are
-        started again, each after twice the delay of the one before, for as long as it takes.
+        ``on_sized`` is called when the first one has told what its models take. Raises
+        LauncherError if it fails before a guest listens; later ones are started again, each
+        after twice the delay of the one before, for as long as it takes.
         """
+        self._on_sized = on_sized
         try:
             while True:
                 failed = await self._follow()
@@ -254,6 +260,8 @@ class Supervisor:
                 match event:
                     case Listening(path):
                         self._listening(path)
+                    case Sized():
+                        self._take_sizes(event)
                     case Ended(path, message, cut):
                         self._ended(path, message, cut=cut)
                     case Statistics():
@@ -272,6 +280,12 @@ class Supervisor:
             self._pool.remove(path, Unavailable(self._problem), cut=cut)
         elif not self._pool.ready:
             self._pool.close(Unavailable(self._problem))
+
+    def _take_sizes(self, sized: Sized) -> None:
+        self.sized = sized
+        if self._on_sized is not None:
+            self._on_sized(sized)
+            self._on_sized = None
 
     def _listening(self, path: str) -> None:
         self._pool.add(path)

@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO
 
 from . import log
@@ -96,11 +98,12 @@ class Worker:
             _log.exception("the statistics cannot be told")
 
     def run(self) -> None:
-        """Serve; never returns. Guests start while the models are checked, and wait for that."""
+        """Serve; never returns. Guests start when the models are checked, and fit."""
         from llamaedge_host import HostError, Preload, Preopen
 
         from .limits import Limits
         from .loading import LoadingNetwork
+        from .sizing import suited
 
         config = self._config
         limits = Limits() if config.limited else None
@@ -109,11 +112,15 @@ class Worker:
             dirs = [Preopen.parse(text) for text in config.dirs]
             nn = LoadingNetwork(preloads, parallel=config.parallel, limits=limits)
             self._statistics = nn.statistics
+            nn.preload_all()
+            args, sized = suited(config.args, Path(config.guest), nn)
+            if sized.models:
+                self._tell(sized)
+            told = replace(config, args=args)
             for number in range(config.instances):
-                keeper = Keeper(number, config, dirs, nn, self._tell)
+                keeper = Keeper(number, told, dirs, nn, self._tell)
                 keeper.start()
                 self._keepers.append(keeper)
-            nn.preload_all()
         except (HostError, RuntimeError, MemoryError) as error:
             self._tell(Failed(" ".join(str(error).split()) or "no memory is left"))
         threading.Event().wait()

@@ -4,18 +4,21 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.engine import engine
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import capacity, memory
-from llamaedge_host.ggml.llama.capacity import cache_bytes, layer_bytes, parallel
-from llamaedge_host.ggml.llama.context import ContextParameters
+from llamaedge_host.ggml.llama.context import ContextError, ContextParameters, LlamaContext
 from llamaedge_host.ggml.llama.devices import Device
 from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.ggml.llama.model import Model
+from llamaedge_host.ggml.llama.needs import Needs, needs
 from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings
 from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
@@ -25,9 +28,6 @@ from .conftest import Load, run
 
 SEA = b"the sea and the sea"
 HUGE = 1 << 40
-SEQUENCE = 512 * 2 * 2 * 16 * 2 * 2
-"""Bytes of the KV cache of one sequence of the tiny model, with 512 tokens."""
-CELLS = 512 * capacity.CELL_BYTES
 
 Machine = Callable[..., None]
 
@@ -64,9 +64,11 @@ def load_on(backend: GgmlBackend, path: Path, **metadata: Any) -> GgmlGraph:
     return LOADED[-1]
 
 
-def parameters(graph: GgmlGraph, **changes: Any) -> ContextParameters:
-    settings = Settings({name: graph.settings[name] for name in DEFAULTS}).with_changes(changes)
-    return ContextParameters.of(settings, graph.model, 1)
+def needed(graph: GgmlGraph, cells: int, parallel: int, **changes: Any) -> Needs:
+    settings = Settings({name: graph.settings[name] for name in DEFAULTS})
+    settings = settings.with_changes(changes | {"ctx-size": cells})
+    with closing(graph.model.hollow()) as hollow:
+        return needs(hollow, ContextParameters.of(settings, hollow, parallel))
 
 
 def sequences(graph: GgmlGraph) -> int:
@@ -150,6 +152,39 @@ def test_a_gpu_that_does_not_say_what_it_has_is_tried(
     assert sequences(load_on(GgmlBackend(), tiny_llama)) == 8
 
 
+@pytest.mark.parametrize("gpu", [False, True])
+def test_the_context_is_the_models_own_or_what_memory_allows(
+    machine: Machine, tiny_llama: Path, gpu: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine(HUGE, HUGE)
+    graph = load_on(GgmlBackend(), tiny_llama, ctx_size=0)
+    assert graph.engine().cells == tiny.CONTEXT
+    wanted = needed(graph, 256, capacity.LEAST_PARALLEL)
+    there = wanted.there.weights + int(wanted.there.context / capacity.CONTEXT.there) + 1
+    here = wanted.here.weights + int(wanted.here.context / capacity.CONTEXT.here) + 1
+    machine(*((HUGE, there) if gpu else (here, HUGE)))
+    with closing(GgmlBackend()) as backend:
+        suited = backend.suited(tiny_llama, Target.AUTO, {"n-gpu-layers": 99})
+        assert (suited.settings["ctx-size"], suited.trained, suited.parallel) == (256, 512, 2)
+        cells = load_on(backend, tiny_llama, ctx_size=256).engine().cells
+    assert cells == 256
+    assert "trained" not in caplog.text
+
+
+def test_as_many_layers_lie_on_the_gpu_as_leave_room(machine: Machine, tiny_llama: Path) -> None:
+    machine(HUGE, HUGE)
+    graph = load_on(GgmlBackend(), tiny_llama)
+    with closing(GgmlBackend()) as backend:
+        found = backend.suited(tiny_llama, Target.AUTO, {})
+        assert (found.settings["n-gpu-layers"], found.gpu_layers, found.layers) == (3, 2, 2)
+        size = memory.weights(graph.model.header, 2, 0)[1] + needed(graph, 512, 1).there.cache
+        machine(HUGE, int(size / capacity.CONTEXT.there) + 1)
+        found = backend.suited(tiny_llama, Target.AUTO, {})
+        assert (found.settings["n-gpu-layers"], found.gpu_layers) == (2, 2)
+        machine(HUGE, 1000)
+        assert backend.suited(tiny_llama, Target.AUTO, {}).gpu_layers == 0
+
+
 def test_weights_lie_where_llama_cpp_puts_them(machine: Machine, tiny_llama: Path) -> None:
     machine(HUGE)
     header = load_on(GgmlBackend(), tiny_llama).model.header
@@ -162,67 +197,78 @@ def test_weights_lie_where_llama_cpp_puts_them(machine: Machine, tiny_llama: Pat
     assert (here, here + rest) == (sizes["token_embd.weight"], sum(sizes.values()))
 
 
-def test_a_kv_cache_is_counted_by_layers_and_heads(
-    machine: Machine, tiny_llama: Path, tiny_lfm2: Path
-) -> None:
-    backend = GgmlBackend()
-    graph = load_on(backend, tiny_llama)
-    assert cache_bytes(graph.model.header, parameters(graph)) == SEQUENCE
-    graph = load_on(backend, tiny_lfm2)
-    assert graph.model.header.by_layer("attention.head_count_kv") == [0, 2]
-    assert graph.model.header.by_layer("attention.head_count") == [4, 4]
-    assert layer_bytes(graph.model.header, parameters(graph)) == [0, SEQUENCE // 2]
-
-
 def test_the_number_of_sequences_follows_the_memory(machine: Machine, tiny_llama: Path) -> None:
     machine(HUGE)
     graph = load_on(GgmlBackend(), tiny_llama)
-    keys, each = parameters(graph), SEQUENCE + CELLS
-    for computer, expected in ((HUGE, 8), (8 * 3 * each, 3), (each, 1), (0, 1)):
-        machine(computer)
-        assert parallel(graph.model, keys) == expected
+    assert sequences(graph) == 8
+    weights = needed(graph, 512, 1).here.weights
+    for expected in 8, 3, 2:
+        context = needed(graph, 512, expected).here.context
+        machine(weights + int(context / capacity.SEQUENCES.here) + 1)
+        assert sequences(load_on(GgmlBackend(), tiny_llama)) == expected
+    machine(weights + int(needed(graph, 512, 1).here.context / capacity.CONTEXT.here) + 1)
+    assert sequences(load_on(GgmlBackend(), tiny_llama)) == 1
 
 
 def test_the_number_of_sequences_follows_the_gpus(machine: Machine, tiny_llama: Path) -> None:
     machine(HUGE, HUGE)
     graph = load_on(GgmlBackend(), tiny_llama)
     assert sequences(graph) == 8
-    for gpus, expected in (((HUGE,), 8), ((SEQUENCE * 6, SEQUENCE * 2), 4), ((SEQUENCE,), 1)):
+    cache, weights = needed(graph, 512, 4).there.cache, needed(graph, 512, 1).there.weights
+    both = int(cache / 2 / capacity.CONTEXT.there) + 1
+    for gpus, expected in (
+        ((HUGE,), 8),
+        ((cache + weights, cache), 4),
+        ((weights + both,), 2),
+        ((weights + cache // 4,), 1),
+    ):
         machine(HUGE, *gpus)
-        assert parallel(graph.model, parameters(graph)) == expected
-        assert parallel(graph.model, parameters(graph, **{"no-kv-offload": True})) == 8
-    machine(8 * 2 * CELLS, HUGE)
-    assert parallel(graph.model, parameters(graph)) == 2
+        with closing(GgmlBackend()) as backend:
+            assert loaded_before(backend, tiny_llama) == expected
+            assert loaded_before(backend, tiny_llama, no_kv_offload=True) == 8
+
+
+def loaded_before(backend: GgmlBackend, path: Path, **changes: Any) -> int:
+    """The sequences that suit before anything is loaded."""
+    given = {name.replace("_", "-"): value for name, value in changes.items()}
+    return backend.suited(path, Target.AUTO, {"ctx-size": 512, "n-gpu-layers": 3, **given}).parallel
 
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_fewer_sequences_than_were_asked_for_rather_than_none(
-    machine: Machine, tiny_llama: Path, caplog: pytest.LogCaptureFixture, gpu: bool
+    machine: Machine,
+    tiny_llama: Path,
+    caplog: pytest.LogCaptureFixture,
+    gpu: bool,
 ) -> None:
     machine(HUGE, HUGE)
     backend = GgmlBackend(parallel=6)
-    context = load_on(backend, tiny_llama, ctx_size=256).context()
+    keys = {"batch_size": 32, "ctx_size": 8192}
+    graph = load_on(backend, tiny_llama, batch_size=32)
+    context, wanted = graph.context(), needed(graph, 8192, 3)
     if gpu:
-        machine(HUGE, SEQUENCE * 3 + 1)
+        machine(HUGE, wanted.there.context + 1)
     else:
-        machine((SEQUENCE + CELLS) * 3 + 1)
-    graph = load_on(backend, tiny_llama, n_gpu_layers=-1)
+        machine(wanted.whole.total + 1)
+    graph = load_on(backend, tiny_llama, n_gpu_layers=-1, **keys)
     assert sequences(graph) == 3
-    assert sequences(load_on(backend, tiny_llama)) == 3, "the engine is not shared"
-    assert "6 sequences of 512 tokens were asked for, and 3 fit" in caplog.text
+    assert sequences(load_on(backend, tiny_llama, **keys)) == 3, "the engine is not shared"
+    assert "6 sequences of 8192 tokens were asked for, and 3 fit" in caplog.text
     assert run(graph.context(), SEA) == run(context, SEA)
 
 
 def test_a_context_that_llama_cpp_has_no_memory_for_is_tried_smaller(
     machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = llama.llama_init_from_model, []
+    real, asked = engine.LlamaContext, []
 
-    def init(pointer: object, keys: Any) -> object:
-        asked.append(keys.n_seq_max)
-        return real(pointer, keys) if keys.n_seq_max <= fitting else None
+    def context(model: Model, parameters: ContextParameters) -> LlamaContext:
+        asked.append(parameters.parallel)
+        if parameters.parallel > fitting:
+            raise ContextError(NnErrno.INVALID_ARGUMENT, "the context cannot be set up: no")
+        return real(model, parameters)
 
-    monkeypatch.setattr(llama, "llama_init_from_model", init)
+    monkeypatch.setattr(engine, "LlamaContext", context)
     machine(HUGE)
     fitting = 2
     assert sequences(load_on(GgmlBackend(), tiny_llama)) == 2
@@ -238,10 +284,11 @@ def test_it_is_said_how_many_tokens_fit(
 ) -> None:
     backend = GgmlBackend()
     machine(HUGE)
-    load_on(backend, tiny_llama)
-    machine(SEQUENCE + CELLS)
+    graph = load_on(backend, tiny_llama)
+    machine(needed(graph, 512, 1, embedding=embedding).here.total + 1)
     keys = {"embedding": embedding}
-    with pytest.raises(BackendError, match=r"1024 tokens \(ctx-size\) take") as raised:
+    why = r"1024 tokens \(ctx-size\) take .* of weights"
+    with pytest.raises(BackendError, match=why) as raised:
         load_on(backend, tiny_llama, ctx_size=1024, **keys)
     assert str(raised.value).endswith("; 512 tokens fit")
     graph = load_on(backend, tiny_llama, ctx_size=512, **keys)

@@ -1,4 +1,4 @@
-"""The models of a worker: checked before any guest has one, their problems told by guest."""
+"""The models of a worker: their problems told by guest."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,6 @@ from llamaedge_launcher.loading import LoadingNetwork
 
 from ..models import tiny
 
-SECONDS = 20
-
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -23,24 +21,6 @@ def model(tmp_path: Path) -> Path:
 
 def network(path: Path) -> LoadingNetwork:
     return LoadingNetwork([Preload.parse(f"m:GGML:AUTO:{path}")], parallel=None)
-
-
-def test_no_guest_has_a_model_before_all_are_checked(model: Path) -> None:
-    models = network(model)
-    loaded = threading.Event()
-
-    def load() -> None:
-        graph = models.load_by_name("m", None)
-        loaded.set()
-        graph.close()
-
-    thread = threading.Thread(target=load)
-    thread.start()
-    assert not loaded.wait(0.1)
-    models.preload_all()
-    assert loaded.wait(SECONDS)
-    thread.join()
-    models.close()
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The GGML backend: what ``nn`` loads graphs from."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..nn.preload import Target
@@ -8,8 +9,10 @@ from .engine.counters import Counters
 from .engine.engines import Engines
 from .graph import GgmlGraph
 from .llama.model import Models
+from .llama.needs import Needs
 from .media.pictures import Projectors
-from .metadata.parse import Settings, parse
+from .metadata.parse import Settings, Value, parse
+from .suited import Suited, suit
 
 
 class GgmlBackend:
@@ -55,6 +58,19 @@ class GgmlBackend:
                 graph.close()
                 raise
         return graph
+
+    def suited(
+        self,
+        path: Path,
+        target: Target,
+        given: Mapping[str, Value],
+        beside: Sequence[Needs] = (),
+    ) -> Suited:
+        """What suits the model at ``path`` where ``given``, metadata, leaves it open.
+
+        ``beside`` it will be others. Nothing is loaded. Raises GgmlError for what does not fit.
+        """
+        return suit(self._models, self._engines, path, target, given, beside)
 
     def counters(self) -> dict[str, Counters]:
         """What each engine has done, by its model file's name and a number."""

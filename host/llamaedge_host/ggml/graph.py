@@ -91,7 +91,9 @@ class GgmlGraph:
 
     @property
     def cells(self) -> int:
-        """Tokens that a sequence can hold, as the settings ask."""
+        """Tokens that a sequence can hold, as the settings ask until there is an engine."""
+        if self._engine is not None:
+            return self._engine.cells
         return int(self.settings["ctx-size"] or self.model.context_length)
 
     def template(self, given: str) -> ChatTemplate:

@@ -14,6 +14,10 @@ import click
 _UNBOUNDED = 2.0**31 - 1
 _SHOWN_DEFAULTS = {
     "--model-alias": "as preloaded",
+    "--ctx-size": "the model's own, as far as memory allows",
+    "--batch-size": "as suits model and machine",
+    "--ubatch-size": "as suits model and machine",
+    "--n-gpu-layers": "as many as fit",
 }
 """What stands in for a default that the launcher completes."""
 

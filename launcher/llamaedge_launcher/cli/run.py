@@ -219,6 +219,7 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: 
             settings,
             known_only=plan.known_only,
             on_ready=on_ready,
+            on_sized=screen.show_sizes,
         )
     finally:
         fleet.kill()

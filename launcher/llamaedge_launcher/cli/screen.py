@@ -8,9 +8,11 @@ import webbrowser
 from rich.text import Text
 
 from llamaedge_host.ggml.llama.split import paths
+from llamaedge_host.wording import counted
 
 from .. import __version__, keys
 from ..address import Address
+from ..control import ModelSize, Sized
 from ..models.sizes import size_text
 from ..settings import Settings
 from .console import stderr
@@ -43,6 +45,14 @@ class Screen:
                 f" to ask for one, add: --api-key {keys.suggestion()}",
                 style="yellow",
             )
+
+    def show_sizes(self, sized: Sized) -> None:
+        """What each model takes of the memory, part by part."""
+        for model in sized.models:
+            name = f"{model.name}: " if len(sized.models) > 1 else ""
+            self._row("context", f"{name}{_context(model)}")
+            self._row("memory", f"{name}{_memory(model)}; {size_text(sized.free)} are free")
+            self._row("compute", f"{name}{_compute(model)}")
 
     @property
     def url(self) -> str:
@@ -83,3 +93,24 @@ class Screen:
     def _reachable(self) -> Address:
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}
         return Address(local.get(self._bound.host, self._bound.host), self._bound.port)
+
+
+def _context(model: ModelSize) -> str:
+    tokens = f"{model.context:,} tokens"
+    if model.context < model.trained:
+        tokens += f" of the model's {model.trained:,}"
+    return f"{tokens}, {counted(model.parallel, 'answer')} at once"
+
+
+def _memory(model: ModelSize) -> str:
+    parts = ("weights", model.weights), ("cache", model.cache), ("buffers", model.buffers)
+    listed = ", ".join(f"{name} {size_text(size)}" for name, size in parts)
+    there = f", {size_text(model.on_gpu)} of it on the GPU" if model.on_gpu else ""
+    return f"{size_text(model.total)}: {listed}{there}"
+
+
+def _compute(model: ModelSize) -> str:
+    threads = f"{counted(model.threads, 'thread')} on the CPU"
+    if not model.gpu_layers:
+        return threads
+    return f"{model.gpu_layers} of {model.layers} layers on the GPU, {threads}"

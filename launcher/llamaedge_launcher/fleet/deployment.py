@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from ..control import WorkerConfig
+from ..control import Sized, WorkerConfig
 from ..health import Figures, Health
 from ..pool import Pool
 from ..supervisor import Supervisor, WorkerProcess
@@ -31,9 +31,12 @@ class Deployment:
         self._supervisor = Supervisor(self._worker, start, self.pool, self._listening.set)
         self._following: asyncio.Task[None] | None = None
 
-    def follow(self) -> asyncio.Task[None]:
-        """Keep the worker running and the pool in step with it, in the task that this answers."""
-        self._following = asyncio.create_task(self._supervisor.run())
+    def follow(self, on_sized: Callable[[Sized], None] | None = None) -> asyncio.Task[None]:
+        """Keep the worker running and the pool in step with it, in the task that this answers.
+
+        ``on_sized`` is called with what its models take, before they are loaded.
+        """
+        self._following = asyncio.create_task(self._supervisor.run(on_sized))
         return self._following
 
     async def ready(self) -> None:
@@ -71,6 +74,11 @@ class Deployment:
     def health(self) -> Health:
         """How it is now."""
         return self._supervisor.health()
+
+    @property
+    def sized(self) -> Sized | None:
+        """What its models take, once the worker has told."""
+        return self._supervisor.sized
 
     async def figures(self) -> Figures:
         """What it has done."""

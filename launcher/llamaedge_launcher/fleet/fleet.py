@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
+from ..control import Sized
 from ..health import Figures, Health
 from ..pool import Overloaded, Pool, Unavailable
 from ..settings import MAX_QUEUE
@@ -30,12 +31,17 @@ class Fleet:
             self.kill()
             raise
 
-    async def run(self, on_ready: Callable[[], None]) -> None:
+    async def run(
+        self,
+        on_ready: Callable[[], None],
+        on_sized: Callable[[Sized], None] | None = None,
+    ) -> None:
         """Follow all workers until cancelled, and end them then.
 
-        ``on_ready`` is called when each has served. Raises LauncherError if one fails before.
+        ``on_sized`` is called for each, with what it takes, ``on_ready`` when each has served.
+        Raises LauncherError if one fails before.
         """
-        tasks = [each.follow() for each in self._deployments]
+        tasks = [each.follow(on_sized) for each in self._deployments]
         try:
             await asyncio.gather(*(each.ready() for each in self._deployments))
             self._started = True

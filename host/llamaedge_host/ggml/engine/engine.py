@@ -7,9 +7,9 @@ import numpy as np
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
-from ..llama.capacity import cache_bytes
+from ..llama.capacity import Sizing
 from ..llama.compute import UNLOADED, ComputeThread
-from ..llama.context import ContextParameters, LlamaContext
+from ..llama.context import LlamaContext
 from ..llama.library import first_error, forget_errors
 from ..llama.model import Model
 from ..sampling.sampler import logits
@@ -32,7 +32,7 @@ _FIRST_RATE = 200.0  # tokens per second, until measured
 
 
 class Engine:
-    """Computes sequences on ``model``: a ``compute.Worker``.
+    """Computes sequences on ``model``, as ``sizing`` says: a ``compute.Worker``.
 
     It schedules in ``begin_step``, then computes and takes the results in ``step``. ``swap`` is
     how many bytes of swapped states it may keep; ``arrivals`` hears of what it hands over, as of
@@ -43,7 +43,7 @@ class Engine:
     def __init__(
         self,
         model: Model,
-        parameters: ContextParameters,
+        sizing: Sizing,
         thread: ComputeThread,
         *,
         swap: int,
@@ -52,7 +52,7 @@ class Engine:
         self.model = model
         self.arrivals = arrivals
         self.counters = Counters()
-        self._context = LlamaContext(model, parameters)
+        self._context = LlamaContext(model, sizing.parameters)
         if self._context.memory is None or model.has_encoder:
             self._context.close()
             raise GgmlError(
@@ -68,13 +68,13 @@ class Engine:
         self._swap = Swap(swap)
         self._cache = Cache(self.parallel, self._context, self._swap)
         self._placement = Placement(self._context, self._cache, self._swap, self.counters)
-        swappable = min(swap // max(cache_bytes(model.header, parameters), 1), self.parallel)
+        swappable = min(swap // max(sizing.sequence_bytes, 1), self.parallel)
         if self.parallel == 1:
-            swappable = 0  # one after another, as was asked for
+            swappable = 0  # one after another
         self.concurrent = self.parallel + swappable
         self._scheduler = Scheduler(self._cache, swappable)
         self._rate = _FIRST_RATE
-        self._threads = Threads(max(parameters.threads))
+        self._threads = Threads(max(sizing.parameters.threads))
         self._thread = thread
         self._lock = threading.Lock()
         self._closed = False

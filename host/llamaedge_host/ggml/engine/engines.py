@@ -3,15 +3,20 @@
 import logging
 import threading
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from ...wording import counted
-from ..llama.capacity import cache_bytes, fitting, parallel, swap_bytes
+from ..llama.capacity import Free, Sizing, size, swap_bytes
 from ..llama.compute import ComputeThread
 from ..llama.context import ContextError, ContextParameters
-from ..llama.model import Model
+from ..llama.memory import shown
+from ..llama.model import Model, ModelParameters
+from ..llama.needs import Needs
+from ..llama.unmet import unmet
 from ..media.vocoder import Vocoder
 from ..metadata.parse import Settings
 from .arrivals import Arrivals
@@ -31,6 +36,7 @@ class Engines:
     def __init__(self, parallel: int | None) -> None:
         self._parallel = parallel
         self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
+        self._sizings: dict[tuple[Path, ModelParameters, ContextParameters], Sizing] = {}
         self._users: Counter[Engine | Embedder] = Counter()
         self._vocoders: WeakValueDictionary[tuple[Path, bool], Vocoder] = WeakValueDictionary()
         self._thread = ComputeThread()
@@ -40,12 +46,26 @@ class Engines:
     def acquire(self, model: Model, settings: Settings) -> Engine | Embedder:
         """The engine for what ``settings`` ask for on ``model``. Raises GgmlError."""
         with self._lock:
-            parameters = self._parameters(model, settings)
-            engine = self._engines.get((model, parameters))
+            asked = self._asked(model, settings)
+            engine = self._engines.get((model, asked))
             if engine is None:
-                engine = self._engines[model, parameters] = self._make(model, parameters)
+                engine = self._engines[model, asked] = self._make(model, settings, asked)
             self._users[engine] += 1
             return engine
+
+    def suited(self, hollow: Model, settings: Settings, beside: Iterable[Needs]) -> Sizing:
+        """What suits ``settings`` on ``hollow``, which then gets it. Raises GgmlError.
+
+        It leaves room for what is ``beside`` it.
+        """
+        with self._lock:
+            parallel = self._sequences(settings)
+            free = Free.now(hollow, beside)
+            sizing = size(hollow, settings, parallel=parallel, free=free)
+            made = settings.with_changes({"ctx-size": sizing.parameters.cells})
+            asked = self._asked(hollow, made)
+            self._sizings[hollow.path, hollow.parameters, asked] = sizing
+            return sizing
 
     def vocoder(self, path: Path, *, gpu: bool) -> Vocoder:
         """The vocoder at ``path``, shared as long as it is used. Raises GgmlError."""
@@ -73,35 +93,53 @@ class Engines:
                 for number, ((model, _), engine) in enumerate(self._engines.items())
             }
 
-    def _parameters(self, model: Model, settings: Settings) -> ContextParameters:
-        wanted = self._parallel or (settings["n-parallel"] if settings["n-parallel"] > 1 else 0)
-        alone = ContextParameters.of(settings, model, 1)
-        if alone.embeddings:
-            return alone
-        for other, known in self._engines:
-            if not wanted and other is model and replace(known, parallel=1) == alone:
-                return known
-        return replace(alone, parallel=wanted or parallel(model, alone))
+    def _sequences(self, settings: Settings) -> int:
+        """The number of sequences that is asked for, 0 for one that suits."""
+        several: int = settings["n-parallel"]
+        return self._parallel or (several if several > 1 else 0)
 
-    def _make(self, model: Model, parameters: ContextParameters) -> Engine | Embedder:
-        parameters = fitting(model, parameters)
-        if parameters.embeddings:
-            return Embedder(model, parameters, self._thread)
-        swap = swap_bytes(model.header, parameters)
+    def _asked(self, model: Model, settings: Settings) -> ContextParameters:
+        """What tells an engine from others: what is asked for, 0 where that is left open."""
+        parallel = self._sequences(settings)
+        asked = ContextParameters.of(settings, model, parallel)
+        if not settings["ctx-size"]:
+            asked = replace(asked, cells=0)
+        for other, known in self._engines:
+            if not parallel and other is model and replace(known, parallel=asked.parallel) == asked:
+                return known
+        return asked
+
+    def _make(
+        self, model: Model, settings: Settings, asked: ContextParameters
+    ) -> Engine | Embedder:
+        sizing = self._sizings.get((model.path, model.parameters, asked))
+        if sizing is None:
+            with closing(model.hollow()) as hollow:
+                parallel = self._sequences(settings)
+                free = Free.now(model)
+                sizing = size(hollow, settings, parallel=parallel, free=free, loaded=True)
+        for line in unmet(settings, model, sizing.parameters):
+            _log.warning("[WASI-NN] GGML backend: %s: %s", model.path.name, line)
+        if sizing.parameters.embeddings:
+            return Embedder(model, sizing.parameters, self._thread)
+        return self._engine(model, sizing)
+
+    def _engine(self, model: Model, sizing: Sizing) -> Engine:
+        swap = swap_bytes(sizing)
         try:
-            engine = Engine(model, parameters, self._thread, swap=swap, arrivals=self._arrivals)
+            engine = Engine(model, sizing, self._thread, swap=swap, arrivals=self._arrivals)
         except ContextError:
-            if parameters.parallel == 1:
+            if sizing.parameters.parallel == 1:
                 raise
-            return self._make(model, replace(parameters, parallel=parameters.parallel // 2))
+            return self._engine(model, sizing.halved())
+        needs = sizing.needs.whole
         _log.info(
-            "[WASI-NN] GGML backend: %s: %s of %d tokens, a KV cache of about %d MB and"
-            " up to %d MB for what is swapped out of it, %s",
+            "[WASI-NN] GGML backend: %s: %s of %d tokens, %s; %s of weights, %s of KV cache,"
+            " %s of buffers, and up to %s for what is swapped out of the cache",
             model.path.name,
-            counted(parameters.parallel, "sequence"),
+            counted(sizing.parameters.parallel, "sequence"),
             engine.cells,
-            cache_bytes(model.header, parameters) * parameters.parallel // 10**6,
-            swap // 10**6,
-            counted(parameters.threads[0], "thread"),
+            counted(sizing.parameters.threads[0], "thread"),
+            *map(shown, (needs.weights, needs.cache, needs.buffers, swap)),
         )
         return engine

@@ -1,122 +1,250 @@
-"""How many sequences a context has room for: what their KV cache takes, and what there is."""
+"""How large a context is and how many sequences it has: what they take, and what there is."""
 
 import logging
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
-from .context import CACHE_TYPES, MIN_CONTEXT, ContextParameters
-from .gguf import Gguf
-from .memory import available_memory, first_on_gpu, gpu_free, shown
+from ..metadata.parse import Settings
+from .context import MIN_CONTEXT, ContextParameters
+from .memory import available_memory, gpu_free, shown
 from .model import Model
+from .needs import Need, Needs, needs
 
 _log = logging.getLogger("llamaedge_host.nn")
 
 DEFAULT_PARALLEL = 8
-SHARE = 8
-"""The KV cache takes at most one part in so many of the computer's free memory, unless told."""
-GPU_SHARE = 2
-"""And of the GPUs', which little else uses."""
-
-CELL_BYTES = 48
-"""Bytes that llama.cpp keeps of each cell besides its keys and values."""
-SPARSE = 16
-"""Of a model with a sliding window or a state, at least one layer in so many keeps every token."""
+"""Sequences at once, unless told."""
+LEAST_PARALLEL = 2
+"""For so many sequences a context that nobody asked for leaves room."""
+SWAP_SHARE = 16
+"""What is swapped out takes at most one part in so many of the free memory, unless told."""
+USUAL_CONTEXT = 4096
+"""Tokens for which layers leave room on a GPU, if no context is asked for."""
+STATE_BYTES = 1 << 14
+"""Bytes of a sequence's state besides its cache, at most."""
 MAX_CELLS = 2**31 - 1
+CELL_BYTES = 48
+"""Bytes that llama.cpp keeps of each cell besides its keys and values, also without weights."""
+CELLS_SHARE, LEAST_TRIED = 128, 2**26
+"""Cells of which those are more than one part in so many of the memory are not even tried, if
+they are more than so many bytes at all."""
 
 
 @dataclass(frozen=True)
-class _Room:
-    """A kind of memory: the bytes that one sequence takes, and those that are free."""
+class Shares:
+    """Which part of what weights leave of a memory a context may take, buffers and all."""
 
-    where: str
-    taken: int
-    free: int
-    share: int
+    here: float
+    there: float
 
 
-def _rooms(model: Model, parameters: ContextParameters) -> list[_Room]:
-    """The computer's memory and the GPUs', by where the model's layers lie."""
-    layers, cells = layer_bytes(model.header, parameters), parameters.cells * CELL_BYTES
-    on_gpu = model.parameters.on_gpu(model.layers) if parameters.offload else 0
-    free = gpu_free(model.parameters.only_gpu) if on_gpu else None
-    there = 0 if free is None else sum(layers[first_on_gpu(model.header, on_gpu) :])
-    rooms = [_Room("of memory", cells + sum(layers) - there, available_memory(), SHARE)]
-    if free is not None and there:
-        rooms.append(_Room("on the GPU", there, free, GPU_SHARE))
-    return rooms
+ALL = Shares(1.0, 1.0)
+"""What was asked for may take everything."""
+CONTEXT = Shares(1 / 4, 0.9)
+"""A context that nobody asked for: little else uses a GPU."""
+SEQUENCES = Shares(1 / 8, 1 / 2)
+"""Sequences past ``LEAST_PARALLEL`` that nobody asked for."""
 
 
-def parallel(model: Model, parameters: ContextParameters) -> int:
-    """The number of sequences that serves well: 8, or fewer if memory is short; at least 1."""
-    suits = [room.free // room.share // room.taken for room in _rooms(model, parameters)]
-    return max(1, min(DEFAULT_PARALLEL, *suits))
+@dataclass(frozen=True)
+class Sizing:
+    """A context's parameters and what it then takes; the weights are counted in."""
+
+    parameters: ContextParameters
+    needs: Needs
+
+    @property
+    def sequence_bytes(self) -> int:
+        """Bytes of the cache of one sequence."""
+        return self.needs.whole.cache // self.parameters.parallel
+
+    def halved(self) -> "Sizing":
+        """The same with half as many sequences, and nothing else made smaller."""
+        parameters = replace(self.parameters, parallel=self.parameters.parallel // 2)
+        return replace(self, parameters=parameters)
 
 
-def fitting(model: Model, parameters: ContextParameters) -> ContextParameters:
-    """``parameters`` with as many sequences as the free memory holds, or as they ask.
+@dataclass(frozen=True)
+class Free:
+    """Bytes that are free of the computer's memory and the GPUs'."""
 
-    llama.cpp writes a whole KV cache at once, and a system that lends more than it has then ends
-    the process. Raises GgmlError if there is no room for one sequence.
+    here: int
+    there: int
+
+    @classmethod
+    def now(cls, model: Model, beside: Iterable[Needs] = ()) -> "Free":
+        """What there is for ``model``, less what will be ``beside`` it."""
+        here, there = available_memory(), gpu_free(model.parameters.only_gpu) or 0
+        for each in beside:
+            here, there = here - each.here.total, there - each.there.total
+        return cls(max(here, 0), max(there, 0))
+
+
+def size(
+    hollow: Model, settings: Settings, *, parallel: int, free: Free, loaded: bool = False
+) -> Sizing:
+    """What suits ``settings`` on ``hollow``: as they ask; where they do not, as memory allows.
+
+    ``parallel`` is the number of sequences that is asked for, 0 for one that suits: fewer are
+    better than none. If it is ``loaded``, its weights are in the memory already. Raises GgmlError
+    for what does not fit, which says what would.
     """
-    sparse = SPARSE if model.window or model.has_state else 1
-    most = MAX_CELLS // parameters.cells
-    for room in _rooms(model, parameters):
-        taken = max(room.taken // sparse, 1)
-        most = min(most, room.free // taken)
-        if not most:
-            tokens = parameters.cells * room.free // taken
-            raise GgmlError(
-                NnErrno.INVALID_ARGUMENT,
-                f"the context cannot be set up: {parameters.cells} tokens (ctx-size) take"
-                f" {shown(taken)}, and {shown(room.free)} {room.where} are free;"
-                f" {tokens // MIN_CONTEXT * MIN_CONTEXT} tokens fit",
+    return _Sizer(hollow, settings, free, loaded=loaded).sizing(parallel)
+
+
+def layers_on_gpu(model: Model, settings: Settings, free: Free) -> int:
+    """The most layers, the output one more, that leave a context some room on the GPUs.
+
+    ``model`` is loaded without weights for each number that is tried. 0 without a GPU.
+    """
+    low, high = 0, model.layers + 2 if gpu_free(None) is not None else 1
+    count = high - 1
+    while high - low > 1:
+        with closing(model.hollow(gpu_layers=count)) as hollow:
+            if _Sizer(hollow, settings, free, loaded=False).leaves_room_on_gpu():
+                low = count
+            else:
+                high = count
+        count = (low + high) // 2
+    return low
+
+
+class _Sizer:
+    """Tries contexts on a hollow model."""
+
+    def __init__(self, hollow: Model, settings: Settings, free: Free, *, loaded: bool) -> None:
+        self._hollow = hollow
+        self._settings = settings
+        self._free = free
+        self._loaded = loaded
+        self._mapped = hollow.parameters.mmap
+        self._tried: dict[ContextParameters, Needs] = {}
+        self._alone = ContextParameters.of(settings, hollow, 1)
+
+    def sizing(self, parallel: int) -> Sizing:
+        """What suits; ``parallel`` as ``size`` takes it."""
+        cells = self._alone.cells
+        if not self._settings["ctx-size"]:
+            cells = self._own_context(parallel or LEAST_PARALLEL)
+        if self._alone.embeddings:
+            tried: list[tuple[int, Shares]] = [(1, ALL)]
+        elif parallel:
+            tried = [(count, ALL) for count in range(parallel, 0, -1)]
+        else:
+            tried = [(count, SEQUENCES) for count in range(DEFAULT_PARALLEL, LEAST_PARALLEL, -1)]
+            tried += [(LEAST_PARALLEL, CONTEXT), (1, ALL), (LEAST_PARALLEL, ALL)]
+        made = next((count for count, shares in tried if self._fits(cells, count, shares)), 0)
+        if not made:
+            raise self._refusal(cells)
+        if made < parallel and not self._alone.embeddings:
+            _log.warning(
+                "[WASI-NN] GGML backend: %s: %d sequences of %d tokens were asked for, and %d fit",
+                self._hollow.path.name,
+                parallel,
+                cells,
+                made,
             )
-    if parameters.embeddings or most >= parameters.parallel:
-        return parameters
-    _log.warning(
-        "[WASI-NN] GGML backend: %s: %d sequences of %d tokens were asked for, and %d fit",
-        model.path.name,
-        parameters.parallel,
-        parameters.cells,
-        most,
-    )
-    return replace(parameters, parallel=most)
+        parameters = self._parameters(cells, made)
+        return Sizing(parameters, self._needs(parameters))
+
+    def leaves_room_on_gpu(self) -> bool:
+        """Whether the weights leave room on the GPUs for what is asked, or for a usual context."""
+        asked = self._settings["ctx-size"] or min(self._alone.cells, USUAL_CONTEXT)
+        wanted = self._needs(self._parameters(asked, 1))
+        return wanted.there.total <= self._free.there * CONTEXT.there
+
+    def _own_context(self, parallel: int) -> int:
+        """The model's own context, or the largest that the memory allows."""
+        own = self._alone.cells
+        for count, shares in ((parallel, CONTEXT), (1, CONTEXT), (1, ALL)):
+            if cells := self._largest(own, count, shares):
+                return cells
+        raise self._refusal(min(own, MIN_CONTEXT))
+
+    def _largest(self, most: int, parallel: int, shares: Shares) -> int:
+        """The largest context up to ``most`` tokens that fits; 0 if none does."""
+        if self._fits(most, parallel, shares):
+            return most
+        low, high = 0, -(-most // MIN_CONTEXT)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._fits(middle * MIN_CONTEXT, parallel, shares):
+                low = middle
+            else:
+                high = middle
+        return low * MIN_CONTEXT
+
+    def _fits(self, cells: int, parallel: int, shares: Shares) -> bool:
+        rows = cells * parallel
+        if rows > MAX_CELLS or not self._can_be_tried(rows):
+            return False
+        wanted = self._needs(self._parameters(cells, parallel))
+        rooms = self._rooms(wanted, shares)
+        return all(need.context <= max(left, 0) * share for need, left, share in rooms)
+
+    def _can_be_tried(self, rows: int) -> bool:
+        return rows * CELL_BYTES <= max(self._free.here // CELLS_SHARE, LEAST_TRIED)
+
+    def _rooms(self, wanted: Needs, shares: Shares) -> Iterator[tuple[Need, int, float]]:
+        """What is wanted of each memory, what the weights leave of it, and the part to take.
+
+        Weights that are mapped count as free though they are read.
+        """
+        here, there = wanted.here, wanted.there
+        counted = here.weights if self._mapped or not self._loaded else 0
+        yield here, self._free.here - counted, shares.here
+        yield there, self._free.there - (0 if self._loaded else there.weights), shares.there
+
+    def _parameters(self, cells: int, parallel: int) -> ContextParameters:
+        settings = self._settings.with_changes({"ctx-size": cells})
+        return ContextParameters.of(settings, self._hollow, parallel)
+
+    def _needs(self, parameters: ContextParameters) -> Needs:
+        if parameters not in self._tried:
+            self._tried[parameters] = needs(self._hollow, parameters)
+        return self._tried[parameters]
+
+    def _refusal(self, cells: int) -> GgmlError:
+        """Why ``cells`` tokens do not fit, and what would."""
+        fitting = self._largest(cells, 1, ALL)
+        would = f"{fitting} tokens fit" if fitting else "a smaller model fits, or one of fewer bits"
+        return GgmlError(
+            NnErrno.INVALID_ARGUMENT,
+            f"the context cannot be set up: {cells} tokens (ctx-size) take {self._lacking(cells)};"
+            f" {would}",
+        )
+
+    def _lacking(self, cells: int) -> str:
+        if not self._can_be_tried(cells):
+            return f"too much of the {shown(self._free.here)} of memory that are free"
+        wanted = self._needs(self._parameters(cells, 1))
+        names = (self._free.here, "of memory"), (self._free.there, "on the GPU")
+        return ", and ".join(
+            f"{shown(need.context)}{_beside(need)}, and {shown(free)} {where} are free"
+            for (need, left, _), (free, where) in zip(self._rooms(wanted, ALL), names, strict=True)
+            if need.context > max(left, 0)
+        )
 
 
-def cache_bytes(header: Gguf, parameters: ContextParameters) -> int:
-    """Bytes that the KV cache of one sequence takes, as the header lets one estimate it."""
-    return sum(layer_bytes(header, parameters))
+def _beside(need: Need) -> str:
+    return f" beside {shown(need.weights)} of weights" if need.weights else ""
 
 
-def layer_bytes(header: Gguf, parameters: ContextParameters) -> list[int]:
-    """Bytes that each layer takes of the KV cache of one sequence."""
-    heads = header.by_layer("attention.head_count")
-    most = max(heads, default=1) or 1
-    shared = header.by_layer("attention.head_count_kv") or heads
-    if not any(shared):  # a model without attention: its state, as if it had one head
-        shared = [most] * header.integer("block_count")
-    width = header.integer("embedding_length") // most
-    token = sum(
-        (header.integer(f"attention.{part}_length") or width) * CACHE_TYPES[kind]
-        for part, kind in zip(("key", "value"), parameters.cache_types, strict=True)
-    )
-    return [int(parameters.cells * count * token) for count in shared]
-
-
-def swap_bytes(header: Gguf, parameters: ContextParameters) -> int:
+def swap_bytes(sizing: Sizing) -> int:
     """Bytes that caches may take that were swapped out.
 
     Unless they are told, as many as the KV cache itself, or less. Raises GgmlError for more
     than there is memory.
     """
-    free = available_memory()
-    if parameters.swap > free:
+    free, asked = available_memory(), sizing.parameters.swap
+    if asked > free:
         raise GgmlError(
             NnErrno.INVALID_ARGUMENT,
-            f"the option cache-ram cannot be used: it asks for {shown(parameters.swap)}, and"
+            f"the option cache-ram cannot be used: it asks for {shown(asked)}, and"
             f" {shown(free)} of memory are free",
         )
-    if parameters.swap >= 0:
-        return parameters.swap
-    return min(cache_bytes(header, parameters) * parameters.parallel, free // (2 * SHARE))
+    most = sizing.needs.whole.cache + sizing.parameters.parallel * STATE_BYTES
+    return asked if asked >= 0 else min(most, free // SWAP_SHARE)

@@ -21,9 +21,13 @@ State = npt.NDArray[np.uint8]
 """What llama.cpp saves of one sequence."""
 
 MIN_CONTEXT = 256
-"""Tokens; llama.cpp rounds a context up to a multiple of it."""
+"""Tokens; llama.cpp sets a context up for a multiple of them."""
+LEAST_CONTEXT = 16
+"""Tokens that a context must have to be of any use."""
 EMBEDDINGS_AT_ONCE = 32
 """Inputs that one batch of embeddings may hold."""
+POSITIONS = "position_embd.weight"
+"""The tensor of a model that learnt each position by itself."""
 _FLASH = {"on": 1, "enabled": 1, "off": 0, "disabled": 0, "auto": -1}
 _F32, _F16 = 0, 1
 _NON_CAUSAL = 1
@@ -59,7 +63,7 @@ class ContextParameters:
 
     @classmethod
     def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
-        """What ``settings`` ask for on ``model``. Raises GgmlError for an impossible cache."""
+        """What ``settings`` ask for on ``model``. Raises GgmlError for what is impossible."""
         types = settings["cache-type-k"], settings["cache-type-v"]
         for key, kind in zip(("cache-type-k", "cache-type-v"), types, strict=True):
             if kind not in CACHE_TYPES:
@@ -68,8 +72,7 @@ class ContextParameters:
                     f"the option {key} cannot be used: {kind} is not a type of a cache; it"
                     f" must be one of {', '.join(map(str, sorted(CACHE_TYPES)))}",
                 )
-        cells = max(settings["ctx-size"] or model.context_length, MIN_CONTEXT)
-        cells = -(-cells // MIN_CONTEXT) * MIN_CONTEXT
+        cells = _cells(settings["ctx-size"] or model.context_length, model)
         embeddings = settings["embedding"]
         batch = min(settings["batch-size"], cells)
         threads = _threads(settings["threads"], cpus())
@@ -102,6 +105,19 @@ class ContextParameters:
             unified=embeddings or settings["kv-unified"],
             swap=settings["cache-ram"] * 2**20,
         )
+
+
+def _cells(wanted: int, model: Model) -> int:
+    """Tokens of a context; a model that learnt each position has no others."""
+    shapes = (each.shape for each in model.header.tensors if each.name == POSITIONS)
+    most = next((shape[-1] for shape in shapes), wanted)
+    if LEAST_CONTEXT <= wanted <= most:
+        return wanted
+    limit = f"the model has {most} positions" if wanted > most else f"{LEAST_CONTEXT} is the least"
+    raise GgmlError(
+        NnErrno.INVALID_ARGUMENT,
+        f"the option ctx-size cannot be used: {wanted} tokens were asked for, and {limit}",
+    )
 
 
 def _threads(wanted: int, otherwise: int) -> int:

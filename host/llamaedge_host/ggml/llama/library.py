@@ -9,6 +9,8 @@ import math
 import os
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +26,7 @@ __all__ = [
     "llama",
     "log_callback",
     "logging_to",
+    "recorded",
 ]
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -73,12 +76,13 @@ def _words(path: Path) -> list[str]:
 
 
 class _Lines(threading.local):
-    """What llama.cpp has logged in one thread: the line that is being written, and the errors."""
+    """What llama.cpp logs in one thread: the line being written, the errors, what is recorded."""
 
     def __init__(self) -> None:
         self.line = ""
         self.level = logging.INFO
         self.errors: list[str] = []
+        self.record: list[str] | None = None
 
 
 class _Log:
@@ -108,6 +112,8 @@ class _Log:
             return
         if mine.level >= logging.ERROR and len(mine.errors) < _ERRORS_KEPT:
             mine.errors.append(line)
+        if mine.record is not None:
+            mine.record.append(line)
         if self._wanted:
             _log.log(mine.level, "[WASI-NN] llama.cpp: %s", line)
 
@@ -126,6 +132,19 @@ def logging_to(wanted: bool) -> None:
 def forget_errors() -> None:
     """Forget this thread's error lines of llama.cpp, before a call whose errors are asked for."""
     _sink.mine.errors.clear()
+
+
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """What llama.cpp logs in this thread within the block, line by line."""
+    mine, lines = _sink.mine, list[str]()
+    before, mine.record = mine.record, lines
+    try:
+        yield lines
+    finally:
+        mine.record = before
+        if before is not None:
+            before += lines
 
 
 def first_error(otherwise: str) -> str:

@@ -31,13 +31,25 @@ def gpu_free(only: int | None) -> int | None:
 
     None without a GPU, where a build for GPUs computes on the processor.
     """
+    free = _free_of_gpus()
+    if not free:
+        return None
+    return sum(free if only is None else free[only : only + 1])
+
+
+def gpu_count() -> int:
+    """GPUs that weights may lie on."""
+    return len(_free_of_gpus())
+
+
+def _free_of_gpus() -> list[int]:
     known = devices()
     for kind in GPUS:
         if free := [
             device.free if device.total else UNTOLD for device in known if device.kind == kind
         ]:
-            return sum(free if only is None else free[only : only + 1])
-    return None
+            return free
+    return []
 
 
 def available_memory() -> int:

@@ -5,7 +5,7 @@ import logging
 import re
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...nn.errno import NnErrno
@@ -14,7 +14,7 @@ from ..errors import GgmlError
 from ..metadata.parse import Settings
 from . import gguf, split
 from .library import build, first_error, forget_errors, llama
-from .memory import gpu_free, lacking, shown, weights
+from .memory import gpu_count, gpu_free, lacking, shown, weights
 from .vocabulary import Vocabulary
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -91,13 +91,23 @@ def _shares(text: str) -> tuple[float, ...]:
 
 
 class Model:
-    """A loaded model. ``release`` it once for each time it was acquired."""
+    """A loaded model. ``release`` it once for each time it was acquired.
 
-    def __init__(self, path: Path, header: gguf.Gguf, parameters: ModelParameters) -> None:
+    A ``hollow`` one has no weights: it is good for nothing but to tell what contexts would take.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        header: gguf.Gguf,
+        parameters: ModelParameters,
+        *,
+        hollow: bool = False,
+    ) -> None:
         self.path = path
         self.header = header
         self.parameters = parameters
-        self.pointer = _load(path, parameters)
+        self.pointer = _load(path, parameters, hollow=hollow)
         try:
             self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.pointer))
         except GgmlError:
@@ -115,14 +125,27 @@ class Model:
         self.causal = header.metadata.get(f"{header.architecture}.attention.causal") is not False
         self.users = 0
 
+    def hollow(self, *, gpu_layers: int | None = None) -> "Model":
+        """The same without weights, with so many layers on the GPU. Close it. Raises GgmlError."""
+        parameters = self.parameters
+        if gpu_layers is not None:
+            parameters = replace(parameters, gpu_layers=gpu_layers)
+        return Model(self.path, self.header, parameters, hollow=True)
 
-def _load(path: Path, parameters: ModelParameters) -> ctypes.c_void_p:
+    def close(self) -> None:
+        """Free it."""
+        llama.llama_model_free(self.pointer)
+
+
+def _load(path: Path, parameters: ModelParameters, *, hollow: bool) -> ctypes.c_void_p:
     asked = llama.llama_model_default_params()
     asked.n_gpu_layers = parameters.gpu_layers
     asked.main_gpu = parameters.main_gpu
     asked.split_mode = _SPLIT_MODES[parameters.split_mode]
     asked.load_mode = _LOAD_MODES[parameters.mmap, parameters.mlock]
     asked.check_tensors = parameters.check_tensors
+    if hollow:
+        asked.no_alloc, asked.load_mode = True, llama.LLAMA_LOAD_MODE_NONE
     if parameters.tensor_split:
         shares = (ctypes.c_float * llama.LLAMA_MAX_DEVICES)(*parameters.tensor_split)
         asked.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
@@ -178,6 +201,16 @@ class Models:
             self._kept.clear()
             self._free_unused()
 
+    def hollow(self, path: Path, settings: Settings, target: Target) -> Model:
+        """The model in the file ``path`` without its weights. Close it.
+
+        Raises GgmlError as ``acquire`` does, but not for what does not fit into memory.
+        """
+        with self._lock:
+            header = self._header(path, _identity(path))
+        parameters = ModelParameters.of(settings, target, header.integer("block_count"))
+        return Model(path, header, parameters, hollow=True)
+
     def acquire(self, path: Path, settings: Settings, target: Target) -> Model:
         """The model in the file ``path``, loaded if it is not yet.
 
@@ -202,7 +235,8 @@ class Models:
 
     def _load(self, path: Path, header: gguf.Gguf, parameters: ModelParameters) -> Model:
         started = time.monotonic()
-        _check_room(path, header, parameters)
+        _check_gpus(path, parameters)
+        check_room(path, header, parameters)
         _log.info("[WASI-NN] GGML backend: loading %s", path)
         model = Model(path, header, parameters)
         on_gpu = min(parameters.on_gpu(model.layers), model.layers)
@@ -233,7 +267,7 @@ class Models:
             stays = key[0] in self._kept and len(same) == 1 and model.path != replaced
             if not model.users and not stays:
                 del self._loaded[key]
-                llama.llama_model_free(model.pointer)
+                model.close()
 
     def _header(self, path: Path, identity: _Identity) -> gguf.Gguf:
         if identity in self._kept:
@@ -286,7 +320,7 @@ def _read(path: Path) -> gguf.Gguf:
         raise _unusable(path, str(error)) from None
 
 
-def _check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> None:
+def check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> None:
     """Refuse a model whose weights take more memory than is free, before they are read."""
     layers, experts = parameters.on_gpu(header.integer("block_count")), parameters.cpu_experts
     free = gpu_free(parameters.only_gpu) if layers else None
@@ -300,6 +334,22 @@ def _check_room(path: Path, header: gguf.Gguf, parameters: ModelParameters) -> N
         )
     if why := lacking(here, gpu=False):
         raise _unusable(path, f"{why}; a smaller model fits, or one of fewer bits")
+
+
+def _check_gpus(path: Path, parameters: ModelParameters) -> None:
+    """Refuse GPUs that are not there."""
+    count = gpu_count()
+    if not count or not parameters.gpu_layers:
+        return
+    if parameters.main_gpu >= count:
+        raise _unusable(path, f"main-gpu is {parameters.main_gpu}, and there {_gpus(count)}")
+    if len(parameters.tensor_split) > count:
+        shares = ",".join(f"{share:g}" for share in parameters.tensor_split)
+        raise _unusable(path, f"tensor-split is {shares}, and there {_gpus(count)}")
+
+
+def _gpus(count: int) -> str:
+    return "is 1 GPU, number 0" if count == 1 else f"are {count} GPUs, numbers 0 to {count - 1}"
 
 
 def _unreadable(path: Path, error: OSError) -> GgmlError:

@@ -1,0 +1,104 @@
+"""What suits a model on this machine, before it is loaded, and what memory it then takes."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..nn.preload import Target
+from .engine.engines import Engines
+from .llama.capacity import Free, layers_on_gpu, swap_bytes
+from .llama.model import Model, ModelParameters, Models, check_room
+from .llama.needs import Needs
+from .metadata.parse import Settings, Value
+
+BATCH, GPU_BATCH, MICRO_BATCH = 512, 2048, 512
+"""Tokens of a batch on the CPU, on a GPU, and those computed at once."""
+EMBEDDING_BATCH = 8192
+"""Tokens of the longest input of an embedding model, whose batch is computed in one piece."""
+
+
+@dataclass(frozen=True)
+class Suited:
+    """``settings`` are metadata: what was given, and for the rest what suits.
+
+    ``layers`` are the model's, ``gpu_layers`` those of them on the GPU; ``trained`` is the
+    context that it was trained with, in tokens; ``swap`` is what swapped caches may take in bytes.
+    """
+
+    settings: Mapping[str, Value]
+    parallel: int
+    layers: int
+    gpu_layers: int
+    trained: int
+    needs: Needs
+    swap: int
+
+
+def suit(
+    models: Models,
+    engines: Engines,
+    path: Path,
+    target: Target,
+    given: Mapping[str, Value],
+    beside: Sequence[Needs],
+) -> Suited:
+    """What suits the model at ``path`` where ``given``, metadata, leaves it open.
+
+    ``beside`` it will be others. Raises GgmlError for what does not fit, and for what ``acquire``
+    refuses.
+    """
+    settings = Settings().with_changes(given)
+    with closing(models.hollow(path, settings, target)) as found:
+        gpu_layers = 0
+        if found.parameters.gpu_layers:
+            gpu_layers = layers_on_gpu(found, settings, Free.now(found, beside))
+        layers: Settings = settings.with_changes({"n-gpu-layers": gpu_layers} | dict(given))
+        if ModelParameters.of(layers, target, found.layers) == found.parameters:
+            return _suit(found, engines, layers, given, beside)
+    with closing(models.hollow(path, layers, target)) as hollow:
+        return _suit(hollow, engines, layers, given, beside)
+
+
+def _suit(
+    hollow: Model,
+    engines: Engines,
+    settings: Settings,
+    given: Mapping[str, Value],
+    beside: Sequence[Needs],
+) -> Suited:
+    check_room(hollow.path, hollow.header, hollow.parameters)
+    settings = settings.with_changes(_batches(settings, given, hollow.parameters))
+    sizing = engines.suited(hollow, settings, beside)
+    made = sizing.parameters
+    chosen: dict[str, Value] = {
+        "ctx-size": made.cells,
+        "batch-size": made.batch,
+        "ubatch-size": made.micro_batch,
+        "threads": made.threads[0],
+        "n-gpu-layers": settings["n-gpu-layers"],
+    }
+    return Suited(
+        chosen | {key: value for key, value in given.items() if key in chosen and value},
+        made.parallel,
+        hollow.layers,
+        min(hollow.parameters.on_gpu(hollow.layers), hollow.layers),
+        hollow.context_length,
+        sizing.needs,
+        0 if made.embeddings else swap_bytes(sizing),
+    )
+
+
+def _batches(
+    settings: Settings, given: Mapping[str, Value], parameters: ModelParameters
+) -> dict[str, Value]:
+    batch = EMBEDDING_BATCH if settings["embedding"] else BATCH
+    if parameters.gpu_layers and not settings["embedding"]:
+        batch = GPU_BATCH
+    micro = batch if settings["embedding"] else MICRO_BATCH
+    if "ubatch-size" in given:
+        batch = max(batch, settings["ubatch-size"])
+    if "batch-size" in given:
+        batch = settings["batch-size"]
+    chosen: dict[str, Value] = {"batch-size": batch, "ubatch-size": min(micro, batch)}
+    return {key: value for key, value in chosen.items() if key not in given}

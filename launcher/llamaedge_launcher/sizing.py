@@ -1,0 +1,120 @@
+"""What a worker's guests are told of context, batch, threads and layers where nobody asked.
+
+A guest has defaults of its own, which know neither the model nor the machine. So the command line
+that it gets says what was chosen.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from llamaedge_host import Encoding, NeuralNetwork, PreloadError
+from llamaedge_host.ggml.backend import GgmlBackend
+from llamaedge_host.ggml.llama.memory import available_memory, gpu_free
+from llamaedge_host.ggml.llama.needs import Need, Needs
+from llamaedge_host.ggml.metadata.parse import Value
+from llamaedge_host.ggml.suited import Suited
+from llamaedge_host.nn.backend import BackendError
+
+from .control import ModelSize, Sized
+
+OF_EACH_MODEL = ("ctx-size", "batch-size", "ubatch-size")
+OF_ALL_MODELS = ("threads", "n-gpu-layers")
+"""Options of the server that are chosen: also the names of their metadata keys."""
+_WORDS = ("split-mode", "tensor-split")
+_NUMBERS = (*OF_ALL_MODELS, "main-gpu")
+_EMBEDDING = "embedding"
+
+
+def suited(
+    args: Sequence[str], guest: Path, network: NeuralNetwork
+) -> tuple[tuple[str, ...], Sized]:
+    """The guest's arguments, completed, and what each of its models will take.
+
+    Raises PreloadError for a model that does not fit.
+    """
+    given = _given(args)
+    free = available_memory() + (gpu_free(None) or 0)
+    models: list[ModelSize] = []
+    chosen: dict[str, list[str]] = {}
+    beside = [_projector(given.get("llava-mmproj", ""))]
+    templates = given.get("prompt-template", "auto").split(",")
+    aliases = given.get("model-alias", "default,embedding").split(",")
+    common: dict[str, Value] = {}
+    for index, (alias, template) in enumerate(zip(aliases, templates, strict=False)):
+        preload = network.preloads.get(alias)
+        if preload is None or preload.encoding != Encoding.GGML:
+            continue
+        metadata = _metadata(given, index) | common | {"embedding": template == _EMBEDDING}
+        backend = network.backend(preload.encoding)
+        assert isinstance(backend, GgmlBackend)
+        try:
+            found = backend.suited(preload.path, preload.target, metadata, beside)
+        except BackendError as error:
+            raise PreloadError(f"model {alias!r}: {error}") from error
+        beside.append(found.needs)
+        models.append(_size(alias, found))
+        common |= {name: found.settings[name] for name in OF_ALL_MODELS}
+        for name in OF_EACH_MODEL:
+            chosen.setdefault(name, []).append(str(found.settings[name]))
+    chosen |= {name: [str(value)] for name, value in common.items()}
+    return _completed(args, given, chosen, guest), Sized(tuple(models), free)
+
+
+def _given(args: Sequence[str]) -> dict[str, str]:
+    """The options among ``args`` by their names."""
+    pairs = (each[2:].partition("=") for each in args if each.startswith("--"))
+    return {name: value for name, _, value in pairs}
+
+
+def _metadata(given: Mapping[str, str], index: int) -> dict[str, Value]:
+    """What was given that a model's needs depend on; 0 tokens are the model's own context."""
+    found: dict[str, Value] = {name: given[name] for name in _WORDS if name in given}
+    found |= {name: int(given[name]) for name in _NUMBERS if name in given}
+    for name in OF_EACH_MODEL:
+        parts = given.get(name, "").split(",")
+        if index < len(parts) and parts[index].strip("0"):
+            found[name] = int(parts[index])
+    if "no-mmap" in given:
+        found["use-mmap"] = given["no-mmap"] != "true"
+    return found
+
+
+def _projector(path: str) -> Needs:
+    """What a projector takes that is loaded with the first picture."""
+    size = Path(path).stat().st_size if path else 0
+    there = gpu_free(None) is not None
+    return Needs(Need(0 if there else size), Need(size if there else 0))
+
+
+def _size(alias: str, found: Suited) -> ModelSize:
+    settings, needs = found.settings, found.needs
+    return ModelSize(
+        name=alias,
+        context=int(settings["ctx-size"]),
+        trained=found.trained,
+        parallel=found.parallel,
+        threads=int(settings["threads"]),
+        layers=found.layers,
+        gpu_layers=found.gpu_layers,
+        weights=needs.whole.weights,
+        cache=needs.whole.cache,
+        buffers=needs.whole.buffers,
+        on_gpu=needs.there.total,
+    )
+
+
+def _completed(
+    args: Sequence[str], given: Mapping[str, str], chosen: Mapping[str, list[str]], guest: Path
+) -> tuple[str, ...]:
+    """``args`` with those options of ``chosen`` that ``guest`` knows, as its file tells."""
+    try:
+        module = guest.read_bytes()
+    except OSError:  # which its start tells
+        return tuple(args)
+    told = {
+        name: f"--{name}={','.join(values)}"
+        for name, values in chosen.items()
+        if name.encode() in module and not (name in given and name in OF_ALL_MODELS)
+    }
+    kept = [each for each in args if each[2:].partition("=")[0] not in told]
+    return (*kept, *told.values())
