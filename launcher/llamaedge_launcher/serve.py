@@ -6,7 +6,8 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
@@ -14,6 +15,7 @@ from .address import Address
 from .control import Sized
 from .fleet.fleet import Fleet
 from .proxy.app import create_app
+from .proxy.connection import KEEP_ALIVE, Bounds, Connection
 from .proxy.handshake import UVICORN
 from .proxy.transport import FleetTransport
 from .settings import Settings
@@ -59,6 +61,8 @@ def serve(
     """
     logging.getLogger("uvicorn.error").addFilter(_Expected())
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    tls = settings.tls
+    bounds = Bounds(settings.max_connections)
     config = uvicorn.Config(
         create_app(
             FleetTransport(fleet, timeout=settings.request_timeout),
@@ -67,13 +71,17 @@ def serve(
             known_only=known_only,
             local=Address(*listener.getsockname()[:2]).is_loopback,
         ),
-        http="httptools",
+        http=cast(type[Connection], partial(Connection, bounds=bounds)),
         loop="auto",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(settings.forwarded),
+        forwarded_allow_ips=settings.forwarded,
+        timeout_keep_alive=KEEP_ALIVE,
+        ssl_context_factory=None if tls is None else lambda config, default: tls.context(),
+        ws_max_size=settings.max_body_size,
         **UVICORN,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import platformdirs
 
+from .tls import Tls
+
 DATA_DIR = platformdirs.user_data_path("llamaedge")
 MAX_FILE_SIZE = 512 * 1024 * 1024
 DRAIN_TIMEOUT = 30
 HANG_TIMEOUT = 30
 MAX_QUEUE = 128
 REQUEST_TIMEOUT = 3600
+MAX_BODY_SIZE = 64 * 1024 * 1024
+MAX_BODY_MEMORY = 512 * 1024 * 1024
+MAX_CONNECTIONS = 4096
 PAGE = Path(__file__).with_name("ui")  # the web page that comes with this package
 
 
@@ -29,6 +34,12 @@ class Settings:
     ``web_ui`` is the folder of the web page, which a browser is asked to open if ``opens_page``.
 
     ``official`` says that the guest is one of LlamaEdge's own, whose answers are made right.
+
+    A request's body other than a file's has at most ``max_body_size`` bytes, and all that are
+    held at once ``max_body_memory``. At most ``max_connections`` are open. ``tls`` is what the
+    server speaks TLS with. ``root_path`` is what a reverse proxy puts before every path, and
+    ``forwarded`` the addresses whose forwarding headers are believed, separated by commas, ``*``
+    any.
     """
 
     keys: tuple[str, ...] = ()
@@ -42,3 +53,9 @@ class Settings:
     web_ui: Path | None = None
     opens_page: bool = False
     official: bool = False
+    max_body_size: int = MAX_BODY_SIZE
+    max_body_memory: int = MAX_BODY_MEMORY
+    max_connections: int = MAX_CONNECTIONS
+    tls: Tls | None = None
+    root_path: str = ""
+    forwarded: str = ""

@@ -16,9 +16,11 @@ from llamaedge_launcher.control import WorkerConfig
 from llamaedge_launcher.errors import LauncherError
 from llamaedge_launcher.fleet.fleet import Fleet
 from llamaedge_launcher.fleet.recipe import Kind, Model, Recipe
+from llamaedge_launcher.proxy import connection
 from llamaedge_launcher.serve import serve
 from llamaedge_launcher.settings import Settings
 from llamaedge_launcher.supervisor import WorkerProcess
+from llamaedge_launcher.tls import Tls
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
@@ -42,6 +44,10 @@ def main() -> int:
     given, limit, instances, known_only, models, guest, *args = sys.argv[1:]
     fields = json.loads(given)
     log.configure("info", fields.pop("log_format", log.TEXT))
+    for name, value in fields.pop("patience", {}).items():
+        setattr(connection, name, value)
+    if "tls" in fields:
+        fields["tls"] = Tls(*map(Path, fields["tls"]))
     paths = {name: Path(fields[name]) for name in ("data_dir", "web_ui") if name in fields}
     settings = Settings(**fields | paths)
     guests = {"default": [guest, *args]}

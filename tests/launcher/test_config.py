@@ -23,6 +23,8 @@ SAMPLES = {
     "Assignment": "NAME=some = text",
     "Key": "k-1",
     "KeyFile": "keys.txt",
+    "Proxies": "127.0.0.1,10.0.0.0/8",
+    "Root": "/llm",
     "Origin": "https://example.com",
     "StringParamType": TEXT,
     "IntRange": "3",

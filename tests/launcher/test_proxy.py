@@ -286,6 +286,8 @@ def test_bytes_that_are_no_request_harm_nothing(
         except (TimeoutError, ConnectionError):
             answer = b""
     assert re.match(rb"$|HTTP/1.1 4\d\d ", answer)
+    if answer:
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
     assert client.get("/v1/info").status_code == 200
     assert "Traceback" not in front.log.read_text()
 

@@ -14,8 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from llamaedge_launcher.proxy.body import MAX_BODY
 from llamaedge_launcher.proxy.websocket import MAX_UNDER_WAY
+from llamaedge_launcher.settings import MAX_BODY_SIZE
 
 from .conftest import Front, StartFront
 
@@ -217,7 +217,7 @@ def test_a_frame_that_is_too_large_closes(front: Front) -> None:
     with socket.create_connection(("127.0.0.1", front.port)) as raw:
         raw.sendall(handshake())
         assert raw.recv(65536).startswith(b"HTTP/1.1 101 ")
-        raw.sendall(b"\x81\xff" + struct.pack("!Q", MAX_BODY + 1) + b"mask")
+        raw.sendall(b"\x81\xff" + struct.pack("!Q", MAX_BODY_SIZE + 1) + b"mask")
         assert read_all(raw)[2:4] == struct.pack("!H", 1009)
 
 

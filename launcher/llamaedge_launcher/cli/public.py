@@ -15,16 +15,8 @@ from llamaedge_host.paths import expanded
 from .. import keys
 from ..errors import LauncherError
 from ..files import ARCHIVES
-from ..settings import (
-    DATA_DIR,
-    DRAIN_TIMEOUT,
-    HANG_TIMEOUT,
-    MAX_FILE_SIZE,
-    MAX_QUEUE,
-    PAGE,
-    REQUEST_TIMEOUT,
-    Settings,
-)
+from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, PAGE, Settings
+from . import bounds
 from .values import Secret, Size, Whole
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
@@ -136,31 +128,7 @@ _OPTIONS = (
         metavar="SECONDS",
         help="How long requests under way may take when the server is told to stop",
     ),
-    click.option(
-        "--max-queue",
-        type=Whole(0, 1_000_000),
-        default=MAX_QUEUE,
-        show_default=True,
-        metavar="NUMBER",
-        help="Requests that may wait for their turn; more get 429, which says when to try again",
-    ),
-    click.option(
-        "--request-timeout",
-        type=Whole(0, 86400),
-        default=REQUEST_TIMEOUT,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long a request may wait and be answered in all: then it gets 504, or a stream"
-        " that has begun an error; 0 for any time",
-    ),
-    click.option(
-        "--hang-timeout",
-        type=Whole(3, 86400),
-        default=HANG_TIMEOUT,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long the server behind may show no sign of life before it is replaced",
-    ),
+    *bounds.OPTIONS,
 )
 
 
@@ -195,9 +163,7 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
         data_dir=_data_dir(given["data_dir"]),
         max_file_size=given["max_file_size"],
         drain_timeout=given["drain_timeout"],
-        max_queue=given["max_queue"],
-        request_timeout=given["request_timeout"],
-        hang_timeout=given["hang_timeout"],
+        **bounds.take_bounds(given),
         opens_page=given["opens_page"],
     )
 

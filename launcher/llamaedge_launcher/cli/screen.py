@@ -57,7 +57,8 @@ class Screen:
     @property
     def url(self) -> str:
         """The API's address, as this machine reaches it."""
-        return f"http://{self._reachable()}/v1"
+        scheme = "https" if self._settings.tls else "http"
+        return f"{scheme}://{self._reachable()}/v1"
 
     def show_ready(self) -> None:
         """That it answers, and how to ask."""

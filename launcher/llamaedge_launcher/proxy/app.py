@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from ..health import Watched
 from ..settings import Settings
 from . import chunks, files, guest_api, metrics, models, openapi, rendering
+from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
 from .errors import (
@@ -36,6 +37,7 @@ from .origins import Cors, Origins
 from .page import Page
 from .record import Observer, Recorded, log_line
 from .rendering import Rendering
+from .rooted import Rooted
 from .transport import Transport
 from .websocket import WebSockets
 
@@ -89,6 +91,8 @@ def create_app(
     counted = Metrics(watched)
     observers = (log_line, counted.observe)
     described = OpenApi(DESCRIBED, keys=bool(settings.keys))
+    room = Room(most=settings.max_body_size, together=settings.max_body_memory)
+    root = settings.root_path
     routes: list[BaseRoute] = [
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(counted.answer)}),
@@ -101,7 +105,7 @@ def create_app(
         )
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
-            routes += _socket_routes(guest, observers)
+            routes += _socket_routes(guest, observers, room)
     routes += _file_routes(Files(settings.data_dir, most=settings.max_file_size))
     routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
     described.serve(routes)
@@ -112,7 +116,9 @@ def create_app(
         routes=routes,
         exception_handlers={**_HANDLERS, Exception: answer_exception},
         middleware=[
+            *([Middleware(Rooted, root=root)] if root else []),
             Middleware(Recorded, observers=observers),
+            Middleware(Bodies, room=room),
             *_middleware(settings, _first_parts(routes), known_only=known_only, local=local),
         ],
     )
@@ -141,13 +147,13 @@ def _middleware(
     return found
 
 
-def _socket_routes(chat: ASGIApp, observers: Sequence[Observer]) -> list[BaseRoute]:
+def _socket_routes(chat: ASGIApp, observers: Sequence[Observer], room: Room) -> list[BaseRoute]:
     """WebSockets, which speak to ``chat`` alone."""
 
     async def refuse(websocket: WebSocket) -> None:
         raise HTTPException(404)
 
-    asked = ExceptionMiddleware(_Methods(CHAT, {"POST": chat}), _HANDLERS)
+    asked = ExceptionMiddleware(Bodies(_Methods(CHAT, {"POST": chat}), room=room), _HANDLERS)
     return [
         WebSocketRoute(CHAT, WebSockets(asked, observers=observers)),
         WebSocketRoute("/{path:path}", refuse),

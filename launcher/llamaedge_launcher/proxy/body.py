@@ -5,28 +5,89 @@ import re
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .errors import ApiError, unread
+from .errors import ApiError, retry_after, unread
 
-MAX_BODY = 64 * 1024 * 1024  # bytes; pictures come in base64
+MAX_VALUES = 1_000_000
+"""Values of a JSON body, which take much more memory than their text."""
+_MANY = 1024 * 1024  # bytes, which cannot hold more
+
+
+class Room:
+    """What bodies may take: ``most`` bytes each, ``together`` bytes all that are held at once.
+
+    They are JSON with pictures in base64; files have a bound of their own.
+    """
+
+    def __init__(self, *, most: int, together: int) -> None:
+        self.most = most
+        self.left = together
+
+
+class Bodies:
+    """An ASGI application whose ``app`` reads bodies for which there is ``room``.
+
+    A body counts until its request is answered, since it may have to be sent once more.
+    """
+
+    def __init__(self, app: ASGIApp, *, room: Room) -> None:
+        self._app = app
+        self._room = room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        place = _Place(self._room)
+        try:
+            await self._app({**scope, "place": place}, receive, send)
+        finally:
+            place.leave()
+
+
+class _Place:
+    """What the body of one request takes of ``room``."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._taken = 0
+        self.most = room.most
+
+    def take(self, size: int, scope: Scope) -> None:
+        """Let the body be ``size`` bytes longer. Raises ApiError 413 and 503."""
+        self.check(self._taken + size, scope)
+        if size > self._room.left:
+            headers = [*retry_after(1), *unread(scope)]
+            message = "the requests that are being answered are all that the memory holds"
+            raise ApiError(503, message, code="overloaded", headers=headers)
+        self._room.left -= size
+        self._taken += size
+
+    def check(self, size: int, scope: Scope) -> None:
+        """Raise ApiError 413 for a body of ``size`` bytes, if that is too many."""
+        if size > self.most:
+            text = f"{self.most >> 20} MiB" if self.most >= 1 << 20 else f"{self.most} bytes"
+            message = f"the body is larger than {text}, which --max-body-size says"
+            raise ApiError(413, message, code="body_too_large", headers=unread(scope))
+
+    def leave(self) -> None:
+        """The body is not held any more."""
+        self._room.left += self._taken
+        self._taken = 0
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body. Raises ApiError 413 past MAX_BODY, ClientDisconnect."""
+    """The whole body. Raises ApiError 413 for one too large, 503, and ClientDisconnect."""
+    place: _Place = scope["place"]
     for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > MAX_BODY:
-            raise _too_large(scope)
+        if name == b"content-length":
+            place.check(int(value), scope)
     parts: list[bytes] = []
-    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY:
-            raise _too_large(scope)
+        place.take(len(part), scope)
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
@@ -43,6 +104,8 @@ def check_type(scope: Scope) -> None:
 
 def check_json(body: bytes, *fields: str) -> dict[str, Any]:
     """The JSON object. Raise ApiError 400 unless ``body`` is one in UTF-8 that has ``fields``."""
+    if len(body) > _MANY and sum(map(body.count, (b"[", b"{", b","))) > MAX_VALUES:
+        raise _invalid(f"it has more than {MAX_VALUES} values")
     try:
         value = json.loads(body.decode(), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -68,9 +131,3 @@ def _no_constant(name: str) -> NoReturn:
 
 def _invalid(reason: str) -> ApiError:
     return ApiError(400, f"the body is not a JSON object: {reason}", code="invalid_json")
-
-
-def _too_large(scope: Scope) -> ApiError:
-    limit = MAX_BODY // (1024 * 1024)
-    message = f"the body is larger than {limit} MiB"
-    return ApiError(413, message, code="body_too_large", headers=unread(scope))

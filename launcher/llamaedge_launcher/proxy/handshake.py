@@ -9,7 +9,6 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
-from .body import MAX_BODY
 from .errors import ApiError
 from .websocket import STOPPING
 
@@ -84,7 +83,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
 UVICORN: dict[str, Any] = {
     "ws": WebSocketProtocol,
-    "ws_max_size": MAX_BODY,
     "ws_ping_interval": 20.0,
     "ws_ping_timeout": 20.0,
 }

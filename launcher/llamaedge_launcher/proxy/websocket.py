@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .body import MAX_BODY, check_json
+from .body import check_json
 from .errors import ApiError, retry_after
 from .frames import Frames, error_frame
 from .record import Observer, Recorded
@@ -139,10 +139,11 @@ class _Connection:
         if request.id is not None and self._find(request.id):
             raise _wrong("request_id", f"a request with {request.id!r} is under way")
         size = sum(len(each.body) for each in (*self._under_way, request))
-        if len(self._under_way) >= MAX_UNDER_WAY or size > MAX_BODY:
+        most = self._scope["place"].most
+        if len(self._under_way) >= MAX_UNDER_WAY or size > most:
             message = (
                 f"a connection may have {MAX_UNDER_WAY} requests under way,"
-                f" of {MAX_BODY // (1024 * 1024)} MiB in all"
+                f" of {most >> 20} MiB in all"
             )
             raise ApiError(429, message, code="too_many_requests", headers=retry_after(1))
         self._under_way.append(request)
