@@ -142,3 +142,19 @@ def test_a_field_is_obeyed_or_named(url: str) -> None:
         assert field.replace("_", "-") in answer.text or field in answer.text
     answer = httpx.post(f"{url}/v1/chat/completions", json=body | {"temprature": 1}, timeout=60)
     assert answer.headers["X-Unknown-Fields"] == "temprature"
+
+
+def test_tokens_are_a_prompt(url: str) -> None:
+    def complete(**body: Any) -> Any:
+        return httpx.post(f"{url}/v1/completions", json={"max_tokens": 8} | body, timeout=60)
+
+    text = "The capital of France is"
+    made = complete(prompt=text, logprobs=0).raise_for_status().json()["choices"][0]
+    tokens = [row["id"] for row in made["logprobs"]["content"]]
+    for prompt in (tokens, [text, *tokens], [[*tokens], made["text"]]):
+        answer = complete(prompt=prompt, echo=True, max_tokens=0).raise_for_status().json()
+        assert answer["choices"][0]["text"].removeprefix(text) == made["text"]
+    refused = complete(prompt=[10**6])
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt")
+    refused = complete(prompt="def f(", suffix="return 1")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "suffix")

@@ -69,16 +69,30 @@ class _Writer:
         self.gguf.close()
 
 
+INFILL = (5, 6, 7)
+"""The tokens of a model that fills in gaps: before a gap, behind it, and in it."""
+
+
 def llama(
-    path: Path, *, seed: int = 0, brief: bool = False, template: str = "", split: int = 0
+    path: Path,
+    *,
+    seed: int = 0,
+    brief: bool = False,
+    template: str = "",
+    split: int = 0,
+    infill: bool = False,
 ) -> Path:
     """A decoder of the llama architecture; a ``brief`` one soon ends its texts.
 
-    With ``split``, in files of so many tensors each, named by llama.cpp's rule.
+    One for ``infill`` has the tokens of INFILL. With ``split``, in files of so many tensors each,
+    named by llama.cpp's rule.
     """
     file = _Writer(path, "llama", seed, split=split)
     if template:
         file.gguf.add_chat_template(template)
+    for name, token in zip(("pre", "suf", "mid"), INFILL, strict=True):
+        if infill:
+            file.gguf.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
     file.sizes()
     file.gguf.add_head_count_kv(HEADS // 2)
     file.gguf.add_rope_dimension_count(WIDTH // HEADS)

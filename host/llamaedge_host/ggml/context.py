@@ -24,7 +24,7 @@ from .errors import GgmlError
 from .llama.library import BUILD_NUMBER, COMMIT
 from .metadata.keys import ADDED
 from .metadata.parse import OWN_KEYS, Settings, Value, read, values
-from .prompt import Prompt, Source, host_file, make, of_conversation
+from .prompt import Prompt, Source, host_file, make, of_conversation, of_infill, of_parts
 from .sampling.chain import Sampling
 from .sampling.probabilities import Probabilities
 from .sampling.sampler import Sampler, check
@@ -40,7 +40,7 @@ PROBABILITIES_INDEX = 3
 """The single output that is what the last token was chosen among, with ``n-probs``."""
 ABILITIES_INDEX = 4
 """The output that is what guests may ask for here and not in WasmEdge."""
-CONVERSATION = "conversation"
+DOCUMENTS = ("conversation", "prompt", "infill")
 """What of the metadata becomes a prompt; WasmEdge ignores it."""
 
 
@@ -114,12 +114,18 @@ class GgmlContext:
             check(settings, self._graph.model.vocabulary)
         self._graph.change(changes)
         self._settings = settings
-        if CONVERSATION in document:
-            self._forget()
-            self._prompt = Prompt()
-            self._prompt = of_conversation(
-                self._graph, settings, self._files, document[CONVERSATION]
-            )
+        for name in DOCUMENTS:
+            if name in document:
+                self._forget()
+                self._prompt = Prompt()
+                self._prompt = self._written(name, document[name], settings)
+
+    def _written(self, name: str, document: object, settings: Settings) -> Prompt:
+        if name == "conversation":
+            return of_conversation(self._graph, settings, self._files, document)
+        if name == "infill":
+            return of_infill(self._graph, document)
+        return of_parts(self._graph, document)
 
     def compute(self) -> NnErrno:
         """Run to the end. SUCCESS or CONTEXT_FULL; raises GgmlError for everything else."""
@@ -324,7 +330,8 @@ class GgmlContext:
 
     def _abilities(self) -> bytes:
         """What guests may ask for here and not in WasmEdge, as JSON."""
-        return json.dumps({"keys": ADDED}).encode()
+        infill = self._graph.model.vocabulary.infill is not None
+        return json.dumps({"keys": ADDED, "prompt": True, "infill": infill}).encode()
 
     def _template(self) -> dict[str, object] | None:
         """What the chat template can do, None where the model has none."""

@@ -11,6 +11,7 @@ from .chat.template import ChatTemplate
 from .errors import GgmlError
 from .llama.context import MIN_CONTEXT
 from .llama.model import Model
+from .llama.vocabulary import Vocabulary
 from .media import image, speech
 from .media.pictures import Picture, Projector, split
 from .media.vocoder import Vocoder
@@ -46,7 +47,8 @@ class Prompt:
     """``tokens``, among which placeholders stand for ``pictures``, each by its first position.
 
     ``cells`` counts the places that it takes in a KV cache, ``largest`` those of its largest
-    picture, 0 without one. ``text`` is what a chat template wrote, "" without one.
+    picture, 0 without one. ``text`` is what a chat template wrote, or what tokens that were given
+    stand for.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -96,6 +98,65 @@ def of_conversation(source: Source, settings: Settings, files: Files, document: 
     projector = source.projector(host_file(files, settings["mmproj"], "projector"))
     made = projector.prompt(*written.parts(vocabulary))
     return Prompt(made.tokens, made.cells, made.pictures, made.largest, written.text)
+
+
+def of_parts(source: Source, document: object) -> Prompt:
+    """The prompt of an array of token numbers and texts, the first with what the model expects.
+
+    Raises GgmlError: PROMPT_TOO_LONG for more than a context could hold, INVALID_ARGUMENT for
+    what is no such array.
+    """
+    vocabulary = source.model.vocabulary
+    return _read_back(_parts(source, document, "prompt", begin=True), vocabulary)
+
+
+def of_infill(source: Source, document: object) -> Prompt:
+    """The prompt that asks for what stands between two texts, by the model's own tokens for that.
+
+    ``document`` is an object of a ``prefix`` and a ``suffix``, arrays as ``of_parts`` takes them.
+    Raises GgmlError as that does, and INVALID_ARGUMENT for a model that has no such tokens.
+    """
+    vocabulary = source.model.vocabulary
+    if vocabulary.infill is None:
+        raise GgmlError(
+            NnErrno.INVALID_ARGUMENT,
+            "the model cannot fill in: its vocabulary has no tokens for what stands before a gap,"
+            " behind it and in it (FIM)",
+        )
+    if not isinstance(document, dict):
+        raise GgmlError(NnErrno.INVALID_ARGUMENT, "the infill is not an object")
+    before, behind, middle = vocabulary.infill
+    prefix = _parts(source, document.get("prefix"), "prefix", begin=False)
+    suffix = _parts(source, document.get("suffix"), "suffix", begin=False)
+    begin, _ = vocabulary.frame
+    tokens = [*begin, before, *prefix, behind, *suffix, middle]
+    return _read_back(tokens, vocabulary)
+
+
+def _parts(source: Source, parts: object, name: str, *, begin: bool) -> list[int]:
+    vocabulary = source.model.vocabulary
+    if not isinstance(parts, list):
+        raise GgmlError(NnErrno.INVALID_ARGUMENT, f"the {name} is not an array")
+    _check_length(source, sum(len(each) for each in parts if isinstance(each, str)))
+    tokens: list[int] = []
+    for index, each in enumerate(parts):
+        if isinstance(each, str):
+            text = each.encode(errors="replace")
+            tokens += vocabulary.tokenize(text, special=begin and not index)
+        elif type(each) is int and 0 <= each < vocabulary.size:
+            tokens.append(each)
+        else:
+            raise GgmlError(
+                NnErrno.INVALID_ARGUMENT,
+                f"the {name} has {each!r:.60}, which is no text and no number of a token, from 0 to"
+                f" {vocabulary.size - 1}",
+            )
+    return tokens
+
+
+def _read_back(tokens: list[int], vocabulary: Vocabulary) -> Prompt:
+    text = b"".join(map(vocabulary.piece, tokens)).decode(errors="replace")
+    return Prompt(tokens, len(tokens), text=text)
 
 
 def host_file(files: Files, path: str, what: str) -> str:

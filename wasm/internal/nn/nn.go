@@ -108,9 +108,12 @@ func ReadCounts(context Context) (Counts, error) {
 	return counts, err
 }
 
-// Abilities are what a host does and WasmEdge does not: the metadata keys it obeys.
+// Abilities are what a host does and WasmEdge does not: the metadata keys it obeys, whether it
+// takes a prompt in parts, and whether the model fills in what stands between two texts.
 type Abilities struct {
-	Keys []string `json:"keys"`
+	Keys   []string `json:"keys"`
+	Prompt bool     `json:"prompt"`
+	Infill bool     `json:"infill"`
 }
 
 // ReadAbilities asks a fresh context for them; WasmEdge answers the text it has made, which is

@@ -12,12 +12,14 @@ import (
 
 type completionRequest struct {
 	sampling
-	Prompt   oneOrMore       `json:"prompt"`
+	Prompt   json.RawMessage `json:"prompt"`
+	Suffix   json.RawMessage `json:"suffix"`
 	Echo     bool            `json:"echo"`
 	BestOf   *int            `json:"best_of"`
 	Logprobs json.RawMessage `json:"logprobs"`
 
-	constrained string // the field that says what the text follows
+	prompts     []source // what Prompt and Suffix are
+	constrained string   // the field that says what the text follows
 }
 
 type completionResponse struct {
@@ -42,8 +44,9 @@ func (c *completionRequest) check(fields given, model *Model) error {
 	if err := c.sampling.check(fields, forCompletions, model); err != nil {
 		return err
 	}
-	if c.Prompt.wrong || len(c.Prompt.texts) == 0 {
-		return invalid("prompt", "'prompt' is needed: a string or an array of strings.")
+	var err error
+	if c.prompts, err = sources(c.Prompt, c.Suffix, model); err != nil {
+		return err
 	}
 	if c.BestOf != nil && *c.BestOf != c.choices() {
 		return invalid("best_of", "'best_of' is %d and 'n' is %d; no other number than 'n' is supported.", *c.BestOf, c.choices())
@@ -102,7 +105,7 @@ func (s *Server) completions(w *http1.Response, r *http1.Request) error {
 	if request.Stream {
 		return made.stream(r.Context(), eventStream{w}, answer)
 	}
-	answer.Choices = make([]completionChoice, len(request.Prompt.texts)*request.choices())
+	answer.Choices = make([]completionChoice, len(request.prompts)*request.choices())
 	err = made.each(r.Context(), func(more completionChoice) error {
 		choice := &answer.Choices[more.Index]
 		choice.Index, choice.FinishReason = more.Index, more.FinishReason
@@ -149,8 +152,7 @@ func (c *completing) stream(ctx context.Context, events eventStream, answer comp
 // each makes every choice of every prompt, the choices of one at once, and emits what they grow
 // by, and with the last the finish reason.
 func (c *completing) each(ctx context.Context, emit func(completionChoice) error) error {
-	for number, prompt := range c.request.Prompt.texts {
-		c.Log.Prompt(prompt)
+	for number, prompt := range c.request.prompts {
 		err := together(ctx, c.request.choices(), func(ctx context.Context, choice int, begun func()) error {
 			return c.one(ctx, prompt, choice, begun, func(more completionChoice) error {
 				more.Index = number*c.request.choices() + choice
@@ -165,11 +167,21 @@ func (c *completing) each(ctx context.Context, emit func(completionChoice) error
 }
 
 // one makes one choice of a prompt.
-func (c *completing) one(ctx context.Context, prompt string, choice int, begun func(), emit func(completionChoice) error) error {
+func (c *completing) one(ctx context.Context, prompt source, choice int, begun func(), emit func(completionChoice) error) error {
 	request := c.request
+	var echo string
 	work := generation{
-		prompt:     prompt,
-		param:      "prompt",
+		prompt: prompt.text,
+		own:    prompt.parts,
+		param:  prompt.param,
+		prompted: func(text string) {
+			if choice == 0 {
+				c.Log.Prompt(text)
+			}
+			if request.Echo {
+				echo = text
+			}
+		},
 		constraint: request.constrained,
 		changes:    request.changes(choice),
 		limit:      request.limit(c.Options.NPredict),
@@ -177,21 +189,17 @@ func (c *completing) one(ctx context.Context, prompt string, choice int, begun f
 		logprobs:   request.logprobs.told,
 		begun:      begun,
 	}
-	if request.Echo {
-		if err := emit(completionChoice{Text: prompt}); err != nil {
-			return err
-		}
-	}
 	offset := 0
 	result, err := c.model.generate(ctx, work, func(more piece) error {
-		choice := completionChoice{Text: more.text, Logprobs: request.logprobs.completion(more.tokens, offset)}
+		choice := completionChoice{Text: echo + more.text, Logprobs: request.logprobs.completion(more.tokens, offset)}
 		offset += len(more.text)
+		echo = ""
 		return emit(choice)
 	})
 	if err != nil {
 		return err
 	}
-	if err := emit(completionChoice{FinishReason: &result.finish}); err != nil {
+	if err := emit(completionChoice{Text: echo, FinishReason: &result.finish}); err != nil {
 		return err
 	}
 	c.Log.Statistics(result)

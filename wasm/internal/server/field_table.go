@@ -8,7 +8,8 @@ import "math"
 var fields = []field{
 	{"model", "ooo", "the model's name; another one means the first model, unless the server is strict", nil},
 	{"messages", "o--", "the conversation", nil},
-	{"prompt", "-o-", "a text, or several", nil},
+	{"prompt", "-o-", "a text, token numbers, both in one array, or an array of all of these", nil},
+	{"suffix", "-o-", "what follows the gap to fill in, for models that have tokens for that", nil},
 	{"input", "--o", "a text, several, or token numbers", nil},
 	{"encoding_format", "--o", "float or base64", nil},
 	{"dimensions", "--o", "cuts the vectors", nil},
@@ -84,7 +85,6 @@ var fields = []field{
 	{"speculative.p_min", "ii-", "it could only save time", nil},
 	{"backend_sampling", "ii-", "it could only save time", nil},
 
-	{"suffix", "-r-", "it is not there yet", nil},
 	{"functions", "r--", "it is OpenAI's former name of 'tools'", nil},
 	{"function_call", "r--", "it is OpenAI's former name of 'tool_choice'", nil},
 	{"modalities", "r--", "answers are text", nil},

@@ -22,7 +22,7 @@ const reserve = 4
 // generation is one answer to make.
 type generation struct {
 	prompt     string
-	own        bool              // the prompt is a conversation, which the host writes out
+	own        bool              // the prompt is metadata, such as a conversation, which the host writes out
 	param      string            // the request's parameter that the prompt is made from
 	constraint string            // the one that says what the answer has to be, if one does
 	changes    map[string]any    // of the model's metadata

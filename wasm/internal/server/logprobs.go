@@ -164,7 +164,7 @@ func (s *sampling) tell(param string, asked logprobsAsked, model *Model) error {
 	if s.logprobs = asked; !asked.told {
 		return nil
 	}
-	if !slices.Contains(model.keys, "n-probs") {
+	if !slices.Contains(model.able.Keys, "n-probs") {
 		return invalid(param, "'%s' is not supported: this WASI-NN host tells no probabilities.", param)
 	}
 	s.settings["n-probs"] = max(1, asked.top)

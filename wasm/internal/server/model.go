@@ -36,7 +36,7 @@ type Model struct {
 	idle     []nn.Context
 	places   chan struct{} // one for each computation that may be under way
 	pace     *pace         // of all models
-	keys     []string      // of metadata that this host obeys and WasmEdge does not
+	able     nn.Abilities  // what this host does and WasmEdge does not
 	written  int           // tokens that the model's own template adds to a conversation
 }
 
@@ -89,7 +89,7 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 	if counts, err := nn.ReadCounts(context); err == nil {
 		model.Counts = counts
 	}
-	model.keys = nn.ReadAbilities(context).Keys
+	model.able = nn.ReadAbilities(context)
 	maps.Copy(model.metadata, model.defaults())
 	if template == prompt.Auto {
 		if err := model.takeOwn(context); err != nil {

@@ -41,7 +41,7 @@ func (g given) settings(endpoint int, model *Model) (map[string]any, error) {
 		if !model.takes(row.sets, value) {
 			return nil, invalid(row.name, "'%s' is not supported: this WASI-NN host has no such setting.", row.name)
 		}
-		if row.sets.beyond != beyondAll || slices.Contains(model.keys, row.sets.key) {
+		if row.sets.beyond != beyondAll || slices.Contains(model.able.Keys, row.sets.key) {
 			found[row.sets.key] = value
 		}
 	}
@@ -52,7 +52,7 @@ func (g given) settings(endpoint int, model *Model) (map[string]any, error) {
 func (m *Model) takes(sets *setting, value any) bool {
 	number, isNumber := value.(float64)
 	switch {
-	case sets.beyond == everywhere, slices.Contains(m.keys, sets.key):
+	case sets.beyond == everywhere, slices.Contains(m.able.Keys, sets.key):
 		return true
 	case sets.beyond == beyondNegative:
 		return isNumber && number >= 0
@@ -65,7 +65,7 @@ func (m *Model) takes(sets *setting, value any) bool {
 func (m *Model) defaults() map[string]any {
 	values := map[string]any{}
 	for _, row := range fields {
-		if row.sets == nil || row.sets.otherwise == nil || row.sets.beyond == beyondAll && !slices.Contains(m.keys, row.sets.key) {
+		if row.sets == nil || row.sets.otherwise == nil || row.sets.beyond == beyondAll && !slices.Contains(m.able.Keys, row.sets.key) {
 			continue
 		}
 		values[row.sets.key] = row.sets.otherwise

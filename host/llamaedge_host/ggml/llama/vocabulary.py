@@ -24,6 +24,8 @@ _NAMED = {
     "mask_token": llama.llama_vocab_mask,
 }
 
+_INFILL = (llama.llama_vocab_fim_pre, llama.llama_vocab_fim_suf, llama.llama_vocab_fim_mid)
+
 Tokens = npt.NDArray[np.int32]
 _NUMBER = re.compile(r"<\[([0-9]{1,10})\]>")
 
@@ -127,6 +129,14 @@ class Vocabulary:
         added = self.tokenize(b"")
         begins = bool(llama.llama_vocab_get_add_bos(self.pointer))
         return added[:begins], added[begins:]
+
+    @cached_property
+    def infill(self) -> tuple[int, int, int] | None:
+        """The tokens before what precedes a gap, what follows it, and what fills it, if any."""
+        before, behind, middle = (token(self.pointer) for token in _INFILL)
+        if llama.LLAMA_TOKEN_NULL in (before, behind, middle):
+            return None
+        return before, behind, middle
 
     @cached_property
     def ends(self) -> list[int]:

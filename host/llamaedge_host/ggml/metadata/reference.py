@@ -10,29 +10,31 @@ from .keys import INT32, KEYS, Key, Scope
 HEAD = """\
 # Metadata keys
 
-The configuration of `load_by_name_with_config` and the input at index 1 of `set_input` are a
-JSON object of these keys. A missing key keeps its value, an unknown one is ignored. A value of
-a wrong type or out of its range answers 1 (InvalidArgument), text that is not JSON
-2 (InvalidEncoding), and then nothing changes. A key that takes effect at the next prompt
-belongs to the execution context that it is given to: it begins with the value that the graph was
-loaded with, and no other context sees a change. All others change the graph.
+The configuration of `load_by_name_with_config` and the input at index 1 of `set_input` are a JSON
+object of these keys. A missing key keeps its value, an unknown one is ignored. A value of a wrong
+type or out of its range answers 1 (InvalidArgument), text that is not JSON 2 (InvalidEncoding), and
+then nothing changes. A key that takes effect at the next prompt belongs to the execution context
+that it is given to: it begins with the value that the graph was loaded with, and no other context
+sees a change. All others change the graph.
 
 Beside these keys the input at index 1 takes `conversation`, an object that becomes the prompt by
 the model's chat template: `messages` and `tools` as in OpenAI's API, `documents`,
-`chat_template_kwargs`, `add_generation_prompt` (default true) and `continue_final_message`. The
-output at index 2 is then the prompt's text. With `enable-chat-template` the output at index 1 has
-`chat_template`: null where the model has none, `error` for one that cannot be used, else what it
-can do. WasmEdge ignores all of it.
+`chat_template_kwargs`, `add_generation_prompt` (default true) and `continue_final_message`. In its
+place may stand `prompt`, an array of texts and token numbers, or `infill`, an object of such
+arrays, `prefix` and `suffix`: the prompt is then by the model's own tokens for what stands between.
+The output at index 2 is then the prompt's text. With `enable-chat-template` the output at index 1
+has `chat_template`: null where the model has none, `error` for one that cannot be used, else what
+it can do. WasmEdge ignores all of it.
 
 The output at index 4 is a JSON object: `keys` are those that a guest may set here and WasmEdge does
-not know or does not obey. There this output is the text, which is empty before the first
-computation. With `n-probs` the single output at index 3 is, after each token of `compute_single`,
-`{"id", "bytes", "logprob", "top"}`: the token's number, the numbers of its piece's bytes, the
-natural logarithm of its probability (-9999 for none), and the same of the likeliest tokens, the
-likeliest first. Probabilities are the model's own, before every sampler; with
-`post-sampling-probs` they are those that the samplers left. The counts have `cached_tokens`, those
-of the prompt that were in a KV cache already. Made by
-`python -m llamaedge_host.ggml.metadata.reference`.
+not know or does not obey, `prompt` and `infill` tell whether these may be given. There this output
+is the text, which is empty before the first computation. With `n-probs` the single output at index
+3 is, after each token of `compute_single`, `{"id", "bytes", "logprob", "top"}`: the token's number,
+the numbers of its piece's bytes, the natural logarithm of its probability (-9999 for none), and the
+same of the likeliest tokens, the likeliest first. Probabilities are the model's own, before every
+sampler; with `post-sampling-probs` they are those that the samplers left. The counts have
+`cached_tokens`, those of the prompt that were in a KV cache already. Made by `python -m
+llamaedge_host.ggml.metadata.reference`.
 """
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _COLUMNS = ("key", "type", "default", "range", "a change takes effect", "meaning")

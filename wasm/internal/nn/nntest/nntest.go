@@ -26,6 +26,8 @@ type Graph struct {
 	CtxSize  int              // tokens; a prompt's tokens are its words
 	Parallel int
 	Build    int // llama.cpp's number
+	// Infill is a model that fills in what stands between two texts.
+	Infill bool
 	// Plain is a host that obeys nothing that WasmEdge does not.
 	Plain bool
 	// Template is what the host tells of the model's own template, as JSON; a conversation is
@@ -107,6 +109,15 @@ func (c *context) SetInput(index uint32, data []byte) error {
 		c.graph.Conversations = append(c.graph.Conversations, conversation)
 		c.take(written(conversation) + c.graph.Cue)
 		return nil
+	}
+	for _, name := range []string{"prompt", "infill"} {
+		if parts, found := settings[name]; found {
+			if c.failed = c.graph.Refused[nn.Prompt]; c.failed != nil {
+				return c.failed
+			}
+			c.take(fmt.Sprint(name, " ", parts))
+			return nil
+		}
 	}
 	c.graph.Settings = append(c.graph.Settings, settings)
 	return nil
@@ -207,7 +218,7 @@ func (c *context) Output(index uint32) ([]byte, error) {
 		if c.graph.Plain {
 			return nil, nil
 		}
-		return json.Marshal(map[string]any{"keys": Keys})
+		return json.Marshal(map[string]any{"keys": Keys, "prompt": true, "infill": c.graph.Infill})
 	}
 	if index == nn.Prompt {
 		return []byte(c.prompt), nil
