@@ -4,14 +4,14 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import log
 from .control import Ended, Event, Failed, Listening, WorkerConfig
 from .vigil import COMPUTES, Vigil, thread_clock
+from .voice import Voice
 
 if TYPE_CHECKING:
     from llamaedge_host import Guest, Preopen
@@ -120,11 +120,17 @@ class Keeper:
             self._tell(Listening(str(path)))
 
         config, name = self._config, self._name
-        on_request = None if self._nn.limits is None else self._nn.limits.take
+        voice = Voice(name if config.instances == 1 else f"{name} {self._number + 1}")
+
+        def on_request(start: bytes) -> None:
+            voice.serve()
+            if self._nn.limits is not None:
+                self._nn.limits.take(start)
+
         try:
             folder.mkdir(mode=0o700)
             with (
-                _output(name) as (out, err),
+                closing(voice),
                 Guest(
                     config.guest,
                     args=config.args,
@@ -132,8 +138,8 @@ class Keeper:
                     dirs=self._dirs,
                     network=PrivateNetwork(folder, on_listen, on_request),
                     nn=self._nn,
-                    stdout=out,
-                    stderr=err,
+                    stdout=voice.stdout,
+                    stderr=voice.stderr,
                 ) as guest,
             ):
                 run.begin(guest, self._nn.statistics, limit=config.hang_timeout)
@@ -152,16 +158,6 @@ class Keeper:
     @staticmethod
     def _line(message: str) -> str:
         return " ".join(message.split())[:_LONGEST_MESSAGE]
-
-
-@contextmanager
-def _output(name: str) -> Iterator[tuple[log.Lines | None, log.Lines | None]]:
-    """Where a guest's stdout and stderr go: into the log where that is JSON; None is as ours."""
-    if not log.is_json():
-        yield None, None
-        return
-    with closing(log.Lines(f"{name}.stdout")) as out, closing(log.Lines(f"{name}.stderr")) as err:
-        yield out, err
 
 
 class _Run:

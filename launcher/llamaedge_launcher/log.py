@@ -17,7 +17,7 @@ LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 TEXT, JSON = "text", "json"
 FORMATS = (TEXT, JSON)
 
-_LAYOUT = "[%(asctime)s.%(msecs)03d] [%(level)s] %(message)s"
+_LAYOUT = "[%(asctime)s.%(msecs)03d] [%(level)s] %(source)s%(message)s"
 _TIME = "%Y-%m-%d %H:%M:%S"
 _LINE = re.compile(r"(?:\[[0-9 :.-]+\] )?\[(?P<level>[A-Za-z]+)\] (?P<message>.*)", re.DOTALL)
 _SAID = {"trace": logging.DEBUG, "warn": logging.WARNING, "critical": logging.CRITICAL}
@@ -28,6 +28,7 @@ _LONGEST = 65536  # bytes of a line, after which it is cut
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         record.level = record.levelname.lower()
+        record.source = f"{record.said_by}: " if hasattr(record, "said_by") else ""
         return super().format(record)
 
 
@@ -67,10 +68,12 @@ class Lines:
     """Makes each line that is written to it a record of the logger ``name``.
 
     A line that says its level, as LlamaEdge's do, has it; others are at info. The logger is open
-    to all of them: who wrote them has chosen. One thread writes at a time.
+    to all of them: who wrote them has chosen. Where the log is text, ``said_by`` stands before
+    each. One thread writes at a time.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, said_by: str = "") -> None:
+        self._extra = {"said_by": said_by} if said_by else {}
         self._log = logging.getLogger(name)
         self._log.setLevel(logging.DEBUG)
         self._rest = b""
@@ -104,6 +107,10 @@ class Lines:
         found = _LINE.fullmatch(text)
         level = _SAID.get(found["level"].lower()) if found else None
         if found and level is not None:
-            self._log.log(level, "%s", found["message"])
+            self.tell(level, found["message"])
         else:
-            self._log.info("%s", text)
+            self.tell(logging.INFO, text)
+
+    def tell(self, level: int, text: str) -> None:
+        """Log a line."""
+        self._log.log(level, "%s", text, extra=self._extra)

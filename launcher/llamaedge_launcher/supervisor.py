@@ -296,7 +296,8 @@ class Supervisor:
             self._on_ready()
             self._on_ready = None
         else:
-            _log.info("a guest is ready")
+            again = self._guest_restarts or self._worker_restarts
+            _log.log(logging.INFO if again else logging.DEBUG, "a guest is ready")
 
     def _next_delay(self) -> float:
         now = time.monotonic()

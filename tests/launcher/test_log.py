@@ -172,7 +172,8 @@ def until(file: Path, id_: str) -> list[dict[str, Any]]:
 
 
 def test_all_that_a_server_says_is_objects(smollm2: Path, tmp_path: Path) -> None:
-    with running(tmp_path, str(smollm2), "--log-format", "json") as server:
+    options = ("--log-format", "json", "--log-level", "debug")
+    with running(tmp_path, str(smollm2), *options) as server:
         url = server.wait_ready()
         body = {"messages": [USER], "max_tokens": 4, "stream": True}
         headers = {"X-Request-Id": "the-one"}
