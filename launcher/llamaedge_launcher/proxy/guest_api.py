@@ -1,6 +1,8 @@
 """What a guest serves: the paths, and what the front says of them."""
 
+import json
 from dataclasses import dataclass
+from importlib.resources import files
 
 from ..fleet.recipe import Kind
 from .describe import (
@@ -48,23 +50,33 @@ ENDPOINTS = (
 )
 
 
-def _number(least: float, most: float) -> Schema:
-    return nullable({"type": "number", "minimum": least, "maximum": most})
-
-
 def _whole(least: int) -> Schema:
     return nullable({"type": "integer", "minimum": least})
 
 
+_JSON_SCHEMA = record({"schema": {"type": "object"}}, name=nullable(STRING))
+_FORMAT = {
+    "anyOf": [
+        {"type": "null"},
+        record({"type": enum("text", "json_object")}),
+        record({"type": const("json_schema"), "json_schema": _JSON_SCHEMA}),
+    ]
+}
+
+
+def _settings() -> dict[str, Schema]:
+    """The fields that become settings of the model, as the bundled guest's table says them."""
+    rows = json.loads((files(__package__) / "guest_settings.json").read_text("utf-8"))
+    return {name: nullable(schema) for name, schema in rows.items()}
+
+
 _SAMPLING: dict[str, Schema] = {
+    **_settings(),
     "model": nullable(STRING),
-    "temperature": _number(0, 2),
-    "top_p": _number(0, 1),
-    "min_p": _number(0, 1),
-    "repeat_penalty": _number(0, 10),
-    "seed": nullable({"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}),
     "max_tokens": _whole(-1),
     "max_completion_tokens": _whole(-1),
+    "n_predict": _whole(-1),
+    "response_format": _FORMAT,
     "n": nullable({"type": "integer", "minimum": 1, "maximum": 16}),
     "stop": {
         "anyOf": [
@@ -112,14 +124,6 @@ _CHOICE = {
         record({"type": const("function"), "function": record({"name": _NAME})}),
     ]
 }
-_JSON_SCHEMA = record({"schema": {"type": "object"}}, name=STRING)
-_FORMAT = {
-    "anyOf": [
-        {"type": "null"},
-        record({"type": enum("text", "json_object")}),
-        record({"type": const("json_schema"), "json_schema": _JSON_SCHEMA}),
-    ]
-}
 _FINISH = nullable(enum("stop", "length", "tool_calls"))
 _CHAT = record(
     {
@@ -159,6 +163,7 @@ _STREAM = {
 }
 _TOKENS = array(COUNT, minItems=1)
 _INPUT = {"anyOf": [STRING, array(STRING, minItems=1), _TOKENS, array(_TOKENS, minItems=1)]}
+_PROMPT = {"anyOf": [STRING, COUNT, array({"anyOf": [STRING, COUNT]}, minItems=1)]}
 _VECTORS = record(
     {
         "object": const("list"),
@@ -192,7 +197,9 @@ DESCRIBED: Described = {
             tools=nullable(array(_TOOL)),
             tool_choice=_CHOICE,
             parallel_tool_calls=nullable(BOOLEAN),
-            response_format=_FORMAT,
+            logprobs=nullable(BOOLEAN),
+            top_logprobs=nullable({"type": "integer", "minimum": 0, "maximum": 20}),
+            timings_per_token=nullable(BOOLEAN),
             **_SAMPLING,
         ),
         answers={JSON: _CHAT, EVENTS: _STREAM},
@@ -202,8 +209,16 @@ DESCRIBED: Described = {
         "A text that goes on from a prompt",
         tag="completions",
         body=record(
-            {"prompt": {"anyOf": [STRING, array(STRING, minItems=1)]}},
+            {"prompt": {"anyOf": [STRING, array(_PROMPT, minItems=1)]}},
+            suffix=nullable(STRING),
             echo=nullable(BOOLEAN),
+            logprobs={
+                "anyOf": [
+                    {"type": "integer", "minimum": 0, "maximum": 20},
+                    BOOLEAN,
+                    {"type": "null"},
+                ]
+            },
             **_SAMPLING,
         ),
         answers={JSON: _TEXT, EVENTS: _STREAM},

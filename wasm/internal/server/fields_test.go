@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bytes"
+	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -9,7 +12,7 @@ import (
 	"llama-api-server/internal/nn/nntest"
 )
 
-var update = flag.Bool("update", false, "write docs/fields.md anew")
+var update = flag.Bool("update", false, "write anew what is made of the table of fields")
 
 var words = map[use]string{obeyed: "obeyed", ignored: "ignored", refused: "refused", unknown: ""}
 
@@ -40,18 +43,41 @@ it is a 400. So are negative penalties. Made by ` + "`go test ./internal/server 
 	return text
 }
 
-func TestThePageOfFields(t *testing.T) {
-	const path = "../../../docs/fields.md"
+// same compares a file with what the table makes of it.
+func same(t *testing.T, path, want string) {
+	t.Helper()
 	text, err := os.ReadFile(path)
-	if string(text) == page() {
+	if string(text) == want {
 		return
 	}
 	if !*update {
 		t.Fatalf("%s is not what the table of fields makes (%v); run: go test ./internal/server -update", path, err)
 	}
-	if err := os.WriteFile(path, []byte(page()), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestThePageOfFields(t *testing.T) { same(t, "../../../docs/fields.md", page()) }
+
+// What the front describes of the settings in /openapi.json.
+func TestTheDescriptionOfSettings(t *testing.T) {
+	settings := map[string]map[string]any{}
+	for _, row := range fields {
+		if row.sets == nil || row.use(forChat) != obeyed || row.use(forCompletions) != obeyed {
+			continue
+		}
+		settings[row.name] = map[string]any{"description": row.note}
+		maps.Copy(settings[row.name], row.sets.shape)
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(settings); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "../../../launcher/llamaedge_launcher/proxy/guest_settings.json", text.String())
 }
 
 func TestTheTableOfFields(t *testing.T) {

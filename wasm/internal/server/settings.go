@@ -15,6 +15,7 @@ type setting struct {
 	key       string
 	otherwise any
 	read      func(param string, value json.RawMessage) (any, error)
+	shape     map[string]any // JSON schema of the field's values
 	beyond    beyond
 }
 
@@ -73,30 +74,38 @@ func (m *Model) defaults() map[string]any {
 	return values
 }
 
+func listOf(kind string) map[string]any {
+	return map[string]any{"type": "array", "items": map[string]any{"type": kind}}
+}
+
 func number(key string, otherwise any, least, most float64) *setting {
-	return &setting{key: key, otherwise: otherwise, read: func(param string, raw json.RawMessage) (any, error) {
-		value, err := strconv.ParseFloat(string(raw), 64)
-		if err != nil {
-			return nil, wrongType(param, raw)
-		}
-		if value < least || value > most {
-			return nil, invalid(param, "'%s' is %g; a number from %g to %g is allowed.", param, value, least, most)
-		}
-		return value, nil
-	}}
+	return &setting{key: key, otherwise: otherwise,
+		shape: map[string]any{"type": "number", "minimum": least, "maximum": most},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			value, err := strconv.ParseFloat(string(raw), 64)
+			if err != nil {
+				return nil, wrongType(param, raw)
+			}
+			if value < least || value > most {
+				return nil, invalid(param, "'%s' is %g; a number from %g to %g is allowed.", param, value, least, most)
+			}
+			return value, nil
+		}}
 }
 
 func integer(key string, otherwise any, least, most int64) *setting {
-	return &setting{key: key, otherwise: otherwise, read: func(param string, raw json.RawMessage) (any, error) {
-		value, err := wholeNumber(raw)
-		if err != nil {
-			return nil, wrongType(param, raw)
-		}
-		if value < least || value > most {
-			return nil, invalid(param, "'%s' is %d; a whole number from %d to %d is allowed.", param, value, least, most)
-		}
-		return value, nil
-	}}
+	return &setting{key: key, otherwise: otherwise,
+		shape: map[string]any{"type": "integer", "minimum": least, "maximum": most},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			value, err := wholeNumber(raw)
+			if err != nil {
+				return nil, wrongType(param, raw)
+			}
+			if value < least || value > most {
+				return nil, invalid(param, "'%s' is %d; a whole number from %d to %d is allowed.", param, value, least, most)
+			}
+			return value, nil
+		}}
 }
 
 // wholeNumber reads one, which 5.0 is as well.
@@ -113,83 +122,95 @@ func wholeNumber(raw json.RawMessage) (int64, error) {
 }
 
 func toggle(key string, otherwise bool) *setting {
-	return &setting{key: key, otherwise: otherwise, read: func(param string, raw json.RawMessage) (any, error) {
-		value, err := strconv.ParseBool(string(raw))
-		if err != nil || len(raw) < 4 {
-			return nil, wrongType(param, raw)
-		}
-		return value, nil
-	}}
+	return &setting{key: key, otherwise: otherwise,
+		shape: map[string]any{"type": "boolean"},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			value, err := strconv.ParseBool(string(raw))
+			if err != nil || len(raw) < 4 {
+				return nil, wrongType(param, raw)
+			}
+			return value, nil
+		}}
 }
 
 func text(key string, otherwise any) *setting {
-	return &setting{key: key, otherwise: otherwise, read: func(param string, raw json.RawMessage) (any, error) {
-		var value string
-		if json.Unmarshal(raw, &value) != nil {
-			return nil, wrongType(param, raw)
-		}
-		return value, nil
-	}}
+	return &setting{key: key, otherwise: otherwise,
+		shape: map[string]any{"type": "string"},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			var value string
+			if json.Unmarshal(raw, &value) != nil {
+				return nil, wrongType(param, raw)
+			}
+			return value, nil
+		}}
 }
 
 // texts is an array of texts, which the key has as JSON.
 func texts(key string) *setting {
-	return &setting{key: key, otherwise: "", read: func(param string, raw json.RawMessage) (any, error) {
-		var value []string
-		if json.Unmarshal(raw, &value) != nil {
-			return nil, wrongType(param, raw)
-		}
-		return string(raw), nil
-	}}
+	return &setting{key: key, otherwise: "",
+		shape: listOf("string"),
+		read: func(param string, raw json.RawMessage) (any, error) {
+			var value []string
+			if json.Unmarshal(raw, &value) != nil {
+				return nil, wrongType(param, raw)
+			}
+			return string(raw), nil
+		}}
 }
 
 // names is an array of names, or one text, with a semicolon between in the key.
 func names(key string) *setting {
-	return &setting{key: key, otherwise: "", read: func(param string, raw json.RawMessage) (any, error) {
-		var value oneOrMore
-		if value.UnmarshalJSON(raw); value.wrong {
-			return nil, wrongType(param, raw)
-		}
-		return strings.Join(value.texts, ";"), nil
-	}}
+	return &setting{key: key, otherwise: "",
+		shape: map[string]any{"anyOf": []any{map[string]any{"type": "string"}, listOf("string")}},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			var value oneOrMore
+			if value.UnmarshalJSON(raw); value.wrong {
+				return nil, wrongType(param, raw)
+			}
+			return strings.Join(value.texts, ";"), nil
+		}}
 }
 
 // schema is a JSON schema, which the key has as JSON.
 func schema(key string) *setting {
-	return &setting{key: key, read: func(param string, raw json.RawMessage) (any, error) {
-		text, _, err := asSchema(raw, param)
-		return text, err
-	}}
+	return &setting{key: key,
+		shape: map[string]any{"type": "object"},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			text, _, err := asSchema(raw, param)
+			return text, err
+		}}
 }
 
 // biases are an object of OpenAI's or llama.cpp's array of pairs: a token's number, or a text
 // that stands for all of its tokens, and what is added to its logit; false is never.
 func biases(key string) *setting {
-	return &setting{key: key, otherwise: "", read: func(param string, raw json.RawMessage) (any, error) {
-		var object map[string]json.RawMessage
-		var pairs [][]json.RawMessage
-		if json.Unmarshal(raw, &object) == nil {
-			for name, value := range object {
-				what, _ := json.Marshal(name)
-				if _, err := strconv.Atoi(name); err == nil {
-					what = []byte(name)
+	return &setting{key: key, otherwise: "",
+		shape: map[string]any{"anyOf": []any{map[string]any{"type": "object"}, listOf("array")}},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			var object map[string]json.RawMessage
+			var pairs [][]json.RawMessage
+			if json.Unmarshal(raw, &object) == nil {
+				for name, value := range object {
+					what, _ := json.Marshal(name)
+					if _, err := strconv.Atoi(name); err == nil {
+						what = []byte(name)
+					}
+					pairs = append(pairs, []json.RawMessage{what, value})
 				}
-				pairs = append(pairs, []json.RawMessage{what, value})
+			} else if json.Unmarshal(raw, &pairs) != nil {
+				return nil, wrongType(param, raw)
 			}
-		} else if json.Unmarshal(raw, &pairs) != nil {
-			return nil, wrongType(param, raw)
-		}
-		for _, pair := range pairs {
-			if err := judgeBias(param, pair); err != nil {
-				return nil, err
+			for _, pair := range pairs {
+				if err := judgeBias(param, pair); err != nil {
+					return nil, err
+				}
 			}
-		}
-		if len(pairs) == 0 {
-			return "", nil
-		}
-		written, err := json.Marshal(pairs)
-		return string(written), err
-	}}
+			if len(pairs) == 0 {
+				return "", nil
+			}
+			written, err := json.Marshal(pairs)
+			return string(written), err
+		}}
 }
 
 const mostBias = 1e6
