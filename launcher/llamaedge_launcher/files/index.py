@@ -1,13 +1,11 @@
 """The index of an archive: what can be read from the disk again, in the order of time."""
 
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-_DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+from ..database import Database, discard
+
 _NS = 1_000_000_000
 
 
@@ -32,6 +30,7 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS files (id TEXT PRIMARY KEY, filename TEXT NOT NULL,"
     " bytes INTEGER NOT NULL, created INTEGER NOT NULL, purpose TEXT NOT NULL)"
 )
+_ALL = f"SELECT {_COLUMNS} FROM files"
 
 
 class Index:
@@ -42,31 +41,22 @@ class Index:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        try:
-            self._database = _open(path)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
-                raise OSError(f"{path}: {error}") from error
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._database = _open(path)
+        self._database = Database(path, (_SCHEMA, _ALL), give_up=discard)
 
     def close(self) -> None:
         """Close the database."""
-        with self._lock:
-            self._database.close()
+        self._database.close()
 
     def put(self, file: StoredFile) -> None:
         """Add ``file``, or replace the one of its id."""
-        with self._using() as database:
+        with self._database.using() as database:
             database.execute(
                 f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", astuple(file)
             )
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget the files of ``ids``."""
-        with self._using() as database:
+        with self._database.using() as database:
             database.executemany("DELETE FROM files WHERE id = ?", [(each,) for each in ids])
 
     def get(self, id_: str) -> StoredFile | None:
@@ -76,7 +66,7 @@ class Index:
 
     def ids(self) -> set[str]:
         """All ids."""
-        with self._using() as database:
+        with self._database.using() as database:
             return {id_ for (id_,) in database.execute("SELECT id FROM files")}
 
     def page(
@@ -95,29 +85,6 @@ class Index:
         return self._select(rule, *values, limit)
 
     def _select(self, rule: str, *values: object) -> list[StoredFile]:
-        with self._using() as database:
-            rows = database.execute(f"SELECT {_COLUMNS} FROM files {rule}", values)
+        with self._database.using() as database:
+            rows = database.execute(f"{_ALL} {rule}", values)
             return [StoredFile(*row) for row in rows]
-
-    @contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._database
-            except sqlite3.Error as error:
-                with suppress(sqlite3.Error):
-                    self._database.rollback()
-                raise OSError(f"the index of files: {error}") from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute(_SCHEMA)
-        database.execute(f"SELECT {_COLUMNS} FROM files").fetchall()
-    except sqlite3.Error:
-        database.close()
-        raise
-    return database
