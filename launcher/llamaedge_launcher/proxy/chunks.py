@@ -1,8 +1,6 @@
 """/v1/chunks: a file's text in pieces for embeddings."""
 
 import asyncio
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +8,15 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from ..files.splitter import SplitError, splitting
+from ..files.text import NotTextError
 from .body import check_json, check_type, read_body
 from .describe import JSON, STRING, Described, array, operation, record
 from .errors import ApiError
 from .files import Files
 from .gone import until_gone
 
-_COMMAND = (sys.executable, "-P", "-m", "llamaedge_launcher.files.split")
 _KINDS = {".txt": "txt", ".md": "md"}
-_NOT_TEXT = 3
 _AT_ONCE = 2  # texts
 _LONGEST = 60  # seconds for one
 _LARGEST = 2**31 - 1  # tokens of a chunk
@@ -75,31 +73,23 @@ class Chunks:
             answer = {"id": file.id, "filename": file.filename, "chunks": chunks}
             await JSONResponse(answer)(scope, receive, send)
 
-    async def _split(self, kind: str, capacity: int, path: Path) -> Any:
-        async with self._turns:
-            process = await asyncio.create_subprocess_exec(
-                *_COMMAND,
-                kind,
-                str(capacity),
-                str(path),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-            )
-            try:
-                output, _ = await asyncio.wait_for(process.communicate(), _LONGEST)
-            except TimeoutError as error:
-                message = f"the text was not split within {_LONGEST} s; give a larger"
-                message = f"{message} chunk_capacity, or a shorter file"
-                raise ApiError(504, message, code="timeout", param="chunk_capacity") from error
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-        if process.returncode == _NOT_TEXT:
-            raise ApiError(400, f"{path.name!r} is not UTF-8", code="unsupported_file", param="id")
-        if process.returncode:
-            raise ApiError(500, "the text could not be split; the server's log has the details")
-        return json.loads(output)
+    async def _split(self, kind: str, capacity: int, path: Path) -> list[str]:
+        try:
+            async with (
+                self._turns,
+                splitting(path, kind=kind, most=capacity, overlap=0, within=_LONGEST) as chunks,
+            ):
+                return [chunk async for chunk in chunks]
+        except TimeoutError as error:
+            message = f"the text was not split within {_LONGEST} s; give a larger"
+            message = f"{message} chunk_capacity, or a shorter file"
+            raise ApiError(504, message, code="timeout", param="chunk_capacity") from error
+        except NotTextError as error:
+            message = f"{path.name!r} cannot be split: {error}"
+            raise ApiError(400, message, code="unsupported_file", param="id") from error
+        except SplitError as error:
+            message = "the text could not be split; the server's log has the details"
+            raise ApiError(500, message) from error
 
 
 def _checked(request: dict[str, Any]) -> dict[str, Any]:
