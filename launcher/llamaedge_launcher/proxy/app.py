@@ -37,6 +37,10 @@ from .origins import Cors, Origins
 from .page import Page
 from .record import Observer, Recorded, log_line
 from .rendering import Rendering
+from .retrieval import description as retrieval
+from .retrieval.embedder import GuestEmbedder
+from .retrieval.routes import shelf_routes
+from .retrieval.shelf import Shelf
 from .rooted import Rooted
 from .transport import Transport
 from .websocket import WebSockets
@@ -50,6 +54,7 @@ DESCRIBED: Described = {
     **models.DESCRIBED,
     **openapi.DESCRIBED,
     **rendering.DESCRIBED,
+    **retrieval.DESCRIBED,
     ("/health", "GET"): answered(
         operation("How the server is", tag="server", answers={JSON: _HEALTH}, public=True),
         503,
@@ -106,7 +111,7 @@ def create_app(
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
             routes += _socket_routes(guest, observers, room)
-    routes += _file_routes(Files(settings.data_dir, most=settings.max_file_size))
+    routes += _stored_routes(transport, settings)
     routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
     described.serve(routes)
     if not known_only:
@@ -158,6 +163,15 @@ def _socket_routes(chat: ASGIApp, observers: Sequence[Observer], room: Room) -> 
         WebSocketRoute(CHAT, WebSockets(asked, observers=observers)),
         WebSocketRoute("/{path:path}", refuse),
     ]
+
+
+def _stored_routes(transport: Transport, settings: Settings) -> list[Route]:
+    """Files and vector stores."""
+    stored = Files(settings.data_dir, most=settings.max_file_size)
+    shelf = Shelf(settings.data_dir, stored, GuestEmbedder(transport))
+    stored.on_delete = shelf.forget
+    stores = [_route(path, apps) for path, apps in shelf_routes(shelf).items()]
+    return [*_file_routes(stored), *stores]
 
 
 def _file_routes(files: Files) -> list[Route]:

@@ -1,6 +1,7 @@
 """/v1/files: upload, list, describe, read, delete."""
 
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -106,6 +107,8 @@ class Files:
     """The handlers of the routes. The archive in ``folder`` is opened when it is first used."""
 
     def __init__(self, folder: Path, *, most: int) -> None:
+        self.on_delete: Callable[[str], Awaitable[None]] | None = None
+        """What is told the id of a file that is deleted."""
         self._folder = folder
         self._most = most
         self._opening = threading.Lock()
@@ -188,6 +191,8 @@ class Files:
         archive, id_ = await self.archive(), request.path_params["id"]
         if not await run_in_threadpool(archive.delete, id_):
             raise _missing(id_)
+        if self.on_delete is not None:
+            await self.on_delete(id_)
         return JSONResponse({"id": id_, "object": "file", "deleted": True})
 
 

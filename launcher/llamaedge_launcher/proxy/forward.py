@@ -73,7 +73,7 @@ class Forward:
     def check(self, scope: Scope, wanted: Wanted | None = None) -> None:
         """Raise ApiError if the request would get no place."""
         if self._computes:
-            with _refusing(unread(scope)):
+            with refusing(unread(scope)):
                 self._transport.check(wanted)
 
     def _fields(self, body: bytes) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Forward:
                 await client.fail(error)
 
     async def _relay(self, request: bytes, wanted: Wanted, client: Client) -> None:
-        with _refusing():
+        with refusing():
             async with self._transport.send(
                 request, wanted=wanted, computes=self._computes
             ) as answer:
@@ -105,7 +105,7 @@ class Forward:
 
 
 @contextmanager
-def _refusing(headers: Headers = ()) -> Iterator[None]:
+def refusing(headers: Headers = ()) -> Iterator[None]:
     """Make what the transport raises answers, with these headers."""
     try:
         yield

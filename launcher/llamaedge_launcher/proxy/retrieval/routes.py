@@ -1,0 +1,63 @@
+"""Which handler answers which request about vector stores."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import request_response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..body import check_json, check_type, read_body
+from .entries import Entries
+from .shelf import Shelf
+from .stores import Stores
+
+_ALL = "/v1/vector_stores"
+_STORE = f"{_ALL}/{{store}}"
+_FILE = f"{_STORE}/files/{{file}}"
+_BATCH = f"{_STORE}/file_batches/{{batch}}"
+Handler = Callable[[Request, Mapping[str, Any]], Awaitable[Response]]
+
+
+def shelf_routes(shelf: Shelf) -> Mapping[str, Mapping[str, ASGIApp]]:
+    """The applications by path and method."""
+    stores, entries = Stores(shelf), Entries(shelf)
+    get = request_response
+    return {
+        _ALL: {"GET": get(stores.list), "POST": _Told(stores.create)},
+        _STORE: {
+            "GET": get(stores.get),
+            "POST": _Told(stores.change),
+            "DELETE": get(stores.delete),
+        },
+        f"{_STORE}/search": {"POST": _Told(stores.search)},
+        f"{_STORE}/files": {"GET": get(entries.list), "POST": _Told(entries.create)},
+        _FILE: {
+            "GET": get(entries.get),
+            "POST": _Told(entries.change),
+            "DELETE": get(entries.delete),
+        },
+        f"{_FILE}/content": {"GET": get(entries.content)},
+        f"{_STORE}/file_batches": {"POST": _Told(entries.create_batch)},
+        _BATCH: {"GET": get(entries.get_batch)},
+        f"{_BATCH}/cancel": {"POST": get(entries.cancel_batch)},
+        f"{_BATCH}/files": {"GET": get(entries.list_batch)},
+    }
+
+
+class _Told:
+    """An application of a handler that is told a JSON object."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        check_type(scope)
+        try:
+            body = await read_body(scope, receive)
+        except ClientDisconnect:
+            return
+        response = await self._handler(Request(scope), check_json(body))
+        await response(scope, receive, send)
