@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openai import OpenAI
 
 from llamaedge_launcher import Server
 
@@ -61,3 +62,25 @@ def test_websocket_client_in_javascript(address: str) -> None:
     )
     assert answer.returncode == 0, answer.stderr
     assert "Paris" in answer.stdout
+
+
+def test_ask_folder(smollm2: Path, minilm: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    folder.joinpath("sea.md").write_text("# The sea\n\nWhales sing in the deep water.")
+    folder.joinpath("bread.txt").write_text("Bread is baked of flour, water and yeast.")
+    folder.joinpath("old.txt").write_text("Bakers of bread are paid little.")
+    ask = runpy.run_path(str(EXAMPLES / "ask_folder.py"))["ask"]
+    data = ("--data-dir", str(tmp_path / "data"))
+    with Server(None, "--embeddings", "demo", "--ctx-size", "1024", *data) as server:
+        client = OpenAI(base_url=server.base_url, api_key="none", timeout=90)
+        answer, files = ask(client, folder, "Which animals sing?")
+        assert answer
+        assert files[0] == "sea.md"
+        kept = {each.id for each in client.files.list() if each.filename != "old.txt"}
+        folder.joinpath("old.txt").unlink()
+        folder.joinpath("new.txt").write_text("At midnight the train leaves for Vienna.")
+        _, files = ask(client, folder, "When does the train leave?")
+        assert files[0] == "new.txt"
+        assert "old.txt" not in files
+        assert kept < {each.id for each in client.files.list()}
