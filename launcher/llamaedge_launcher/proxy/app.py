@@ -19,6 +19,8 @@ from . import chunks, files, guest_api, metrics, models, openapi, rendering
 from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
+from .dialects import table
+from .dialects.table import dialects
 from .errors import (
     ApiError,
     answer_api_error,
@@ -49,6 +51,7 @@ _HEALTH = record({"status": enum("ready", "loading", "unavailable")}, message=ST
 DESCRIBED: Described = {
     **chunks.DESCRIBED,
     **files.DESCRIBED,
+    **table.DESCRIBED,
     **guest_api.DESCRIBED,
     **metrics.DESCRIBED,
     **models.DESCRIBED,
@@ -104,14 +107,17 @@ def create_app(
         _route("/api/render", {"POST": Rendering()}),
         _route("/v1/models", {"GET": request_response(Models(watched).list)}),
     ]
+    guests: dict[str, ASGIApp] = {}
     for each in ENDPOINTS:
         guest = made_right(
             Forward(transport, requires=each.requires, computes=each.computes, kind=each.kind)
         )
+        guests[each.path] = guest
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
             routes += _socket_routes(guest, observers, room)
     routes += _stored_routes(transport, settings)
+    routes += [_route(path, apps) for path, apps in dialects(guests).items()]
     routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
     described.serve(routes)
     if not known_only:

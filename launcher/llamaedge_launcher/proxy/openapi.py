@@ -60,10 +60,11 @@ class OpenApi:
             "servers": [{"url": request.scope.get("root_path") or "/"}],
             "paths": self._paths,
             "components": {
+                "schemas": {"Error": _ERROR},
                 "responses": {
                     "Error": {
                         "description": "What is wrong",
-                        "content": {JSON: {"schema": _ERROR}},
+                        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
                     }
                 },
                 "securitySchemes": _SCHEMES if self._keys else {},

@@ -1,0 +1,235 @@
+"""A request of another API, answered by an endpoint of OpenAI's."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..body import check_json, check_type, read_body
+from ..errors import ApiError
+from ..events import DONE, Events
+from ..record import Record
+
+Json = dict[str, Any]
+
+CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+_JSON = (b"content-type", b"application/json")
+_OWN = (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding")
+_KEPT = (b"retry-after", b"allow", b"www-authenticate", b"connection")
+
+
+class Stream(Protocol):
+    """Writes an answer as its API streams it; each method's result is sent at once."""
+
+    media_type: str
+
+    def chunk(self, chunk: Json) -> bytes:
+        """For one of OpenAI's chunks."""
+
+    def silence(self) -> bytes:
+        """For a while without chunks, so that nobody takes the connection for dead."""
+
+    def end(self) -> bytes:
+        """After the last chunk."""
+
+    def fail(self, status: int, error: Json) -> bytes:
+        """Instead of the rest; ``error`` is OpenAI's error object."""
+
+
+@dataclass(frozen=True)
+class Translated:
+    """OpenAI's request: ``body`` for the endpoint ``path``, and how its answer is told.
+
+    ``stream`` is there if the answer is to be streamed, else ``answer`` makes it from OpenAI's.
+    """
+
+    path: str
+    body: Json
+    stream: Stream | None
+    answer: "Answer"
+
+
+class Answer(Protocol):
+    """Makes an API's answer from OpenAI's."""
+
+    def __call__(self, answer: Json, /) -> Json:
+        """The answer's JSON."""
+
+
+class Dialect(Protocol):
+    """An endpoint of another API."""
+
+    async def read(self, request: Json) -> Translated | Json:
+        """``request`` as OpenAI's, or its answer if no model is needed. Raises ApiError."""
+
+    def error(self, status: int, error: Json) -> Json:
+        """The body of an error; ``error`` is OpenAI's error object."""
+
+
+class Bridge:
+    """An ASGI application that answers a ``dialect`` through those of OpenAI's ``endpoints``."""
+
+    def __init__(self, dialect: Dialect, endpoints: Mapping[str, ASGIApp]) -> None:
+        self._dialect = dialect
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        teller: _Teller | None = None
+        try:
+            check_type(scope)
+            body = await read_body(scope, receive)
+            wanted = await self._dialect.read(check_json(body))
+            if not isinstance(wanted, Translated):
+                await _respond(wanted, scope, send)
+                return
+            teller = _Teller(self._dialect, wanted, scope["record"], send)
+            given = json.dumps(wanted.body).encode()
+            inner = _inner(scope, wanted.path, len(given))
+            app = self._endpoints[wanted.path]
+            await app(inner, _replayed(given, receive), teller.send)
+        except ClientDisconnect:
+            return
+        except ApiError as error:
+            if teller is None or not await teller.fail(error):
+                await self._refuse(error, scope, receive, send)
+
+    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+        told = self._dialect.error(error.status, json.loads(error.body())["error"])
+        response = Response(json.dumps(told), error.status, media_type="application/json")
+        response.raw_headers += error.headers
+        await response(scope, receive, send)
+
+
+class _Teller:
+    """Takes what an endpoint of OpenAI's sends, and sends it as the dialect tells it."""
+
+    def __init__(self, dialect: Dialect, wanted: Translated, record: Record, send: Send) -> None:
+        self._dialect = dialect
+        self._wanted = wanted
+        self._record = record
+        self._send = send
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._status = 200
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._events: Events | None = None
+        self._whole: list[bytes] = []
+        self._started = False
+        self._ended = False
+        self._complete = False
+
+    async def send(self, message: Message) -> None:
+        """As an application's ``send``."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._headers = [pair for pair in message["headers"] if pair[0].lower() in _KEPT]
+            kind = next((v for n, v in message["headers"] if n.lower() == b"content-type"), b"")
+            if self._wanted.stream is not None and kind.startswith(b"text/event-stream"):
+                self._events = Events()
+            return
+        data = message.get("body", b"")
+        complete = not message.get("more_body", False)
+        if self._events is None:
+            self._whole.append(data)
+            if complete:
+                await self._tell()
+        else:
+            await self._streamed(self._wanted.stream, self._events.feed(data), complete)
+
+    async def fail(self, error: ApiError) -> bool:
+        """End a stream that has begun by ``error``; False if none has."""
+        if not self._started or self._wanted.stream is None:
+            return False
+        await self._failed(self._wanted.stream, error.status, json.loads(error.body())["error"])
+        return True
+
+    async def _tell(self) -> None:
+        """The whole answer, or the error, which may come in the place of a stream."""
+        found = json.loads(b"".join(self._whole))
+        if self._status != 200:
+            found = self._dialect.error(self._status, found["error"])
+        else:
+            self._count(found)
+            found = self._wanted.answer(found)
+        body = json.dumps(found).encode()
+        headers = [_JSON, (b"content-length", b"%d" % len(body)), *self._headers]
+        await self._start(self._status, headers)
+        await self._part(body, more=False)
+
+    async def _streamed(self, stream: Stream | None, events: list[bytes], complete: bool) -> None:
+        assert stream is not None
+        if not self._started:
+            kind = (b"content-type", stream.media_type.encode())
+            unbuffered = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+            await self._start(200, [kind, *unbuffered, *self._headers])
+        parts = [] if events or complete else [stream.silence()]
+        for event in events:
+            if self._ended or event == DONE:
+                continue
+            chunk = json.loads(event)
+            if "error" in chunk:
+                await self._part(b"".join(parts))
+                await self._failed(stream, 500, chunk["error"])
+                return
+            self._count(chunk)
+            if self._record.first is None and chunk.get("choices"):
+                self._record.first = self._clock() - self._began
+            parts.append(stream.chunk(chunk))
+        if complete and not self._ended:
+            parts.append(stream.end())
+        await self._part(b"".join(parts), more=not complete)
+
+    async def _failed(self, stream: Stream, status: int, error: Json) -> None:
+        if not self._ended:
+            self._ended = True
+            await self._part(stream.fail(status, error))
+        await self._part(b"", more=False)
+
+    def _count(self, found: Json) -> None:
+        if usage := found.get("usage"):
+            self._record.prompt_tokens = usage.get("prompt_tokens")
+            self._record.completion_tokens = usage.get("completion_tokens", 0)
+
+    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _part(self, body: bytes, *, more: bool = True) -> None:
+        if not self._complete and (body or not more):
+            self._complete = not more
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def _inner(scope: Scope, path: str, length: int) -> Scope:
+    """The request as if it had come to OpenAI's endpoint."""
+    others = [pair for pair in scope["headers"] if pair[0] not in _OWN]
+    headers = [*others, _JSON, (b"content-length", b"%d" % length)]
+    target = {"path": path, "raw_path": path.encode(), "query_string": b""}
+    return {**scope, **target, "headers": headers}
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that begins with ``body``, and goes on with what else comes."""
+    given = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return given.pop() if given else await receive()
+
+    return next_message
+
+
+async def _respond(found: Json, scope: Scope, send: Send) -> None:
+    response = Response(json.dumps(found), media_type="application/json")
+
+    async def nothing() -> Message:
+        raise ClientDisconnect
+
+    with suppress(ClientDisconnect):
+        await response(scope, nothing, send)

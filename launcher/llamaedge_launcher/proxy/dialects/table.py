@@ -1,0 +1,195 @@
+"""The paths of other APIs, and what the front says of them."""
+
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp
+
+from ..describe import (
+    ANYTHING,
+    BOOLEAN,
+    COUNT,
+    EVENTS,
+    GUEST,
+    INTEGER,
+    JSON,
+    NUMBER,
+    STRING,
+    Described,
+    Operation,
+    Schema,
+    array,
+    const,
+    enum,
+    nullable,
+    operation,
+    record,
+)
+from . import anthropic, ollama
+from .bridge import Bridge, Dialect, Json
+from .inside import ask
+
+_INFO = "/v1/info"
+NDJSON = "application/x-ndjson"
+
+
+def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp]]:
+    """The applications of every path, by their methods; ``endpoints`` are OpenAI's."""
+
+    async def context() -> int | None:
+        info: Json = await ask(endpoints[_INFO], _INFO)
+        size = (info.get("chat_model") or {}).get("ctx_size")
+        return size if isinstance(size, int) and size > 0 else None
+
+    posts: dict[str, Dialect] = {
+        "/v1/messages": anthropic.Messages(),
+        "/v1/messages/count_tokens": anthropic.CountTokens(),
+        "/api/chat": ollama.Chat(context),
+        "/api/generate": ollama.Generate(context),
+        "/api/embed": ollama.Embed(),
+        "/api/embeddings": ollama.Embeddings(),
+    }
+    return {path: {"POST": Bridge(each, endpoints)} for path, each in posts.items()}
+
+
+_BLOCKS = {"anyOf": [STRING, array(record({"type": STRING}))]}
+_MESSAGE = record({"role": enum("user", "assistant"), "content": _BLOCKS})
+_CONVERSATION = {
+    "model": STRING,
+    "messages": array(_MESSAGE),
+}
+_USED = record({"input_tokens": COUNT, "output_tokens": COUNT})
+_ANSWER = record(
+    {
+        "id": STRING,
+        "type": const("message"),
+        "role": const("assistant"),
+        "model": STRING,
+        "content": array(record({"type": enum("text", "thinking", "tool_use")})),
+        "stop_reason": enum("end_turn", "max_tokens", "stop_sequence", "tool_use"),
+        "stop_sequence": nullable(STRING),
+        "usage": _USED,
+    }
+)
+_EVENT = record({"event": STRING, "data": STRING})
+_ANTHROPIC_ERROR = record(
+    {"type": const("error"), "error": record({"type": STRING, "message": STRING})}
+)
+_OLLAMA_ERROR = record({"error": STRING})
+_OPTIONS: dict[str, Schema] = {
+    "stream": nullable(BOOLEAN),
+    "options": nullable({"type": "object"}),
+    "format": {"anyOf": [{"type": "null"}, enum("", "json"), {"type": "object"}]},
+    "think": {"anyOf": [{"type": "null"}, BOOLEAN, enum("low", "medium", "high")]},
+    "keep_alive": nullable({"anyOf": [NUMBER, STRING]}),
+}
+_TOLD = {"model": STRING, "created_at": STRING, "done": BOOLEAN}
+_FAILURES = (400, 403, 404, 413, 415, *GUEST)
+
+
+def _request(required: Mapping[str, Schema], **optional: Schema) -> Schema:
+    """A request that may have no other fields."""
+    return {**record(required, **optional), "additionalProperties": False}
+
+
+def _with_errors(described: Operation, error: Schema) -> Operation:
+    """``described``, whose errors are its API's, or OpenAI's from what stands before it."""
+    either = {"anyOf": [error, {"$ref": "#/components/schemas/Error"}]}
+    content = {JSON: {"schema": either}}
+    told = {str(each): {"description": "What is wrong", "content": content} for each in _FAILURES}
+    return {**described, "responses": {**described["responses"], **told}}
+
+
+DESCRIBED: Described = {
+    ("/v1/messages", "POST"): _with_errors(
+        operation(
+            "Anthropic's messages",
+            tag="anthropic",
+            body=_request(
+                {**_CONVERSATION, "max_tokens": {"type": "integer", "minimum": 1}},
+                system=nullable(_BLOCKS),
+                stream=nullable(BOOLEAN),
+                temperature=nullable(NUMBER),
+                top_p=nullable(NUMBER),
+                top_k=nullable(INTEGER),
+                stop_sequences=nullable(array(STRING)),
+                tools=nullable(array({"type": "object"})),
+                tool_choice=nullable({"type": "object"}),
+                thinking=nullable({"type": "object"}),
+                output_config=nullable({"type": "object"}),
+                metadata=ANYTHING,
+                cache_control=ANYTHING,
+                service_tier=ANYTHING,
+            ),
+            answers={JSON: _ANSWER, EVENTS: _EVENT},
+        ),
+        _ANTHROPIC_ERROR,
+    ),
+    ("/v1/messages/count_tokens", "POST"): _with_errors(
+        operation(
+            "How many tokens a conversation has",
+            tag="anthropic",
+            body=_request(
+                _CONVERSATION,
+                system=nullable(_BLOCKS),
+                thinking=nullable({"type": "object"}),
+                tools=nullable(array({"type": "object"})),
+            ),
+            answers={JSON: record({"input_tokens": COUNT})},
+        ),
+        _ANTHROPIC_ERROR,
+    ),
+    ("/api/chat", "POST"): _with_errors(
+        operation(
+            "Ollama's chat",
+            tag="ollama",
+            body=_request(
+                {"model": STRING},
+                messages=nullable(array({"type": "object"})),
+                tools=nullable(array({"type": "object"})),
+                **_OPTIONS,
+            ),
+            answers={JSON: record({**_TOLD, "message": {"type": "object"}}), NDJSON: ANYTHING},
+        ),
+        _OLLAMA_ERROR,
+    ),
+    ("/api/generate", "POST"): _with_errors(
+        operation(
+            "Ollama's completion of a prompt",
+            tag="ollama",
+            body=_request(
+                {"model": STRING},
+                prompt=nullable(STRING),
+                system=nullable(STRING),
+                suffix=nullable(STRING),
+                images=nullable(array(STRING)),
+                raw=nullable(BOOLEAN),
+                **_OPTIONS,
+            ),
+            answers={JSON: record({**_TOLD, "response": STRING}), NDJSON: ANYTHING},
+        ),
+        _OLLAMA_ERROR,
+    ),
+    ("/api/embed", "POST"): _with_errors(
+        operation(
+            "Ollama's embeddings of texts",
+            tag="ollama",
+            body=_request(
+                {"model": STRING, "input": {"anyOf": [STRING, array(STRING)]}},
+                dimensions=nullable(INTEGER),
+                truncate=nullable(BOOLEAN),
+                keep_alive=_OPTIONS["keep_alive"],
+            ),
+            answers={JSON: record({"model": STRING, "embeddings": array(array(NUMBER))})},
+        ),
+        _OLLAMA_ERROR,
+    ),
+    ("/api/embeddings", "POST"): _with_errors(
+        operation(
+            "Ollama's embedding of one text",
+            tag="ollama",
+            body=_request({"model": STRING, "prompt": STRING}, keep_alive=_OPTIONS["keep_alive"]),
+            answers={JSON: record({"embedding": array(NUMBER)})},
+        ),
+        _OLLAMA_ERROR,
+    ),
+}

@@ -1,0 +1,297 @@
+"""Anthropic's messages as chat completions, and back."""
+
+import json
+from typing import Any
+
+import pytest
+from anthropic.types import Message, RawMessageStreamEvent
+from pydantic import TypeAdapter
+
+from llamaedge_launcher.proxy.dialects.anthropic import CountTokens, Messages
+from llamaedge_launcher.proxy.errors import ApiError
+
+from .scripted import LAST, STREAM, WHOLE, Scripted, chunk, whole
+
+ASK = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
+FUNCTION = {
+    "type": "function",
+    "function": {"name": "f", "description": "d", "parameters": {"type": "object"}},
+}
+
+
+def asked(**fields: Any) -> dict[str, Any]:
+    """What OpenAI's endpoint is asked, without what ASK says."""
+    guest = Scripted(answer=whole({"content": "x"}))
+    response = guest.post(Messages(), ASK | fields)
+    assert response.status_code == 200, response.text
+    plain = {"model": "m", "max_tokens": 9, "messages": ASK["messages"]}
+    return {k: v for k, v in guest.asked.items() if plain.get(k) != v}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {}),
+        (
+            {"temperature": 0.5, "top_p": 1, "top_k": 3},
+            {"temperature": 0.5, "top_p": 1, "top_k": 3},
+        ),
+        ({"stop_sequences": ["a", "b"]}, {"stop": ["a", "b"]}),
+        ({"metadata": {"user_id": "u"}, "service_tier": "auto"}, {}),
+        ({"tools": [TOOL]}, {"tools": [FUNCTION]}),
+        ({"tool_choice": {"type": "any"}}, {"tool_choice": "required"}),
+        ({"tool_choice": {"type": "none"}}, {"tool_choice": "none"}),
+        (
+            {"tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True}},
+            {
+                "tool_choice": {"type": "function", "function": {"name": "f"}},
+                "parallel_tool_calls": False,
+            },
+        ),
+        ({"thinking": {"type": "disabled"}}, {"chat_template_kwargs": {"enable_thinking": False}}),
+        ({"thinking": {"type": "adaptive"}}, {}),
+        (
+            {"output_config": {"effort": "max", "format": {"type": "json_schema", "schema": {}}}},
+            {
+                "reasoning_effort": "high",
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": {}},
+                },
+            },
+        ),
+    ],
+)
+def test_settings(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert asked(**fields) == expected
+
+
+def blocks(role: str, *content: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = asked(messages=[{"role": role, "content": list(content)}])[
+        "messages"
+    ]
+    return found
+
+
+def test_the_system_prompt_comes_first() -> None:
+    system = [{"type": "text", "text": "Be", "cache_control": {"type": "ephemeral"}}]
+    found = asked(system=[*system, {"type": "text", "text": "brief."}])["messages"]
+    assert found == [{"role": "system", "content": "Be\nbrief."}, *ASK["messages"]]
+
+
+def test_pictures_and_documents_are_parts() -> None:
+    image = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    paper = {"type": "text", "media_type": "text/plain", "data": "words"}
+    found = blocks(
+        "user",
+        {"type": "image", "source": image},
+        {"type": "document", "source": paper},
+        {"type": "text", "text": "?"},
+    )
+    url = {"url": "data:image/png;base64,AAAA"}
+    parts = [
+        {"type": "image_url", "image_url": url},
+        {"type": "text", "text": "words"},
+        {"type": "text", "text": "?"},
+    ]
+    assert found == [{"role": "user", "content": parts}]
+
+
+def test_what_the_assistant_did_goes_back() -> None:
+    found = blocks(
+        "assistant",
+        {"type": "thinking", "thinking": "Hm", "signature": "s"},
+        {"type": "redacted_thinking", "data": "x"},
+        {"type": "text", "text": "Look: "},
+        {"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}},
+    )
+    function = {"name": "f", "arguments": '{"a": 1}'}
+    calls = [{"id": "1", "type": "function", "function": function}]
+    said = {"role": "assistant", "content": "Look: ", "reasoning_content": "Hm"}
+    assert found == [{**said, "tool_calls": calls}]
+
+
+def test_results_of_tools_are_messages_before_the_text() -> None:
+    found = blocks(
+        "user",
+        {"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "5"}]},
+        {"type": "tool_result", "tool_use_id": "2", "content": "no", "is_error": True},
+        {"type": "text", "text": "Well?"},
+    )
+    assert found == [
+        {"role": "tool", "tool_call_id": "1", "content": "5"},
+        {"role": "tool", "tool_call_id": "2", "content": "Error: no"},
+        {"role": "user", "content": [{"type": "text", "text": "Well?"}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"max_tokens": None}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "9"}, "max_tokens"),
+        ({"model": None}, "model"),
+        ({"messages": "Hi"}, "messages"),
+        ({"messages": ["Hi"]}, "messages[0]"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "x"}]}]}, "content[0].type"),
+        ({"container": "c"}, "container"),
+        ({"mcp_servers": [{}]}, "mcp_servers"),
+        ({"speed": "fast"}, "speed"),
+        ({"nonsense": 1}, "nonsense"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
+        ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
+        ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
+        ({"output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
+        ({"stream": "yes"}, "stream"),
+        ({"system": [{"type": "image"}]}, "system[0].type"),
+    ],
+)  # fmt: skip
+def test_what_is_not_obeyed_is_named(fields: dict[str, Any], named: str) -> None:
+    for dialect in (Messages(), CountTokens()):
+        if isinstance(dialect, CountTokens) and named in ("max_tokens", "stream"):
+            continue
+        guest = Scripted(answer=whole({"content": "x"}))
+        response = guest.post(dialect, ASK | fields)
+        error = response.json()
+        assert (response.status_code, error["type"]) == (400, "error")
+        assert error["error"]["type"] == "invalid_request_error"
+        assert named in error["error"]["message"]
+        assert guest.asked == {}
+
+
+def test_an_answer() -> None:
+    guest = Scripted(answer=WHOLE)
+    found = guest.post(Messages(), ASK).json()
+    message = Message.model_validate(found)
+    kinds = [each.type for each in message.content]
+    assert kinds == ["thinking", "text", "tool_use", "tool_use"]
+    assert found["content"][0]["thinking"] == "Hmm."
+    assert found["content"][2] == {
+        "type": "tool_use",
+        "id": "call_1",
+        "name": "f",
+        "input": {"a": 1},
+    }
+    assert (message.stop_reason, message.model) == ("tool_use", "m")
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (9, 4)
+    assert (guest.records[0].prompt_tokens, guest.records[0].completion_tokens) == (9, 4)
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason", "sequence"),
+    [
+        ({"finish_reason": "stop"}, "end_turn", None),
+        ({"finish_reason": "length"}, "max_tokens", None),
+        ({"finish_reason": "stop", "stop_reason": "END"}, "stop_sequence", "END"),
+    ],
+)
+def test_why_it_stopped(choice: dict[str, Any], reason: str, sequence: str | None) -> None:
+    answer = whole({"content": "x"})
+    answer["choices"][0] |= choice
+    found = Scripted(answer=answer).post(Messages(), ASK).json()
+    assert (found["stop_reason"], found["stop_sequence"]) == (reason, sequence)
+
+
+def events(guest: Scripted) -> list[dict[str, Any]]:
+    """What a client streams; every event is one of the client's types."""
+    response = guest.post(Messages(), ASK | {"stream": True})
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = []
+    for frame in response.text.strip().split("\n\n"):
+        name, data = frame.split("\n")
+        found.append(json.loads(data.removeprefix("data: ")))
+        assert name == f"event: {found[-1]['type']}"
+    return found
+
+
+def test_a_stream_tells_what_the_whole_answer_does() -> None:
+    guest = Scripted(chunks=STREAM)
+    found = events(guest)
+    for each in found:
+        EVENT.validate_python(each)
+    assert guest.asked["stream_options"] == {"include_usage": True}
+    content: list[dict[str, Any]] = []
+    texts: list[str] = []
+    for each in found:
+        if each["type"] == "content_block_start":
+            assert each["index"] == len(content)
+            content.append(each["content_block"])
+            texts.append("")
+        elif each["type"] == "content_block_delta":
+            assert each["index"] == len(content) - 1
+            texts[-1] += next(v for k, v in each["delta"].items() if k != "type")
+    joined = []
+    for block, text in zip(content, texts, strict=True):
+        key = {"thinking": "thinking", "text": "text", "tool_use": "input"}[block["type"]]
+        joined.append(block | {key: json.loads(text) if key == "input" else text})
+    assert joined == Scripted(answer=WHOLE).post(Messages(), ASK).json()["content"]
+    kinds = [each["type"] for each in found]
+    assert kinds[0] == "message_start"
+    assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 4
+    assert kinds[-2:] == ["message_delta", "message_stop"]
+    assert found[-2]["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}
+    assert (found[-2]["usage"]["input_tokens"], found[-2]["usage"]["output_tokens"]) == (9, 4)
+    assert guest.records[0].completion_tokens == 4
+    assert guest.records[0].first is not None
+
+
+def test_an_empty_stream_is_a_message() -> None:
+    kinds = [each["type"] for each in events(Scripted(chunks=[chunk(finish="stop"), LAST]))]
+    assert kinds == ["message_start", "message_delta", "message_stop"]
+
+
+def test_silence_is_a_ping() -> None:
+    comment = ": the answer is being computed\n\n"
+    found = events(Scripted(chunks=[comment, chunk({"content": "x"}), LAST]))
+    assert [each["type"] for each in found[:3]] == ["message_start", "ping", "content_block_start"]
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_an_error_ends_a_stream(raised: bool) -> None:
+    error = ApiError(502, "the guest ended", code="guest_ended")
+    chunks = [chunk({"content": "x"})]
+    guest = (
+        Scripted(chunks=chunks, error=error)
+        if raised
+        else Scripted(chunks=[*chunks, json.loads(error.body())])
+    )
+    last = events(guest)[-1]
+    assert last == {"type": "error", "error": {"type": "api_error", "message": "the guest ended"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (404, "not_found_error"),
+        (413, "request_too_large"),
+        (429, "rate_limit_error"),
+        (503, "overloaded_error"),
+        (504, "timeout_error"),
+        (502, "api_error"),
+    ],
+)
+@pytest.mark.parametrize("raised", [True, False])
+def test_errors_have_anthropics_types(status: int, kind: str, raised: bool) -> None:
+    error = ApiError(status, "so it is", headers=[(b"retry-after", b"3")])
+    guest = (
+        Scripted(error=error, chunks=())
+        if raised
+        else Scripted(answer=json.loads(error.body()), status=status)
+    )
+    response = guest.post(Messages(), ASK)
+    assert response.status_code == status
+    assert response.json() == {"type": "error", "error": {"type": kind, "message": "so it is"}}
+    assert response.headers["retry-after"] == "3"
+
+
+def test_tokens_are_counted_by_reading() -> None:
+    guest = Scripted(answer=whole({"content": "x"}))
+    body = {"model": "m", "messages": ASK["messages"], "system": "s"}
+    assert guest.post(CountTokens(), body).json() == {"input_tokens": 9}
+    assert guest.asked["max_tokens"] == 1
