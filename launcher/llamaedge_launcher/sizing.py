@@ -4,6 +4,7 @@ A guest has defaults of its own, which know neither the model nor the machine. S
 that it gets says what was chosen.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .control import ModelSize, Sized
 OF_EACH_MODEL = ("ctx-size", "batch-size", "ubatch-size")
 OF_ALL_MODELS = ("threads", "n-gpu-layers")
 """Options of the server that are chosen: also the names of their metadata keys."""
+_MARKS = {"threads": rb"[Tt]hreads to (use|compute)"}
+"""What the help says of an option whose name is everywhere."""
 _WORDS = ("split-mode", "tensor-split")
 _NUMBERS = (*OF_ALL_MODELS, "main-gpu")
 _EMBEDDING = "embedding"
@@ -103,6 +106,11 @@ def _size(alias: str, found: Suited) -> ModelSize:
     )
 
 
+def _knows(module: bytes, option: str) -> bool:
+    """Whether a guest's file speaks of ``option``: every file has threads, but not all take any."""
+    return re.search(_MARKS.get(option, option.encode()), module) is not None
+
+
 def _completed(
     args: Sequence[str], given: Mapping[str, str], chosen: Mapping[str, list[str]], guest: Path
 ) -> tuple[str, ...]:
@@ -114,7 +122,7 @@ def _completed(
     told = {
         name: f"--{name}={','.join(values)}"
         for name, values in chosen.items()
-        if name.encode() in module and not (name in given and name in OF_ALL_MODELS)
+        if _knows(module, name) and not (name in given and name in OF_ALL_MODELS)
     }
     kept = [each for each in args if each[2:].partition("=")[0] not in told]
     return (*kept, *told.values())

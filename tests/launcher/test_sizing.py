@@ -29,7 +29,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def guest(tmp_path: Path) -> Path:
     path = tmp_path / "guest.wasm"
-    path.write_bytes(b"ctx-sizebatch-sizeubatch-sizethreadsn-gpu-layers")
+    path.write_bytes(b"ctx-sizebatch-sizeubatch-sizeNumber of threads to usen-gpu-layers")
     return path
 
 
@@ -82,7 +82,7 @@ def test_an_embedding_model_takes_inputs_as_long_as_its_context(
 
 def test_a_guest_is_told_only_what_it_has_an_option_for(model: Path, tmp_path: Path) -> None:
     guest = tmp_path / "old.wasm"
-    guest.write_bytes(b"ctx-size")
+    guest.write_bytes(b"ctx-size num_running_threads")
     with network(model) as nn:
         assert suited([], guest, nn)[0] == ("--ctx-size=512",)
         assert suited([], tmp_path / "missing.wasm", nn)[0] == ()
