@@ -65,13 +65,14 @@ def ask(
     path: str = CHAT,
     body: bytes | None = None,
     kind: str = "application/json",
+    most: int = 1_000_000,
     **fields: Any,
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     """Status, headers and body of the answer to a POST."""
     app = create_app(
         guest,  # type: ignore[arg-type]
         Loading(),
-        Settings(data_dir=folder, official=True),
+        Settings(data_dir=folder, official=True, max_body_size=most),
         known_only=False,
         local=True,
     )
@@ -404,6 +405,14 @@ def test_what_would_end_them_or_do_nothing_is_refused(
 )
 def test_other_endpoints_are_guarded_too(tmp_path: Path, path: str, fields: Any) -> None:
     refused(tmp_path, path, **fields)
+
+
+def test_a_body_counts_once(tmp_path: Path) -> None:
+    fields = {"messages": [{"role": "user", "content": "x" * 600}], "most": 1000}
+    assert ask(Guest(whole("x")), tmp_path, **fields)[0] == 200
+    assert ask(Guest(b"{}"), tmp_path, "/v1/responses", input="x" * 600, most=1000)[0] == 200
+    fields["messages"] *= 2
+    assert ask(Guest(whole("x")), tmp_path, **fields)[0] == 413
 
 
 def test_what_they_can_answer_is_passed_on(tmp_path: Path) -> None:

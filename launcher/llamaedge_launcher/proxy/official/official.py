@@ -45,7 +45,9 @@ class Official:
                 await self._compute(scope, receive, send, *reader)
                 return
             if scope["method"] == "POST" and scope["path"] == _RESPONSES:
-                receive = _Received(_check_response(await read_body(scope, receive)), receive)
+                body = _check_response(await read_body(scope, receive))
+                scope["place"].leave()
+                receive = _Received(body, receive)
         except ClientDisconnect:
             return
         _check_parts(scope)
@@ -59,6 +61,7 @@ class Official:
         body = await read_body(scope, receive)
         self._app.check(scope)
         asked = read(check_json(body, field))
+        scope["place"].leave()  # the guest's body takes it
         answers = Answers(send, asked)
         received = _Received(asked.body, receive, answers.complete)
         await self._app(_limited(scope, asked), received, answers)
