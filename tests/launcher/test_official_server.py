@@ -50,7 +50,8 @@ def test_clients_at_once_are_answered_by_two_of_it(server: Server) -> None:
 
 
 def test_a_request_that_kills_it_is_a_502_and_it_is_replaced(server: Server) -> None:
-    assert chat(server, messages="text").status_code == 502
+    tool = {"role": "tool", "tool_call_id": "x", "content": "this one knows no tools"}
+    assert chat(server, messages=[tool]).status_code == 502
     deadline = time.monotonic() + START
     url = server.wait_ready()
     while httpx.get(f"{url}/health").json() != {"status": "ready", "guests": 2}:
