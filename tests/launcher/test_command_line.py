@@ -384,6 +384,7 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         "--split-mode": "row",
         "--top-p": "0.5",
         "--model-alias": "default",
+        "--reasoning-format": "none",
         "--llava-mmproj": "eye.gguf",
         "--chat-template": "own.jinja",
     }

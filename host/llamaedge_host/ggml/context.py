@@ -25,6 +25,7 @@ from .llama.library import BUILD_NUMBER, COMMIT
 from .metadata.keys import ADDED
 from .metadata.parse import OWN_KEYS, Settings, Value, read, values
 from .prompt import Prompt, Source, host_file, make, of_conversation, of_infill, of_parts
+from .sampling.budget import Budget
 from .sampling.chain import Sampling
 from .sampling.probabilities import Probabilities
 from .sampling.sampler import Sampler, check
@@ -271,7 +272,11 @@ class GgmlContext:
             )
         sequence = Sequence(
             prompt.tokens,
-            Sampler(vocabulary, Sampling.of(self._settings, vocabulary, engine.cells)),
+            Sampler(
+                vocabulary,
+                Sampling.of(self._settings, vocabulary, engine.cells),
+                Budget.of(self._settings, vocabulary, prompt.tokens),
+            ),
             vocabulary,
             limits,
             capacity=engine.cells - (prompt.cells - len(prompt.tokens)),

@@ -28,7 +28,7 @@ type Calls struct {
 func (c Calls) Format() Format {
 	switch c.Kind {
 	case "harmony":
-		return Format{Reader: Harmony, Keep: HarmonyTokens}
+		return Format{Reader: Harmony, Keep: HarmonyTokens, Think: HarmonyTags}
 	case "functionary":
 		return Format{Reader: Functionary}
 	case "named", "tagged":

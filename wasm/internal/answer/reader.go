@@ -54,6 +54,8 @@ type Format struct {
 	Calls func(text IsText) Reader
 	// Text tells which parameters are texts, for formats that do not.
 	Text IsText
+	// Plain leaves reasoning in the text.
+	Plain bool
 	// Reader is for a format that is written in its own way altogether.
 	Reader func() Reader
 }
@@ -62,7 +64,7 @@ type Format struct {
 // from the start where thinking says that the prompt has begun it.
 func (f Format) NewReader(tools, thinking bool) Reader {
 	if f.Reader != nil {
-		return f.Reader()
+		return f.plain(f.Reader())
 	}
 	var next Reader = text{}
 	if tools && f.Calls != nil {
@@ -73,11 +75,40 @@ func (f Format) NewReader(tools, thinking bool) Reader {
 		}
 		next = &calls{format: f}
 	}
-	tags := f.Think
-	if tags[0] == "" {
-		tags = [2]string{"<think>", "</think>"}
+	if f.Plain {
+		return next
 	}
+	tags := f.Tags()
 	return &thoughts{next: next, open: tags[0], close: tags[1], inside: thinking, begun: thinking}
+}
+
+// Tags are what stands around reasoning. After the second one the answer begins.
+func (f Format) Tags() [2]string {
+	if f.Think[0] == "" {
+		return [2]string{"<think>", "</think>"}
+	}
+	return f.Think
+}
+
+func (f Format) plain(reader Reader) Reader {
+	if f.Plain {
+		return outspoken{reader}
+	}
+	return reader
+}
+
+// outspoken makes reasoning part of the text.
+type outspoken struct{ Reader }
+
+func (o outspoken) Push(text string) []Part { return said(o.Reader.Push(text)) }
+
+func (o outspoken) Flush() []Part { return said(o.Reader.Flush()) }
+
+func said(parts []Part) []Part {
+	for index, part := range parts {
+		parts[index].Content, parts[index].Reasoning = part.Content+part.Reasoning, ""
+	}
+	return parts
 }
 
 // text is the reader of an answer that is nothing else.

@@ -114,3 +114,8 @@ func Harmony() Reader {
 var HarmonyTokens = []string{
 	"<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>", "<|return|>",
 }
+
+// HarmonyTags are around its reasoning, the second one with the header of the answer after it.
+var HarmonyTags = [2]string{
+	"<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>",
+}

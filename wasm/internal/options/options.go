@@ -22,7 +22,9 @@ type Options struct {
 	Templates        []string
 	ChatTemplate     string
 	ReversePrompt    string
-	NPredict         int // tokens; below 0 is no limit but the context's
+	ReasoningBudget  int    // tokens; below 0 is no limit
+	ReasoningFormat  string // "auto" is apart from the answer, "none" in it
+	NPredict         int    // tokens; below 0 is no limit but the context's
 	NGPULayers       int
 	SplitMode        string
 	MainGPU          *int

@@ -33,7 +33,7 @@ func Own(abilities Abilities) *Template {
 		Answer: abilities.Calls.Format(), render: renderOwn,
 	}
 	own.Answer.Keep = append(append(own.Answer.Keep, abilities.Keep...), abilities.Think...)
-	if len(abilities.Think) == 2 {
+	if len(abilities.Think) == 2 && own.Answer.Think[0] == "" {
 		own.Answer.Think = [2]string{abilities.Think[0], abilities.Think[1]}
 	}
 	return own

@@ -310,7 +310,7 @@ var templates = []*Template{
 	{Name: "smol-vl", Stops: []string{"<end_of_utterance>"}, render: smolVision.render},
 	{Name: "smol-vision", Stops: []string{"<end_of_utterance>"}, render: smolVision.render},
 	{Name: "gpt-oss", Stops: []string{"<|return|>", "<|call|>"}, Tools: true, Answer: answer.Format{
-		Keep: answer.HarmonyTokens, Reader: answer.Harmony,
+		Keep: answer.HarmonyTokens, Reader: answer.Harmony, Think: answer.HarmonyTags,
 	}, render: renderHarmony},
 }
 

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -79,7 +81,8 @@ type chatWork struct {
 	generation
 	reader  func(prompt string) answer.Reader
 	schema  string
-	dropped int // messages that did not fit into the context
+	tags    [2]string // around reasoning
+	dropped int       // messages that did not fit into the context
 }
 
 func (s *Server) chat(w *http1.Response, r *http1.Request) error {
@@ -136,7 +139,10 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	if err := request.templateSettings.give(template, &conversation); err != nil {
 		return nil, err
 	}
-	work := &chatWork{schema: bound.schema}
+	if err := request.reasoning(s.Options.ReasoningFormat, &bound.format); err != nil {
+		return nil, err
+	}
+	work := &chatWork{schema: bound.schema, tags: bound.format.Tags()}
 	work.param, work.constraint, work.own = "messages", bound.param, template.Own
 	work.reader = func(prompt string) answer.Reader {
 		reader := bound.format.NewReader(choice != choiceNone, template.Reasons(prompt) && !bound.text())
@@ -187,7 +193,7 @@ func (c *chatRequest) bind(template *prompt.Template, tools []prompt.Tool, choic
 }
 
 // choice is the work of a request's index'th choice, whose reader is there once its prompt is.
-func (s *Server) choice(c *chatWork, request *chatRequest, index int, reader *answer.Reader, begun func()) generation {
+func (s *Server) choice(model *Model, c *chatWork, request *chatRequest, index int, reader *answer.Reader, begun func()) generation {
 	work := c.generation
 	work.begun = begun
 	work.prompted = func(prompt string) {
@@ -199,7 +205,23 @@ func (s *Server) choice(c *chatWork, request *chatRequest, index int, reader *an
 	if c.schema != "" {
 		work.changes["json-schema"] = c.schema
 	}
+	model.tell(work.changes, "reasoning-open", c.tags[0])
+	model.tell(work.changes, "reasoning-close", c.tags[1])
 	return work
+}
+
+// reasoning lets the format leave reasoning in the answer, if the request or the server asks for it.
+func (c *chatRequest) reasoning(otherwise string, format *answer.Format) error {
+	switch asked := cmp.Or(c.Reasoning, otherwise); asked {
+	case "none":
+		format.Plain = true
+		tags := format.Tags()
+		format.Keep = append(slices.Clone(format.Keep), tags[0], tags[1])
+	case "auto", "deepseek":
+	default:
+		return invalid("reasoning_format", "'reasoning_format' is '%s'; auto, deepseek or none is allowed.", asked)
+	}
+	return nil
 }
 
 // stops are the texts that end an answer: the template's, the request's and the command line's.
@@ -219,7 +241,7 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 		var reader answer.Reader
 		var parts []answer.Part
 		var tokens []chance
-		result, err := model.generate(ctx, s.choice(work, request, index, &reader, begun), func(more piece) error {
+		result, err := model.generate(ctx, s.choice(model, work, request, index, &reader, begun), func(more piece) error {
 			parts = append(parts, reader.Push(more.text)...)
 			tokens = append(tokens, more.tokens...)
 			return nil
@@ -267,7 +289,7 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 	err := together(ctx, request.choices(), func(ctx context.Context, index int, begun func()) error {
 		chunks := chunks{events: events, reply: reply, index: index, asked: request.logprobs, timed: request.TimesTokens}
 		var reader answer.Reader
-		result, err := model.generate(ctx, s.choice(work, request, index, &reader, begun), func(more piece) error {
+		result, err := model.generate(ctx, s.choice(model, work, request, index, &reader, begun), func(more piece) error {
 			writing.Lock()
 			defer writing.Unlock()
 			return chunks.send(reader.Push(more.text), more)

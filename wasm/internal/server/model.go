@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 
 	"llama-api-server/internal/nn"
 	"llama-api-server/internal/options"
@@ -152,6 +153,13 @@ func (m *Model) with(changes map[string]any) ([]byte, error) {
 		setSchema(values, schema)
 	}
 	return json.Marshal(values)
+}
+
+// tell adds a setting that WasmEdge does not have, where the host has it.
+func (m *Model) tell(changes map[string]any, key, value string) {
+	if slices.Contains(m.able.Keys, key) {
+		changes[key] = value
+	}
 }
 
 // acquire waits for a place and answers a context that nothing else computes on. The error is

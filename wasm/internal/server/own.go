@@ -50,6 +50,7 @@ type templateSettings struct {
 	Documents       []json.RawMessage          `json:"documents"`
 	AddCue          *bool                      `json:"add_generation_prompt"`
 	Continue        bool                       `json:"continue_final_message"`
+	Reasoning       string                     `json:"reasoning_format"`
 }
 
 // give tells them to a conversation, or says that a named template does not take them.
@@ -58,6 +59,7 @@ func (t *templateSettings) give(template *prompt.Template, conversation *prompt.
 		for param, given := range map[string]bool{
 			"chat_template_kwargs": len(t.Keywords) > 0, "documents": len(t.Documents) > 0,
 			"continue_final_message": t.Continue, "add_generation_prompt": t.AddCue != nil && !*t.AddCue,
+			"reasoning_effort": t.ReasoningEffort != "" && (t.ReasoningEffort != "none" || template.Thinks),
 		} {
 			if given {
 				return invalid(param, "'%s' is for the model's own template; the server was started with --prompt-template %s.", param, template.Name)

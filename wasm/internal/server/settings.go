@@ -121,6 +121,10 @@ func wholeNumber(raw json.RawMessage) (int64, error) {
 	return int64(real), err
 }
 
+func budget() *setting {
+	return beyondWasmEdge(integer("reasoning-budget", nil, -1, math.MaxInt32))
+}
+
 func toggle(key string, otherwise bool) *setting {
 	return &setting{key: key, otherwise: otherwise,
 		shape: map[string]any{"type": "boolean"},

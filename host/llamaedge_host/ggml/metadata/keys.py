@@ -211,6 +211,18 @@ _WORKING = (
         "tell their probabilities after the samplers",
         added=True,
     ),
+    Key(
+        "reasoning-budget",
+        int,
+        -1,
+        _S,
+        _PROMPT,
+        "tokens of reasoning at most, then reasoning-close is made; negative: no limit",
+        -1,
+        added=True,
+    ),
+    _text("reasoning-open", "", _S, _PROMPT, "the tag that begins reasoning", added=True),
+    _text("reasoning-close", "", _S, _PROMPT, "the tag that ends it", added=True),
     _flag("ignore-eos", _S, _PROMPT, "make no end-of-generation token"),
     _text("grammar", "", _S, _PROMPT, "GBNF that the text must follow"),
     Key(

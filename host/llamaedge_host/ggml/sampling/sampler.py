@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..llama.library import llama
 from ..llama.vocabulary import Tokens, Vocabulary
 from ..metadata.parse import Settings
+from .budget import Budget
 from .chain import Sampling, chain
 from .constraint import Constraint, Matcher
 from .constraint import check as check_constraint
@@ -30,11 +31,15 @@ def check(settings: Settings, vocabulary: Vocabulary) -> None:
 class Sampler:
     """llama.cpp's samplers for one sequence, and the grammar or JSON schema that it follows.
 
-    Raises GgmlError for one that cannot be used.
+    ``budget`` bounds reasoning, of which what follows a grammar has none. Raises GgmlError for a
+    grammar that cannot be used.
     """
 
-    def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, sampling: Sampling, budget: Budget | None = None
+    ) -> None:
         self._vocabulary = vocabulary
+        self._budget = None if sampling.constraint else budget
         self._rows: npt.NDArray[np.void] | None = None
         self._matcher: Matcher | None = None
         if sampling.constraint:
@@ -54,15 +59,26 @@ class Sampler:
 
     def sample(self, context: ctypes.c_void_p, row: int) -> int | None:
         """The token after the batch's row ``row``; None if the grammar allows none."""
-        if self._matcher is None and not self._after:
-            token: int | None = llama.llama_sampler_sample(self._chain, context, row)
-        elif self._matcher is None:
-            token = self._choose(self._candidates(context, row))
-            llama.llama_sampler_accept(self._chain, token)
-        else:
-            token = self._constrained(context, row, self._matcher)
+        token = self._next(context, row)
+        if token is not None and self._budget is not None:
+            self._budget.made(token)
         if self._told and token is not None:
             self._seen = self._look(context, row, token)
+        return token
+
+    def _next(self, context: ctypes.c_void_p, row: int) -> int | None:
+        forced = self._budget.forced() if self._budget is not None else None
+        if forced is not None:
+            self._left = None
+            llama.llama_sampler_accept(self._chain, forced)
+            return forced
+        if self._matcher is not None:
+            return self._constrained(context, row, self._matcher)
+        if not self._after:
+            chosen: int = llama.llama_sampler_sample(self._chain, context, row)
+            return chosen
+        token = self._choose(self._candidates(context, row))
+        llama.llama_sampler_accept(self._chain, token)
         return token
 
     def seen(self) -> Probabilities | None:
@@ -70,8 +86,7 @@ class Sampler:
         return self._seen
 
     def _look(self, context: ctypes.c_void_p, row: int, token: int) -> Probabilities:
-        if self._after:
-            assert self._left is not None
+        if self._after and self._left is not None:
             return after_sampling(self._left, token, self._told)
         return before_sampling(logits(context, row, self._vocabulary.size), token, self._told)
 
