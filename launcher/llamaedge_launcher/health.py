@@ -40,7 +40,7 @@ class Figures:
 class Watched(Protocol):
     """What can be asked how it is, and for whose models."""
 
-    def models(self) -> Iterable[Model]:
+    async def models(self) -> Iterable[Model]:
         """Those that requests may name, the default one first."""
 
     def health(self) -> Health:

@@ -16,6 +16,7 @@ REQUEST_TIMEOUT = 3600
 MAX_BODY_SIZE = 64 * 1024 * 1024
 MAX_BODY_MEMORY = 512 * 1024 * 1024
 MAX_CONNECTIONS = 4096
+FOR_EVER = -1
 PAGE = Path(__file__).with_name("ui")  # the web page that comes with this package
 
 
@@ -30,6 +31,9 @@ class Settings:
     ``max_queue`` requests may wait for a guest, and a request has ``request_timeout`` seconds to
     wait and to be answered, 0 for any number. What shows no sign of life for ``hang_timeout``
     seconds is replaced.
+
+    At most ``models_max`` models are loaded, 0 for any number; one that has been idle for
+    ``keep_alive`` seconds is unloaded, unless that is FOR_EVER.
 
     ``web_ui`` is the folder of the web page, which a browser is asked to open if ``opens_page``.
 
@@ -48,6 +52,8 @@ class Settings:
     max_file_size: int = MAX_FILE_SIZE
     drain_timeout: float = DRAIN_TIMEOUT
     max_queue: int = MAX_QUEUE
+    models_max: int = 0
+    keep_alive: float = FOR_EVER
     request_timeout: float = REQUEST_TIMEOUT
     hang_timeout: float = HANG_TIMEOUT
     web_ui: Path | None = None

@@ -48,7 +48,7 @@ class Front:
 class Loading:
     """What a front without a worker can be asked."""
 
-    def models(self) -> list[Model]:
+    async def models(self) -> list[Model]:
         return []
 
     def health(self) -> Health:

@@ -1,7 +1,6 @@
 """The front process with scripted workers (fake_worker.py): start, restart, end."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -37,10 +36,10 @@ def until(
 
 def gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state == "Z"
 
 
 def wait_gone(pid: int, seconds: float = 2) -> None:

@@ -11,6 +11,7 @@ from llamaedge_host.paths import expanded
 
 from .. import rlimit, tls
 from ..settings import (
+    FOR_EVER,
     HANG_TIMEOUT,
     MAX_BODY_SIZE,
     MAX_CONNECTIONS,
@@ -66,6 +67,21 @@ OPTIONS = (
         show_default=True,
         metavar="NUMBER",
         help="Requests that may wait for their turn; more get 429, which says when to try again",
+    ),
+    click.option(
+        "--models-max",
+        type=Whole(1, 1000),
+        metavar="NUMBER",
+        help="Models that are loaded at once; for one more, the one that was used least recently"
+        " is unloaded  [default: as many as memory holds]",
+    ),
+    click.option(
+        "--keep-alive",
+        type=Whole(FOR_EVER, 31_536_000),
+        default=FOR_EVER,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a model that is not used stays loaded; -1 is for ever",
     ),
     click.option(
         "--request-timeout",
@@ -130,6 +146,8 @@ def take_bounds(given: Mapping[str, Any]) -> dict[str, Any]:
     """What of Settings these options say. Raises click.UsageError and LauncherError."""
     return {
         "max_queue": given["max_queue"],
+        "models_max": given["models_max"] or 0,
+        "keep_alive": given["keep_alive"],
         "request_timeout": given["request_timeout"],
         "hang_timeout": given["hang_timeout"],
         "max_body_size": given["max_body_size"],

@@ -14,14 +14,14 @@ from .. import demo, guests, log
 from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
-from ..fleet.recipe import DEFAULT, Recipe
+from ..fleet.recipe import DEFAULT, Model, Recipe
 from ..models.check import check, check_projector
 from ..settings import HANG_TIMEOUT
 from . import embeddings as embedding_model
 from . import templates
 from .naming import ALIAS, Named, Options, name_models, take_model
 from .options import ServerOption
-from .units import PROJECTOR, Unit, make_units
+from .units import PROJECTOR, Unit, make_units, unit_of
 
 BUNDLED = "bundled"
 PARALLEL = 8  # requests that the bundled guest computes at once
@@ -43,6 +43,7 @@ class Plan:
     guest: Path
     bundled: bool
     units: tuple[Unit, ...]
+    options: Options
     others: tuple[str, ...]
     environment: Mapping[str, str]
     dirs: tuple[str, ...]
@@ -71,14 +72,19 @@ class Plan:
 
     def recipes(self, bound: Address, *, hang_timeout: float = HANG_TIMEOUT) -> tuple[Recipe, ...]:
         """What is to be served, by the workers' configurations."""
-        return tuple(
-            Recipe(
-                unit.models,
-                replace(self.worker(unit, bound), hang_timeout=hang_timeout),
-                self.limit,
-            )
-            for unit in self.units
-        )
+        return tuple(self._recipe(unit, bound, hang_timeout) for unit in self.units)
+
+    def serve(self, model: Model, bound: Address, *, hang_timeout: float) -> Recipe:
+        """What serves ``model``, of this machine, as the command line says of all models.
+
+        Raises LauncherError if it cannot be served.
+        """
+        unit = unit_of(self.options, model, bundled=self.bundled)
+        return self._recipe(unit, bound, hang_timeout)
+
+    def _recipe(self, unit: Unit, bound: Address, hang_timeout: float) -> Recipe:
+        worker = replace(self.worker(unit, bound), hang_timeout=hang_timeout)
+        return Recipe(unit.models, worker, self.limit)
 
     def worker(self, unit: Unit, bound: Address) -> WorkerConfig:
         """The configuration of the worker for ``unit``.
@@ -150,6 +156,7 @@ def make_plan(
         address_given=address is not None,
         guest=path,
         bundled=bundled,
+        options=options,
         units=make_units(context, options, named, headers, bundled=bundled),
         others=tuple(others),
         environment=_levels(log_level) | dict(environment),

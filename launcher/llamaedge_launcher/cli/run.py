@@ -3,6 +3,7 @@
 import socket
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
@@ -195,10 +196,12 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: 
     """Start the workers first: the server's modules are imported while they load."""
     from ..fleet.fleet import Fleet
     from ..supervisor import WorkerProcess
+    from .local import LocalModels
 
     bound = Address(*listener.getsockname()[:2])
-    recipes = plan.recipes(bound, hang_timeout=settings.hang_timeout)
-    fleet = Fleet(recipes, WorkerProcess, max_queue=settings.max_queue)
+    hang = settings.hang_timeout
+    local = LocalModels(partial(plan.serve, bound=bound, hang_timeout=hang))
+    fleet = Fleet(plan.recipes(bound, hang_timeout=hang), WorkerProcess, settings, local)
     try:
         from ..parent import Parent
         from ..serve import serve

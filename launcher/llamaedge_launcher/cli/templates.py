@@ -11,6 +11,7 @@ from llamaedge_host.ggml.llama.gguf import Gguf
 from llamaedge_host.paths import expanded
 
 from ..errors import LauncherError
+from ..models.embeds import embeds
 
 _log = logging.getLogger(__name__)
 
@@ -118,18 +119,6 @@ def _need_template(header: Gguf | None) -> None:
             " with --chat-template",
             exit_code=2,
         )
-
-
-def embeds(header: Gguf | None) -> bool:
-    """Whether a model is for embeddings: it sees what follows, or says how to pool.
-
-    Some of these have the chat template of the model that they were made of.
-    """
-    if header is None:
-        return False
-    architecture = header.architecture
-    causal = header.metadata.get(f"{architecture}.attention.causal")
-    return causal is False or bool(header.metadata.get(f"{architecture}.pooling_type"))
 
 
 def _named(header: Gguf | None) -> str:

@@ -7,9 +7,12 @@ import click
 
 from llamaedge_host import Preload
 from llamaedge_host.ggml.llama.gguf import Gguf
+from llamaedge_host.nn.preload import Encoding, Target
 
 from ..errors import LauncherError
-from ..fleet.recipe import DEFAULT, Kind, Model
+from ..fleet.recipe import DEFAULT, Kind, Model, version
+from ..models.check import check_model
+from ..models.embeds import embeds
 from . import templates
 from .naming import ALIAS, NAME, Named, Options
 from .options import SERVER_OPTIONS
@@ -58,13 +61,33 @@ def make_units(
     return tuple(units)
 
 
+def unit_of(options: Options, model: Model, *, bundled: bool) -> Unit:
+    """A unit for a model of this machine, which is told what ``options`` say of all models.
+
+    Raises LauncherError if it cannot be served.
+    """
+    header = check_model(model.name, model.path)
+    for_embeddings = embeds(header)
+    share = {name: value for name, value in options.items() if name not in _OF_THE_FIRST}
+    for name in _LISTS.keys() & share.keys():
+        value = str(share.pop(name))
+        if not for_embeddings and name not in (NAME, ALIAS, TEMPLATE):
+            share[name] = value.split(",")[0]
+    share[NAME] = model.id
+    if for_embeddings:
+        share[TEMPLATE] = templates.EMBEDDING
+    preload = Preload(DEFAULT, Encoding.GGML, Target.AUTO, model.path)
+    named = [Named(preload, model.name, model.projector)]
+    return _unit(None, share, named, {DEFAULT: header}, bundled=bundled, alone=True)
+
+
 def _kind(options: Options, number: int, named: Named, headers: Mapping[str, Gguf]) -> Kind:
     given = str(options.get(TEMPLATE, "")).split(",")
     if given != [""] and number < len(given):
         return "embeddings" if given[number] == templates.EMBEDDING else "chat"
     name = named.preload.name
-    embeds = name == templates.EMBEDDING or templates.embeds(headers.get(name))
-    return "embeddings" if embeds else "chat"
+    embedding = name == templates.EMBEDDING or embeds(headers.get(name))
+    return "embeddings" if embedding else "chat"
 
 
 def _check_lists(options: Options) -> None:
@@ -100,7 +123,7 @@ def _share(options: Options, number: int, kinds: Sequence[Kind]) -> Options:
 
 
 def _unit(
-    context: click.Context,
+    context: click.Context | None,
     options: Options,
     named: Sequence[Named],
     headers: Mapping[str, Gguf],
@@ -125,6 +148,7 @@ def _unit(
             "embeddings" if kind == templates.EMBEDDING else "chat",
             each.preload.path,
             each.projector,
+            version(each.preload.path),
         )
         for id_, each, kind in zip(ids, served, kinds, strict=False)
     )
@@ -141,7 +165,9 @@ def _complete_names(options: Options, names: Sequence[str]) -> list[str]:
     return ids
 
 
-def _aliases(context: click.Context, options: Options, preloads: tuple[Preload, ...]) -> list[str]:
+def _aliases(
+    context: click.Context | None, options: Options, preloads: tuple[Preload, ...]
+) -> list[str]:
     """The models' names in --nn-preload, which the server is told where it cannot guess them."""
     names = [each.name for each in preloads]
     if names not in (["default"], ["default", "embedding"]):

@@ -43,7 +43,8 @@ class Whole(click.ParamType[int]):
     ) -> int:
         """The number, in ASCII digits alone."""
         text = str(value)
-        if not (text.isascii() and text.isdigit() and self._low <= int(text) <= self._high):
+        digits = text[1:] if self._low < 0 and text.startswith("-") else text
+        if not (digits.isascii() and digits.isdigit() and self._low <= int(text) <= self._high):
             limits = f"from {self._low} to {self._high}"
             self.fail(f"{text!r} is not a whole number {limits}", param, context)
         return int(text)

@@ -18,18 +18,27 @@ Launch = Callable[[WorkerConfig], WorkerProcess]
 class Deployment:
     """A worker with its guests, and the queue of those that wait for one.
 
-    The worker starts at once, and is followed from follow() until end().
+    The worker starts at once, and is followed from follow() until end(). ``requests`` are under
+    way; one that is ``leaving`` gets no more.
     """
 
     def __init__(self, recipe: Recipe, launch: Launch, *, max_queue: int) -> None:
         self.recipe = recipe
         self.requests = 0
+        self.leaving = False
         self.pool = Pool(limit=recipe.limit, max_waiting=max_queue)
         start = partial(launch, recipe.worker)
         self._worker = start()
         self._listening = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._supervisor = Supervisor(self._worker, start, self.pool, self._listening.set)
         self._following: asyncio.Task[None] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether a guest has listened."""
+        return self._listening.is_set()
 
     def follow(self, on_sized: Callable[[Sized], None] | None = None) -> asyncio.Task[None]:
         """Keep the worker running and the pool in step with it, in the task that this answers.
@@ -47,17 +56,24 @@ class Deployment:
             await asyncio.wait((listening, self._following), return_when=asyncio.FIRST_COMPLETED)
         finally:
             listening.cancel()
-        if not self._listening.is_set():
+        if not self.started:
             await self._following
 
     @contextmanager
     def use(self) -> Iterator[Pool]:
         """The pool, for one request, which counts as under way within the block."""
         self.requests += 1
+        self._idle.clear()
         try:
             yield self.pool
         finally:
             self.requests -= 1
+            if not self.requests:
+                self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until no request is under way."""
+        await self._idle.wait()
 
     async def end(self) -> None:
         """End the worker, whatever it does; its memory is free afterwards."""

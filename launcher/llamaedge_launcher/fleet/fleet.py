@@ -1,32 +1,48 @@
-"""The deployments of a server, and which request goes to which."""
+"""The models of a server, and which request goes to which."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from ..control import Sized
+from ..errors import LauncherError
 from ..health import Figures, Health
 from ..pool import Overloaded, Pool, Unavailable
-from ..settings import MAX_QUEUE
+from ..settings import FOR_EVER, Settings
 from .deployment import Deployment, Launch
-from .errors import UnknownModel
+from .errors import InUse, LoadFailed, ModelRefused, UnknownModel
+from .loader import Loader
+from .local import Local, Nothing
+from .member import Member
 from .recipe import DEFAULT, Model, Recipe, Wanted
 
 
 class Fleet:
     """Serves each of ``recipes`` by a deployment of its own; the first one is the default.
 
-    Their workers start at once. ``max_queue`` requests may wait for a guest of each.
+    The workers of as many as may be loaded start at once. A request loads what it names, of
+    these and of the models of this machine, which ``local`` knows.
     """
 
     def __init__(
-        self, recipes: Sequence[Recipe], launch: Launch, *, max_queue: int = MAX_QUEUE
+        self,
+        recipes: Sequence[Recipe],
+        launch: Launch,
+        settings: Settings | None = None,
+        local: Local | None = None,
     ) -> None:
-        self._deployments: list[Deployment] = []
-        self._started = False
+        self._settings = settings or Settings()
+        self._local = local or Nothing()
+        self._members = [Member(recipe, named=True) for recipe in recipes]
+        self._loader = Loader(self._members, launch, self._settings, self._local)
+        self._loader.on_gone = self._forget
+        self._started = self._stopping = False
+        first = self._settings.models_max or len(recipes)
         try:
-            for recipe in recipes:
-                self._deployments.append(Deployment(recipe, launch, max_queue=max_queue))
+            for member in self._members[:first]:
+                self._loader.start(member)
         except BaseException:
             self.kill()
             raise
@@ -38,81 +54,221 @@ class Fleet:
     ) -> None:
         """Follow all workers until cancelled, and end them then.
 
-        ``on_sized`` is called for each, with what it takes, ``on_ready`` when each has served.
-        Raises LauncherError if one fails before.
+        ``on_sized`` is called for each of the first, with what it takes, ``on_ready`` when each
+        has served. Raises LauncherError if one fails before.
         """
-        tasks = [each.follow(on_sized) for each in self._deployments]
+        first = [each.deployment for each in self._members if each.deployment]
         try:
-            await asyncio.gather(*(each.ready() for each in self._deployments))
+            self._loader.follow(on_sized)
+            await asyncio.gather(*(each.ready() for each in first))
             self._started = True
+            for member in self._members:
+                self._rest(member)
             on_ready()
-            await asyncio.gather(*tasks)
+            await self._loader.broken()
         finally:
-            await asyncio.gather(*(each.end() for each in self._deployments))
+            self._stopping = True
+            for each in self._members:
+                if each.loading is not None:
+                    each.loading.cancel()
+            await self._loader.end()
 
     def kill(self) -> None:
         """End the first workers, where run() has not come to."""
-        for each in self._deployments:
-            each.kill()
+        self._loader.kill()
 
-    def models(self) -> Iterator[Model]:
+    @property
+    def members(self) -> Sequence[Member]:
+        """What is known to it, the default one first."""
+        return self._members
+
+    async def here(self) -> list[Model]:
+        """The models of this machine that no member serves."""
+        paths = {model.path for each in self._members for model in each.recipe.models}
+        found = await asyncio.to_thread(self._local.models)
+        return [model for model in found if model.path not in paths]
+
+    async def models(self) -> list[Model]:
         """Those that requests may name, the default one first."""
-        for each in self._deployments:
+        return [*self._known(), *await self.here()]
+
+    def _known(self) -> Iterator[Model]:
+        for each in self._members:
             yield from each.recipe.models
 
     def check(self, wanted: Wanted | None) -> None:
         """Raise Unavailable or Overloaded if a request for what is ``wanted`` gets no place now.
 
-        None is for any model, so that one place is enough. Raises UnknownModel.
+        None is for any model, so that one place is enough. What is to be loaded has room.
         """
-        if wanted is not None:
-            self._pick(wanted).pool.check()
-            return
+        member = self._pick(wanted) if wanted is not None else None
+        chosen = [member] if member else [] if wanted is not None else self._members
         refusals: list[Unavailable | Overloaded] = []
-        for each in self._deployments:
+        for each in chosen:
             try:
-                each.pool.check()
+                if each.deployment is not None:
+                    each.deployment.pool.check()
             except (Unavailable, Overloaded) as error:
                 refusals.append(error)
-        if refusals and len(refusals) == len(self._deployments):
+        if refusals and len(refusals) == len(chosen):
             raise refusals[0]
 
     @asynccontextmanager
     async def use(self, wanted: Wanted) -> AsyncIterator[Pool]:
-        """The pool that answers what is ``wanted``, for one request. Raises UnknownModel."""
-        with self._pick(wanted).use() as pool:
-            yield pool
+        """The pool that answers what is ``wanted``, for one request; loads the model if need be.
 
-    def _pick(self, wanted: Wanted) -> Deployment:
-        """Where one deployment is all there is, it answers whatever a request names."""
+        Raises ModelRefused.
+        """
+        member = self._pick(wanted) or await self._found(wanted.name or "")
+        deployment = await self._deployed(member)
+        try:
+            with deployment.use() as pool:
+                yield pool
+        finally:
+            member.last_used = time.time()
+            self._rest(member)
+
+    async def load(self, name: str) -> Member:
+        """Load the model that is called ``name``, or load it again if its files have changed.
+
+        What it serves already goes on until the new worker is ready. Raises ModelRefused.
+        """
+        member = self._named(name) or await self._found(name, alone=False)
+        try:
+            recipe = await asyncio.to_thread(self._local.refreshed, member.recipe)
+        except LauncherError as error:
+            raise LoadFailed(str(error)) from error
+        if member.deployment is None or recipe != member.recipe:
+            await self._load(member, recipe)
+        return member
+
+    async def unload(self, name: str) -> Member:
+        """Unload the model that is called ``name`` once its requests have ended.
+
+        Raises UnknownModel and InUse.
+        """
+        member = self._named(name) or await self._found(name, alone=False)
+        if member.status == "loading" or member.loading is not None:
+            raise InUse(f"{name} is being loaded; unload it afterwards")
+        leaving = self._loader.unload(member)
+        if leaving is None:
+            self._forget(member)
+            raise InUse(f"{name} is not loaded")
+        await asyncio.shield(leaving)
+        return member
+
+    def using(self, files: Iterable[Path]) -> bool:
+        """Whether one of ``files`` serves a model now, or is about to."""
+        return not self._loader.files().isdisjoint(files)
+
+    async def _deployed(self, member: Member) -> Deployment:
+        member.waiting += 1
+        try:
+            while member.deployment is None:
+                await self._load(member, member.recipe)
+            return member.deployment
+        finally:
+            member.waiting -= 1
+
+    async def _load(self, member: Member, recipe: Recipe) -> None:
+        """Once for all who ask at a time, and to its end though none of them waits for it."""
+        if self._stopping:
+            raise Unavailable("the server is stopping")
+        if member.loading is None:
+            member.loading = asyncio.create_task(self._loading(member, recipe))
+            member.loading.add_done_callback(_heard)
+        loading = member.loading
+        try:
+            await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            if loading.cancelled():
+                raise Unavailable("the server is stopping") from None
+            raise
+
+    async def _loading(self, member: Member, recipe: Recipe) -> None:
+        try:
+            await self._loader.load(member, recipe)
+            member.problem = None
+        except ModelRefused as error:
+            member.problem = str(error)
+            raise
+        finally:
+            member.loading = None
+        self._rest(member)
+
+    def _rest(self, member: Member) -> None:
+        """Unload ``member`` when it has been idle for as long as it may."""
+        member.touch()
+        if member.timer is not None:
+            member.timer.cancel()
+        if self._settings.keep_alive != FOR_EVER and not member.busy:
+            loop = asyncio.get_running_loop()
+            member.timer = loop.call_later(self._settings.keep_alive, self._expire, member)
+
+    def _expire(self, member: Member) -> None:
+        if member.status == "ready" and not member.busy and member.loading is None:
+            self._loader.unload(member)
+
+    def _named(self, name: str | None) -> Member | None:
+        return next((each for each in self._members if name and each.recipe.serves(name)), None)
+
+    def _pick(self, wanted: Wanted) -> Member | None:
+        """Who serves it; None if it may be here. One alone serves whatever a request names."""
         name = wanted.name
-        named = [each for each in self._deployments if name and each.recipe.serves(name)]
-        if named:
-            return named[0]
-        if name not in (None, "", DEFAULT) and len(self._deployments) > 1:
-            known = ", ".join(model.id for model in self.models())
+        if found := self._named(name):
+            return found
+        if name and name != DEFAULT and (len(self._members) > 1 or self._local.may_have(name)):
+            return None
+        able = [each for each in self._members if _does(each.recipe, wanted)]
+        return (able or self._members)[0]
+
+    async def _found(self, name: str, *, alone: bool = True) -> Member:
+        """A new member for the model of this machine that is called ``name``.
+
+        If there is none, one ``alone`` serves it. Raises UnknownModel and LoadFailed.
+        """
+        try:
+            recipe = await asyncio.to_thread(self._local.find, name)
+        except LauncherError as error:
+            raise LoadFailed(str(error)) from error
+        if recipe is None and alone and len(self._members) == 1:
+            return self._members[0]
+        if recipe is None:
+            known = ", ".join(model.id for model in self._known())
             raise UnknownModel(f"The model '{name}' does not exist; this server has {known}.")
-        able = [each for each in self._deployments if _does(each.recipe, wanted)]
-        return (able or self._deployments)[0]
+        for each in self._members:
+            if each.recipe.serves(recipe.models[0].name) or each.recipe.serves(recipe.id):
+                return each
+        self._members.append(Member(recipe, named=False))
+        return self._members[-1]
+
+    def _forget(self, member: Member) -> None:
+        """Know ``member`` no longer, unless the command line names it."""
+        if not member.named and member in self._members:
+            self._members.remove(member)
 
     def health(self) -> Health:
-        """Ready if a model takes requests, once all have been ready."""
-        found = [each.health() for each in self._deployments]
-        statuses = {each.status for each in found}
-        first = ("ready",) if self._started else ()
-        status = next(
-            each for each in (*first, "unavailable", "loading", "ready") if each in statuses
-        )
+        """Ready if a model takes requests, once the first have; or if all of them are unloaded."""
+        found = [each.deployment.health() for each in self._members if each.deployment]
+        statuses = {each.status for each in found} or {"ready"}
+        order = ("ready", "unavailable", "loading")
+        decisive = order if self._started else order[::-1]
+        status = next(each for each in decisive if each in statuses)
         wrong = "; ".join(each.message for each in found if each.message)
         return Health(status, sum(each.guests for each in found), wrong or None)
 
     async def figures(self) -> dict[str, Figures]:
-        """What each deployment has done, by its first model's id."""
-        told = await asyncio.gather(*(each.figures() for each in self._deployments))
-        return {
-            each.recipe.id: figures for each, figures in zip(self._deployments, told, strict=True)
-        }
+        """What each model's deployments have done, by the first model's id."""
+        members = list(self._members)
+        told = await asyncio.gather(*(each.figures() for each in members))
+        return {each.recipe.id: found for each, found in zip(members, told, strict=True)}
 
 
 def _does(recipe: Recipe, wanted: Wanted) -> bool:
     return wanted.kind is None or any(model.kind == wanted.kind for model in recipe.models)
+
+
+def _heard(loading: "asyncio.Task[None]") -> None:
+    """Its failure is told to those who wait for it, if any do."""
+    if not loading.cancelled():
+        loading.exception()

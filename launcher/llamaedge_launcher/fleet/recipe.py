@@ -14,13 +14,17 @@ DEFAULT = "default"
 
 @dataclass(frozen=True)
 class Model:
-    """A model: ``id`` is what requests call it, ``name`` what a person types to run it."""
+    """A model: ``id`` is what requests call it, ``name`` what a person types to run it.
+
+    ``version`` is another one when the file at ``path`` is.
+    """
 
     id: str
     name: str
     kind: Kind
     path: Path
     projector: Path | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,15 @@ class Recipe:
     def serves(self, name: str) -> bool:
         """Whether one of the models is called ``name``."""
         return any(name in (model.id, model.name) for model in self.models)
+
+
+def version(path: Path) -> str:
+    """What tells the file at ``path`` from another one; "" if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_dev}.{found.st_ino}.{found.st_size}.{found.st_mtime_ns}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Which of a repository's models suits a machine best."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from llamaedge_host.ggml.llama import split
 
 from ..errors import LauncherError
 from ..machine import Machine
@@ -59,7 +62,27 @@ def _quality(variant: Variant) -> tuple[int, bool, bool, int]:
 
 def needed(variant: Variant) -> int:
     """Bytes that ``variant`` takes when it runs, with a context of usual size."""
-    return int(variant.size * OVERHEAD) + ROOM
+    return _needed(variant.size)
+
+
+def needed_for(files: Iterable[Path]) -> int:
+    """As needed(), for models and projectors that are here, each named by its first file."""
+    return _needed(size_of(files))
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """Bytes of models, each named by its first file."""
+    parts = [part for file in files for part in split.paths(file)]
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def free(machine: Machine) -> int:
+    """Bytes of memory that models may take now, of the GPUs if there are some."""
+    return sum(gpu.free for gpu in machine.gpus) if machine.gpus else machine.available
+
+
+def _needed(size: int) -> int:
+    return int(size * OVERHEAD) + ROOM
 
 
 def _room(machine: Machine) -> tuple[str, int]:

@@ -55,14 +55,17 @@ def parse(text: str) -> Reference:
     or a path.
     """
     path = expanded(text)
-    if path.is_file():
-        return path
+    return path if path.is_file() else parse_name(text) or path
+
+
+def parse_name(text: str) -> HubModel | WebModel | None:
+    """As parse(), for what is no path; no file is looked for."""
     if text.startswith(("http://", "https://")):
         return _from_url(text)
     prefix = next((each for each in _PREFIXES if text.startswith(each)), "")
     found = _REPO.fullmatch(text[len(prefix) :].removeprefix("//"))
     if found is None or (not prefix and _looks_like_a_path(text)):
-        return path
+        return None
     return HubModel(found["repo"], found["choice"], found["revision"] or MAIN)
 
 
@@ -75,7 +78,7 @@ def _looks_like_a_path(text: str) -> bool:
     return text.startswith((".", "/", "~")) or (":" not in text and text.endswith(".gguf"))
 
 
-def _from_url(url: str) -> Reference:
+def _from_url(url: str) -> HubModel | WebModel:
     """A hub's page is the hub's, so that its token, cache and checksums serve."""
     parts = urlsplit(url)
     endpoint = urlsplit(os.environ.get("HF_ENDPOINT", ""))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import HFCacheInfo, constants, scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
+from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import CachedFileInfo, CachedRepoInfo, CachedRevisionInfo
 
 from . import web
@@ -59,6 +60,9 @@ def find_all(model: Reference) -> tuple[Stored, ...]:
         return ()
     if isinstance(model, WebModel):
         return tuple(each for each in _from_web() if each.name == model.url)
+    folder = repo_folder_name(repo_id=model.repo, repo_type="model")
+    if not Path(constants.HF_HUB_CACHE, folder).is_dir():
+        return ()
     for place in _places(model.repo):
         if model.revision not in (place.revision.commit_hash, *place.revision.refs):
             continue

@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ..health import Watched
+from ..fleet.fleet import Fleet
 from ..settings import Settings
-from . import chunks, files, guest_api, metrics, models, openapi, rendering
+from . import chunks, files, guest_api, manage, metrics, models, openapi, rendering
 from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
@@ -31,6 +31,7 @@ from .files import Files
 from .forward import Forward
 from .guest_api import CHAT, ENDPOINTS
 from .keys import Keys
+from .manage import ManagedModels
 from .metrics import Metrics
 from .models import Models
 from .official import Official
@@ -53,6 +54,7 @@ DESCRIBED: Described = {
     **files.DESCRIBED,
     **table.DESCRIBED,
     **guest_api.DESCRIBED,
+    **manage.DESCRIBED,
     **metrics.DESCRIBED,
     **models.DESCRIBED,
     **openapi.DESCRIBED,
@@ -75,7 +77,7 @@ _HANDLERS: dict[Any, Any] = {
 
 def create_app(
     transport: Transport,
-    watched: Watched,
+    fleet: Fleet,
     settings: Settings,
     *,
     known_only: bool,
@@ -88,7 +90,7 @@ def create_app(
     """
 
     async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
-        found = watched.health()
+        found = fleet.health()
         body = {name: value for name, value in asdict(found).items() if value is not None}
         status = 200 if found.status == "ready" else 503
         await JSONResponse(body, status)(scope, receive, send)
@@ -96,7 +98,7 @@ def create_app(
     def made_right(guest: Forward) -> ASGIApp:
         return Official(guest) if settings.official else guest
 
-    counted = Metrics(watched)
+    counted = Metrics(fleet)
     observers = (log_line, counted.observe)
     described = OpenApi(DESCRIBED, keys=bool(settings.keys))
     room = Room(most=settings.max_body_size, together=settings.max_body_memory)
@@ -105,7 +107,8 @@ def create_app(
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
-        _route("/v1/models", {"GET": request_response(Models(watched).list)}),
+        _route("/v1/models", {"GET": request_response(Models(fleet).list)}),
+        *_model_routes(ManagedModels(fleet)),
     ]
     guests: dict[str, ASGIApp] = {}
     for each in ENDPOINTS:
@@ -178,6 +181,14 @@ def _stored_routes(transport: Transport, settings: Settings) -> list[Route]:
     stored.on_delete = shelf.forget
     stores = [_route(path, apps) for path, apps in shelf_routes(shelf).items()]
     return [*_file_routes(stored), *stores]
+
+
+def _model_routes(models: ManagedModels) -> list[Route]:
+    return [
+        _route("/api/models", {"GET": request_response(models.list)}),
+        _route("/api/models/load", {"POST": request_response(models.load)}),
+        _route("/api/models/unload", {"POST": request_response(models.unload)}),
+    ]
 
 
 def _file_routes(files: Files) -> list[Route]:

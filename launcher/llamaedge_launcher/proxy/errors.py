@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from ..fleet.errors import DoesNotFit, InUse, LoadFailed, ModelRefused, UnknownModel
+
 _TYPES = {429: "rate_limit_error"}
 _WORTH_READING = 1024 * 1024  # bytes; a client that sends more is cut off
 
@@ -52,6 +54,20 @@ class ApiError(Exception):
         response = Response(self.body(), self.status, headers, media_type="application/json")
         response.raw_headers += self.headers
         return response
+
+
+_REFUSALS: dict[type[ModelRefused], tuple[int, str]] = {
+    UnknownModel: (404, "model_not_found"),
+    InUse: (409, "model_in_use"),
+    LoadFailed: (500, "model_not_loaded"),
+    DoesNotFit: (507, "insufficient_memory"),
+}
+
+
+def refused(error: ModelRefused) -> ApiError:
+    """The answer to a request for a model that cannot be had."""
+    status, code = _REFUSALS[type(error)]
+    return ApiError(status, str(error), code=code, param="model")
 
 
 def retry_after(seconds: int) -> list[tuple[bytes, bytes]]:

@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ..fleet.errors import UnknownModel
+from ..fleet.errors import ModelRefused
 from ..fleet.recipe import Kind, Wanted
 from ..pool import Overloaded, Unavailable
 from .body import check_json, check_type, read_body
 from .client import Client, Headers
-from .errors import ApiError, retry_after, unread
+from .errors import ApiError, refused, retry_after, unread
 from .exchange import GuestGone
 from .gone import until_gone
 from .transport import Answer, TimedOut, Transport
@@ -113,8 +113,8 @@ def refusing(headers: Headers = ()) -> Iterator[None]:
         status, code = _REFUSALS[type(error)]
         again = [*retry_after(error.retry_after), *headers]
         raise ApiError(status, str(error), code=code, headers=again) from error
-    except UnknownModel as error:
-        raise ApiError(404, str(error), code="model_not_found", param="model") from error
+    except ModelRefused as error:
+        raise refused(error) from error
     except TimedOut as error:
         raise ApiError(504, str(error), code="timeout") from error
     except GuestGone as error:

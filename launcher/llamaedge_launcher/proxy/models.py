@@ -39,6 +39,6 @@ class Models:
                 "object": "model",
                 "owned_by": "Not specified",
             }
-            for each in self._watched.models()
+            for each in await self._watched.models()
         ]
         return JSONResponse({"object": "list", "data": data})

@@ -31,13 +31,13 @@ class Transport(Protocol):
 
         A guest that serves what is ``wanted`` gets it. ``computes`` tells whether the request
         counts as one of those that a guest answers at once. Raises Unavailable, Overloaded,
-        UnknownModel, TimedOut and GuestGone.
+        ModelRefused, TimedOut and GuestGone.
         """
 
     def check(self, wanted: Wanted | None) -> None:
         """Raise Unavailable or Overloaded if a request that is sent now would get no place.
 
-        It is for what is ``wanted``, None while that is not known. Raises UnknownModel too.
+        It is for what is ``wanted``, None while that is not known.
         """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...fleet.errors import UnknownModel
+from ...fleet.errors import DoesNotFit, LoadFailed, UnknownModel
 from ...fleet.recipe import Wanted
 from ...pool import Overloaded, Unavailable
 from ...retrieval.embedding import Busy, Refused
@@ -62,6 +62,8 @@ class GuestEmbedder:
                 return answer.status, b"".join(parts)
         except (Unavailable, Overloaded, GuestGone, TimedOut) as error:
             raise Busy(error) from error
+        except (DoesNotFit, LoadFailed) as error:
+            raise Refused(str(error)) from error
 
 
 def _request(wanted: dict[str, object]) -> bytes:

@@ -1,0 +1,83 @@
+"""A model that a fleet knows, loaded or not."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ..health import Figures
+from .deployment import Deployment
+from .recipe import Model, Recipe
+
+Status = Literal["available", "loading", "ready", "unloading", "failed"]
+_NOTHING = Figures(0, 0, 0, 0, 0, {})
+
+
+@dataclass(eq=False)
+class Member:
+    """``recipe`` and the deployment that serves it, None while it is not loaded.
+
+    One that is ``named`` stays known when it is unloaded: the command line names it. ``waiting``
+    requests wait until it is loaded; the last one ended at ``last_used``, in seconds since 1970.
+    """
+
+    recipe: Recipe
+    named: bool
+    deployment: Deployment | None = None
+    loading: "asyncio.Task[None] | None" = None
+    problem: str | None = None
+    waiting: int = 0
+    last_used: float | None = None
+    leaving: int = 0
+    timer: asyncio.TimerHandle | None = None
+    touched: float = field(default_factory=time.monotonic)
+    ended: Figures = _NOTHING
+
+    @property
+    def status(self) -> Status:
+        """Where it stands."""
+        if self.deployment is not None:
+            return "ready" if self.deployment.started else "loading"
+        if self.loading is not None:
+            return "loading"
+        if self.leaving:
+            return "unloading"
+        return "failed" if self.problem else "available"
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way, or waits for the model."""
+        return bool(self.waiting or (self.deployment and self.deployment.requests))
+
+    def memory(self, model: Model | None = None) -> int | None:
+        """Bytes that ``model`` takes, or all do; None while that is not known."""
+        sized = self.deployment.sized if self.deployment else None
+        if sized is None:
+            return None
+        sizes = dict(zip(self.recipe.models, (each.total for each in sized.models), strict=False))
+        return sizes.get(model) if model is not None else sum(sizes.values())
+
+    def touch(self) -> None:
+        """A request has come or gone."""
+        self.touched = time.monotonic()
+
+    def count(self, figures: Figures) -> None:
+        """Keep what a deployment did that ends."""
+        self.ended = self._sum(figures, {})
+
+    async def figures(self) -> Figures:
+        """What its deployments have done so far."""
+        if self.deployment is None:
+            return self.ended
+        found = await self.deployment.figures()
+        return self._sum(found, found.engines)
+
+    def _sum(self, figures: Figures, engines: object) -> Figures:
+        total = replace(
+            figures,
+            guest_restarts=figures.guest_restarts + self.ended.guest_restarts,
+            worker_restarts=figures.worker_restarts + self.ended.worker_restarts,
+        )
+        if engines:
+            return total
+        return replace(total, requests_processing=0, requests_deferred=0, guests=0, engines={})

@@ -1,0 +1,166 @@
+"""/api/models: the models of this machine, loaded and not, and what is done with them."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from ..fleet.fleet import Fleet
+from ..fleet.recipe import Model
+from ..models import fit
+from ..models.facts import facts
+from .body import check_json, check_type, read_body
+from .describe import (
+    BOOLEAN,
+    COUNT,
+    JSON,
+    NUMBER,
+    STRING,
+    Described,
+    array,
+    const,
+    enum,
+    nullable,
+    operation,
+    record,
+)
+from .errors import ApiError
+from .forward import refusing
+
+STATUSES = ("available", "loading", "ready", "unloading", "failed")
+_NAMED = record({"model": STRING})
+MODEL = record(
+    {
+        "name": STRING,
+        "id": STRING,
+        "status": enum(*STATUSES),
+        "message": nullable(STRING),
+        "size": COUNT,
+        "architecture": STRING,
+        "quantization": STRING,
+        "parameters": nullable(COUNT),
+        "context": nullable(COUNT),
+        "capabilities": array(enum("chat", "embeddings", "vision", "tools", "reasoning")),
+        "memory": nullable(COUNT),
+        "default": BOOLEAN,
+        "last_used": nullable(NUMBER),
+    }
+)
+DESCRIBED: Described = {
+    ("/api/models", "GET"): operation(
+        "The models that are loaded and those on this machine",
+        tag="models",
+        answers={JSON: record({"object": const("list"), "data": array(MODEL)})},
+    ),
+    ("/api/models/load", "POST"): operation(
+        "Load a model, or load it again where its files have changed",
+        tag="models",
+        body=_NAMED,
+        answers={JSON: MODEL},
+        errors=(404, 500, 503, 507),
+    ),
+    ("/api/models/unload", "POST"): operation(
+        "Unload a model once its requests have ended",
+        tag="models",
+        body=_NAMED,
+        answers={JSON: MODEL},
+        errors=(404, 409, 500),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A model with what the fleet says of it."""
+
+    model: Model
+    status: str = "available"
+    message: str | None = None
+    default: bool = False
+    last_used: float | None = None
+    memory: int | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The model as an object; reads its file."""
+        model = self.model
+        files = [path for path in (model.path, model.projector) if path is not None]
+        found = facts(model.path, model.version)
+        vision = ("vision",) if model.projector is not None else ()
+        return {
+            "name": model.name,
+            "id": model.id,
+            "status": self.status,
+            "message": self.message or found.problem,
+            "size": fit.size_of(files),
+            "architecture": found.architecture,
+            "quantization": found.quantization,
+            "parameters": found.parameters,
+            "context": found.context,
+            "capabilities": [*found.capabilities, *vision],
+            "memory": self.memory or fit.needed_for(files),
+            "default": self.default,
+            "last_used": self.last_used,
+        }
+
+
+class ManagedModels:
+    """Answers for ``fleet``."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def list(self, request: Request) -> Response:
+        """GET /api/models."""
+        known = list(self._known())
+        rows = [*known, *(_Row(model) for model in await self._fleet.here())]
+        data = await asyncio.to_thread(lambda: [row.json() for row in rows])
+        return JSONResponse({"object": "list", "data": data})
+
+    async def load(self, request: Request) -> Response:
+        """POST /api/models/load."""
+        name = await named(request)
+        with refusing():
+            member = await self._fleet.load(name)
+        return await self._answer(member.recipe.models, name)
+
+    async def unload(self, request: Request) -> Response:
+        """POST /api/models/unload."""
+        name = await named(request)
+        with refusing():
+            member = await self._fleet.unload(name)
+        return await self._answer(member.recipe.models, name)
+
+    def _known(self) -> Iterable[_Row]:
+        for number, member in enumerate(self._fleet.members):
+            for model in member.recipe.models:
+                first = number == 0 and model == member.recipe.models[0]
+                yield _Row(
+                    model,
+                    member.status,
+                    member.problem,
+                    default=first,
+                    last_used=member.last_used,
+                    memory=member.memory(model),
+                )
+
+    async def _answer(self, models: tuple[Model, ...], name: str) -> Response:
+        """The one of ``models`` that ``name`` calls, as it is now."""
+        model = next((each for each in models if name in (each.id, each.name)), models[0])
+        row = next((row for row in self._known() if row.model == model), _Row(model))
+        return JSONResponse(await asyncio.to_thread(row.json))
+
+
+async def named(request: Request) -> str:
+    """The model that the request's body names. Raises ApiError."""
+    check_type(request.scope)
+    try:
+        body = await read_body(request.scope, request.receive)
+    except ClientDisconnect:
+        raise ApiError(400, "the client has gone") from None
+    name = check_json(body, "model")["model"]
+    if not isinstance(name, str) or not name:
+        raise ApiError(400, "'model' must be a name", code="invalid_value", param="model")
+    return name
