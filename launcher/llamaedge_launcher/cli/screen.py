@@ -1,6 +1,7 @@
 """What the terminal shows of a server's start."""
 
 import json
+import logging
 import threading
 import time
 import webbrowser
@@ -10,13 +11,17 @@ from rich.text import Text
 from llamaedge_host.ggml.llama.split import paths
 from llamaedge_host.wording import counted
 
-from .. import __version__, keys
+from .. import __version__, keys, log
 from ..address import Address
 from ..control import ModelSize, Sized
 from ..models.sizes import size_text
 from ..settings import Settings
+from . import templates
 from .console import stderr
 from .plan import Plan
+from .units import TEMPLATE, Unit
+
+_log = logging.getLogger(__name__)
 
 
 class Screen:
@@ -32,12 +37,13 @@ class Screen:
     def show_plan(self) -> None:
         """What is being loaded and where it will be served."""
         self._console.print(Text(f"llamaedge {__version__}", "bold"))
-        for preload in self._plan.preloads:
-            size = size_text(sum(each.stat().st_size for each in paths(preload.path)))
-            self._row(
-                "model", f"{preload.name}: {preload.path.name}, {size}, {preload.path.parent}"
-            )
-        self._row("server", "bundled" if self._plan.bundled else str(self._plan.guest))
+        for unit in self._plan.units:
+            for preload, model in zip(unit.preloads, unit.models, strict=False):
+                size = size_text(sum(each.stat().st_size for each in paths(preload.path)))
+                self._row("model", f"{model.id}: {preload.path.name}, {size}")
+            self._row("template", _template(unit))
+        if not self._plan.bundled:
+            self._row("server", str(self._plan.guest))
         self._row("address", f"{self._bound}, loading")
         if not self._bound.is_loopback and not self._settings.keys:
             self._console.print(
@@ -52,7 +58,7 @@ class Screen:
             name = f"{model.name}: " if len(sized.models) > 1 else ""
             self._row("context", f"{name}{_context(model)}")
             self._row("memory", f"{name}{_memory(model)}; {size_text(sized.free)} are free")
-            self._row("compute", f"{name}{_compute(model)}")
+            self._row("device", f"{name}{_device(model)}")
 
     @property
     def url(self) -> str:
@@ -68,11 +74,15 @@ class Screen:
         )
         url = self.url
         seconds = time.monotonic() - self._started
+        if self._settings.opens_page:
+            threading.Thread(target=self._open_page, daemon=True).start()  # it may take its time
+        if log.is_json():
+            fields = log.with_fields({"url": url, "seconds": round(seconds, 3)})
+            _log.info("ready in %.1f s: %s", seconds, url, extra=fields)
+            return
         self._console.print(Text.assemble(f"ready in {seconds:.1f} s: ", (url, "bold green")))
         if self._settings.web_ui is not None:
             self._console.print(Text.assemble("  in a browser: ", (self._page(), "bold green")))
-        if self._settings.opens_page:
-            threading.Thread(target=self._open_page, daemon=True).start()  # it may take its time
         key = " -H 'Authorization: Bearer KEY'" if self._settings.keys else ""
         self._console.print(
             f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'",
@@ -86,10 +96,13 @@ class Screen:
             )
 
     def _page(self) -> str:
-        return f"http://{self._reachable()}/"
+        return self.url.removesuffix("v1")
 
     def _row(self, name: str, value: str) -> None:
-        self._console.print(Text.assemble((f"{name:<9}", "cyan"), value))
+        if log.is_json():
+            _log.info("%s: %s", name, value, extra=log.with_fields({name: value}))
+        else:
+            self._console.print(Text.assemble((f"{name:<9}", "cyan"), value))
 
     def _reachable(self) -> Address:
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -110,8 +123,17 @@ def _memory(model: ModelSize) -> str:
     return f"{size_text(model.total)}: {listed}{there}"
 
 
-def _compute(model: ModelSize) -> str:
-    threads = f"{counted(model.threads, 'thread')} on the CPU"
+def _device(model: ModelSize) -> str:
+    cpu = f"CPU, {counted(model.threads, 'thread')}"
     if not model.gpu_layers:
-        return threads
-    return f"{model.gpu_layers} of {model.layers} layers on the GPU, {threads}"
+        return cpu
+    return f"GPU, {model.gpu_layers} of {model.layers} layers; {cpu}"
+
+
+def _template(unit: Unit) -> str:
+    """The names of its models' prompt templates."""
+    given = dict(each.partition("=")[::2] for each in unit.arguments)
+    if "--chat-template" in given:
+        return "from --chat-template"
+    names = given.get(TEMPLATE, templates.AUTO).split(",")
+    return ", ".join("the model's own" if name == templates.AUTO else name for name in names)
