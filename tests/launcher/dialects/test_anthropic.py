@@ -50,7 +50,11 @@ def asked(**fields: Any) -> dict[str, Any]:
                 "parallel_tool_calls": False,
             },
         ),
-        ({"thinking": {"type": "disabled"}}, {"chat_template_kwargs": {"enable_thinking": False}}),
+        ({"thinking": {"type": "disabled"}}, {"reasoning_effort": "none"}),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 5}},
+            {"chat_template_kwargs": {"enable_thinking": True}, "reasoning_budget": 5},
+        ),
         ({"thinking": {"type": "adaptive"}}, {}),
         (
             {"output_config": {"effort": "max", "format": {"type": "json_schema", "schema": {}}}},

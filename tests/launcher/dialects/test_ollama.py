@@ -56,7 +56,8 @@ def asked(**fields: Any) -> dict[str, Any]:
                 }
             },
         ),
-        ({"think": False}, {"chat_template_kwargs": {"enable_thinking": False}}),
+        ({"think": False}, {"reasoning_effort": "none"}),
+        ({"think": True}, {"chat_template_kwargs": {"enable_thinking": True}}),
         ({"think": "high"}, {"reasoning_effort": "high"}),
         ({"tools": [{"type": "function"}]}, {"tools": [{"type": "function"}]}),
     ],

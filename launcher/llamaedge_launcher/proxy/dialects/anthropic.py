@@ -91,7 +91,7 @@ def _count(answer: Json) -> Json:
 def _positive(fields: Fields, name: str) -> int:
     number: int = fields.need(name, int)
     if number < 1:
-        raise wrong(name, f"{number} is not a number from 1 up")
+        raise wrong(fields.path(name), f"{number} is not a number from 1 up")
     return number
 
 
@@ -147,11 +147,12 @@ def _choice(fields: Fields) -> Json:
 def _thinking(fields: Fields) -> Json:
     fields.need("type", str)
     kind = fields.one("type", ("enabled", "disabled", "adaptive"))
+    if kind == "disabled":
+        return {"reasoning_effort": "none"}
     if kind == "adaptive":
         return {}
-    if kind == "enabled":
-        fields.need("budget_tokens", int)
-    return {"chat_template_kwargs": {"enable_thinking": kind == "enabled"}}
+    budget = _positive(fields, "budget_tokens")
+    return {"chat_template_kwargs": {"enable_thinking": True}, "reasoning_budget": budget}
 
 
 def _output(fields: Fields) -> Json:

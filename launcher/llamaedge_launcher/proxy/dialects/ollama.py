@@ -194,8 +194,10 @@ async def _settings(fields: Fields, context: Context) -> Json:
     found: Json = {"model": fields.need("model", str)}
     found |= _format(fields)
     think = fields.take("think", bool, str)
-    if isinstance(think, bool):
-        found["chat_template_kwargs"] = {"enable_thinking": think}
+    if think is False:
+        found["reasoning_effort"] = "none"
+    elif think is True:
+        found["chat_template_kwargs"] = {"enable_thinking": True}
     elif think is not None:
         found["reasoning_effort"] = fields.one("think", ("low", "medium", "high"))
     options = Fields(fields.take("options", dict) or {}, "options")
