@@ -16,6 +16,10 @@ class Unavailable(Exception):
         super().__init__(message)
         self.retry_after = retry_after
 
+    def copy(self) -> "Unavailable":
+        """One to raise: an exception keeps the frames of every place that it was raised at."""
+        return Unavailable(str(self), retry_after=self.retry_after)
+
 
 class Overloaded(Exception):
     """As many requests wait as may wait; try again in ``retry_after`` seconds."""
@@ -105,7 +109,7 @@ class Pool:
         self._closed = reason
         for waiting in self._waiting:
             if not waiting.done():
-                waiting.set_exception(reason)
+                waiting.set_exception(reason.copy())
         self._waiting.clear()
 
     def check(self) -> None:
@@ -133,7 +137,7 @@ class Pool:
 
     def _least_busy(self) -> Instance:
         if not self._instances:
-            raise self._closed
+            raise self._closed.copy()
         return min(self._instances, key=lambda each: each.running)
 
     async def _acquire(self) -> Instance:

@@ -1,4 +1,4 @@
-"""The front process with fake workers.
+"""The front process with fake workers, or a real one where the guest is a .wasm file.
 
 ``front.py SETTINGS LIMIT INSTANCES KNOWN_ONLY MODELS GUEST [ARG ...]``: SETTINGS is a
 JSON object of Settings' fields, log_format and machine (see Machine); MODELS is one of guests by
@@ -21,7 +21,7 @@ from llamaedge_launcher.fleet.recipe import Kind, Model, Recipe
 from llamaedge_launcher.proxy import connection
 from llamaedge_launcher.serve import serve
 from llamaedge_launcher.settings import Settings
-from llamaedge_launcher.supervisor import WorkerProcess
+from llamaedge_launcher.supervisor import COMMAND, WorkerProcess
 from llamaedge_launcher.tls import Tls
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
@@ -102,7 +102,7 @@ def main() -> int:
     recipes = [make(id_, words) for id_, words in guests.items()]
     listener = Address(port=0).listen()
     say(listener.getsockname()[1])
-    launch = partial(WorkerProcess, command=FAKE)
+    launch = partial(WorkerProcess, command=COMMAND if guest.endswith(".wasm") else FAKE)
     try:
         return serve(
             listener,

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import Coroutine
 from typing import Any
 
@@ -159,6 +161,26 @@ def test_only_the_requests_of_an_instance_that_hangs_are_cut() -> None:
         pool.remove("a", Unavailable("it hung"), cut=True)
         await asyncio.gather(*requests)
         assert ended == ["a is cut", "b"]
+
+    run(test())
+
+
+def test_nothing_is_kept_of_requests_that_are_refused() -> None:
+    class Body:
+        pass
+
+    async def refused(pool: Pool) -> "weakref.ref[Body]":
+        body = Body()
+        with pytest.raises(Unavailable):
+            async with pool.lease():
+                pass
+        return weakref.ref(body)
+
+    async def test() -> None:
+        pool = Pool(limit=1)
+        kept = [await refused(pool) for _ in range(3)]
+        gc.collect()
+        assert [each() for each in kept] == [None] * 3
 
     run(test())
 
