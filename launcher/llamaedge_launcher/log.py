@@ -7,9 +7,12 @@ what a record has in ``fields`` stands beside these four.
 import json
 import logging
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO, cast
+
+from .outlet import Outlet
 
 LEVELS = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 """The levels, and what LlamaEdge's servers call them in LLAMA_LOG."""
@@ -52,6 +55,17 @@ def configure(level: str, style: str = TEXT) -> None:
     handler.setFormatter(_JsonFormatter() if style == JSON else _TextFormatter(_LAYOUT, _TIME))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(style == JSON)
+
+
+def never_wait() -> None:
+    """Lose what stderr does not take at once, unless it is a terminal: nobody may be reading it."""
+    if sys.stderr.isatty():
+        return
+    outlet = Outlet(sys.stderr.fileno())
+    for each in logging.root.handlers:
+        if isinstance(each, logging.StreamHandler) and each.stream is sys.stderr:
+            each.setStream(outlet)
+    sys.stderr = cast(TextIO, outlet)
 
 
 def is_json() -> bool:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from . import log
 from .address import Address
 from .control import Sized
 from .fleet.fleet import Fleet
@@ -59,6 +60,7 @@ def serve(
     The first signal lets what is under way finish, the second does not.
     Raises LauncherError if a model's first worker fails.
     """
+    log.never_wait()
     logging.getLogger("uvicorn.error").addFilter(_Expected())
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     tls = settings.tls

@@ -42,6 +42,7 @@ def main() -> None:
         return
     config = WorkerConfig.decode(line)
     log.configure(config.log_level, config.log_format)
+    log.never_wait()
     worker = Worker(config, front)
     following = threading.Thread(
         target=_follow_front, args=(lines, worker, config.folder), daemon=True

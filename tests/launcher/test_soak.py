@@ -99,9 +99,10 @@ class Client:
         """Read a stream of which only ``most`` frames are wanted."""
         text, body = self.body(stream=True, count=self._random.randrange(1, 40))
         came = "cut"
-        with suppress(httpx.RemoteProtocolError), self._client.stream(
-            "POST", CHAT, json=body
-        ) as response:
+        with (
+            suppress(httpx.RemoteProtocolError),
+            self._client.stream("POST", CHAT, json=body) as response,
+        ):
             if response.status_code == 200:
                 came = self.read(response.iter_lines(), text, body["count"], most)
             else:
@@ -111,20 +112,21 @@ class Client:
 
     def read(self, lines: Iterator[str], text: str, count: int, most: int) -> str:
         """What came of a stream of ``count`` frames with ``text``."""
-        got = 0
-        for line in filter(None, lines):
+        frames: list[dict[str, Any]] = []
+        for line in lines:
             if line == "data: [DONE]":
-                assert got == count
+                assert frames == [{"text": text}] * count
                 return "stream"
-            event = json.loads(line.removeprefix("data: "))
-            if "error" in event:
-                assert event["error"]["code"] in LOST
-                return "cut"
-            assert event == {"text": text}
-            got += 1
-            if got == most:
-                return "left"
-        return "cut"
+            if not line.startswith("data: "):
+                continue  # between two frames, or a comment while none comes
+            frames.append(json.loads(line.removeprefix("data: ")))
+            if "error" in frames[-1]:
+                assert frames.pop()["error"]["code"] in LOST
+                break
+            if len(frames) == most:
+                break
+        assert frames == [{"text": text}] * len(frames)
+        return "left" if len(frames) == most else "cut"
 
     def leave(self) -> None:
         self.stream(self._random.randrange(1, 5))
@@ -143,9 +145,10 @@ class Client:
 
     def websocket(self) -> None:
         url = f"ws://127.0.0.1:{self.front.port}{CHAT}"
-        with suppress(InvalidStatus, ConnectionClosed), connect(
-            url, proxy=None, open_timeout=PATIENCE
-        ) as socket:
+        with (
+            suppress(InvalidStatus, ConnectionClosed),
+            connect(url, proxy=None, open_timeout=PATIENCE) as socket,
+        ):
             for _ in range(3):
                 text, body = self.body(stream=True, count=5)
                 socket.send(json.dumps(body))
