@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml.context import ABILITIES_INDEX, GgmlContext
+from llamaedge_host.ggml.context import ABILITIES_INDEX, TOKENS_INDEX, GgmlContext
 from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
@@ -46,6 +46,25 @@ def test_the_first_text_alone_begins_as_the_model_expects(load: Load, tiny_llama
 
     assert size("a", 9, "a") == size("a") + 1 + size(9, "a") - 1
     assert size("a") == size(9, "a")  # one is <s>, the other 9
+
+
+def test_the_tokens_of_a_prompt_are_told(load: Load) -> None:
+    graph = load()
+    context, vocabulary = graph.context(), graph.model.vocabulary
+
+    def tokens(**document: Any) -> list[int]:
+        give(context, prompt=document)
+        told = json.loads(context.output(TOKENS_INDEX))
+        assert all(bytes(row["bytes"]) == vocabulary.piece(row["id"]) for row in told)
+        return [row["id"] for row in told]
+
+    text = "<|im_start|>sea"
+    assert tokens(parts=[text]) == vocabulary.tokenize(text.encode())
+    assert tokens(parts=[text], special=False) == vocabulary.tokenize(text.encode(), special=False)
+    names = vocabulary.tokenize(text.encode(), special=False, control=False)
+    assert tokens(parts=[text], special=False, control=False) == names
+    assert len(names) > 2
+    assert tokens(parts=[]) == []
 
 
 @pytest.mark.parametrize("bad", [[-1], [10**9], [True], [1.5], ["a", None], "a", {}, None], ids=str)

@@ -158,3 +158,18 @@ def test_tokens_are_a_prompt(url: str) -> None:
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt")
     refused = complete(prompt="def f(", suffix="return 1")
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "suffix")
+
+
+def test_a_text_is_tokens_and_tokens_a_text(url: str) -> None:
+    def post(path: str, **body: Any) -> Any:
+        return httpx.post(f"{url}{path}", json=body, timeout=60).raise_for_status().json()
+
+    text = "What of 媽 and 🤗?"
+    tokens = post("/tokenize", content=text)["tokens"]
+    assert post("/detokenize", tokens=tokens) == {"content": text}
+    pieces = post("/tokenize", content=text, with_pieces=True)["tokens"]
+    assert [piece["id"] for piece in pieces] == tokens
+    assert any(isinstance(piece["piece"], list) for piece in pieces), "half a character"
+    prompt = post("/apply-template", messages=FRANCE)["prompt"]
+    assert "What is the capital of France?<|im_end|>" in prompt
+    assert prompt.endswith("<|im_start|>assistant\n")

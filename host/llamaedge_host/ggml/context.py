@@ -41,6 +41,8 @@ PROBABILITIES_INDEX = 3
 """The single output that is what the last token was chosen among, with ``n-probs``."""
 ABILITIES_INDEX = 4
 """The output that is what guests may ask for here and not in WasmEdge."""
+TOKENS_INDEX = 5
+"""The output that is the prompt's tokens."""
 DOCUMENTS = ("conversation", "prompt", "infill")
 """What of the metadata becomes a prompt; WasmEdge ignores it."""
 
@@ -307,9 +309,11 @@ class GgmlContext:
         return end.errno
 
     def output(self, index: int) -> bytes:
-        """Everything made so far; at index 1 the counts, 2 a conversation's prompt, 4 abilities."""
+        """Everything made so far; at 1 the counts, 2 the prompt, 4 abilities, 5 the tokens."""
         if index == ABILITIES_INDEX:
             return self._abilities()
+        if index == TOKENS_INDEX:
+            return self._tokens()
         if index == PROMPT_INDEX and self._prompt.text:
             return self._prompt.text.encode(errors="replace")
         return self._counts() if index == METADATA_INDEX else bytes(self._output)
@@ -332,6 +336,12 @@ class GgmlContext:
         if self._settings["enable-chat-template"]:
             counts["chat_template"] = self._template()
         return json.dumps(counts).encode()
+
+    def _tokens(self) -> bytes:
+        """The prompt's tokens, those of a picture left out, as JSON."""
+        piece = self._graph.model.vocabulary.piece
+        tokens = [token for token in self._prompt.tokens if token >= 0]
+        return json.dumps([{"id": each, "bytes": list(piece(each))} for each in tokens]).encode()
 
     def _abilities(self) -> bytes:
         """What guests may ask for here and not in WasmEdge, as JSON."""

@@ -103,11 +103,16 @@ def of_conversation(source: Source, settings: Settings, files: Files, document: 
 def of_parts(source: Source, document: object) -> Prompt:
     """The prompt of an array of token numbers and texts, the first with what the model expects.
 
-    Raises GgmlError: PROMPT_TOO_LONG for more than a context could hold, INVALID_ARGUMENT for
-    what is no such array.
+    An object has the array as ``parts``, and may say by ``special`` that nothing is added, and by
+    ``control`` that names of control tokens are text; both are true otherwise. Raises GgmlError:
+    PROMPT_TOO_LONG for more than a context could hold, INVALID_ARGUMENT for what is no such thing.
     """
-    vocabulary = source.model.vocabulary
-    return _read_back(_parts(source, document, "prompt", begin=True), vocabulary)
+    given = document if isinstance(document, dict) else {"parts": document}
+    special, control = given.get("special", True), given.get("control", True)
+    tokens = _parts(
+        source, given.get("parts"), "prompt", special=bool(special), control=bool(control)
+    )
+    return _read_back(tokens, source.model.vocabulary)
 
 
 def of_infill(source: Source, document: object) -> Prompt:
@@ -126,14 +131,16 @@ def of_infill(source: Source, document: object) -> Prompt:
     if not isinstance(document, dict):
         raise GgmlError(NnErrno.INVALID_ARGUMENT, "the infill is not an object")
     before, behind, middle = vocabulary.infill
-    prefix = _parts(source, document.get("prefix"), "prefix", begin=False)
-    suffix = _parts(source, document.get("suffix"), "suffix", begin=False)
+    prefix = _parts(source, document.get("prefix"), "prefix")
+    suffix = _parts(source, document.get("suffix"), "suffix")
     begin, _ = vocabulary.frame
     tokens = [*begin, before, *prefix, behind, *suffix, middle]
     return _read_back(tokens, vocabulary)
 
 
-def _parts(source: Source, parts: object, name: str, *, begin: bool) -> list[int]:
+def _parts(
+    source: Source, parts: object, name: str, *, special: bool = False, control: bool = True
+) -> list[int]:
     vocabulary = source.model.vocabulary
     if not isinstance(parts, list):
         raise GgmlError(NnErrno.INVALID_ARGUMENT, f"the {name} is not an array")
@@ -142,7 +149,7 @@ def _parts(source: Source, parts: object, name: str, *, begin: bool) -> list[int
     for index, each in enumerate(parts):
         if isinstance(each, str):
             text = each.encode(errors="replace")
-            tokens += vocabulary.tokenize(text, special=begin and not index)
+            tokens += vocabulary.tokenize(text, special=special and not index, control=control)
         elif type(each) is int and 0 <= each < vocabulary.size:
             tokens.append(each)
         else:

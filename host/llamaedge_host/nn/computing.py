@@ -156,7 +156,8 @@ class Computing:
         Parameters:
             context: its handle.
             index: 1 for the counts as JSON, 2 for the prompt that a chat template wrote, 4 for
-                what a guest may ask for beyond WasmEdge as JSON, any other for the output.
+                what a guest may ask for beyond WasmEdge and 5 for the prompt's tokens, both as
+                JSON, any other for the output.
             buffer: where to.
             size: its bytes; 0 means UNSIZED_BUFFER.
             written: where its length is written, u32, even if it is too large.

@@ -46,6 +46,9 @@ ENDPOINTS = (
     Endpoint(CHAT, ("POST",), "messages", computes=True, kind="chat"),
     Endpoint("/v1/completions", ("POST",), "prompt", computes=True, kind="chat"),
     Endpoint("/v1/embeddings", ("POST",), "input", computes=True, kind="embeddings"),
+    Endpoint("/tokenize", ("POST",), "content", kind="chat"),
+    Endpoint("/detokenize", ("POST",), "tokens", kind="chat"),
+    Endpoint("/apply-template", ("POST",), "messages", kind="chat"),
     Endpoint("/echo", ("GET", "POST")),
 )
 
@@ -163,6 +166,7 @@ _STREAM = {
 }
 _TOKENS = array(COUNT, minItems=1)
 _INPUT = {"anyOf": [STRING, array(STRING, minItems=1), _TOKENS, array(_TOKENS, minItems=1)]}
+_PIECE = record({"id": COUNT, "piece": {"anyOf": [STRING, array(COUNT)]}})
 _PROMPT = {"anyOf": [STRING, COUNT, array({"anyOf": [STRING, COUNT]}, minItems=1)]}
 _VECTORS = record(
     {
@@ -234,6 +238,38 @@ DESCRIBED: Described = {
             dimensions=nullable(INTEGER),
         ),
         answers={JSON: _VECTORS},
+        errors=_COMPUTED,
+    ),
+    ("/tokenize", "POST"): operation(
+        "A text as the model's tokens, as llama.cpp's server answers it",
+        tag="llama.cpp",
+        body=record(
+            {"content": STRING},
+            model=nullable(STRING),
+            add_special=nullable(BOOLEAN),
+            parse_special=nullable(BOOLEAN),
+            with_pieces=nullable(BOOLEAN),
+        ),
+        answers={JSON: record({"tokens": array({"anyOf": [COUNT, _PIECE]})})},
+        errors=_COMPUTED,
+    ),
+    ("/detokenize", "POST"): operation(
+        "Tokens as a text, as llama.cpp's server answers it",
+        tag="llama.cpp",
+        body=record({"tokens": array(COUNT)}, model=nullable(STRING)),
+        answers={JSON: record({"content": STRING})},
+        errors=_COMPUTED,
+    ),
+    ("/apply-template", "POST"): operation(
+        "A conversation as the model sees it, as llama.cpp's server answers it",
+        tag="llama.cpp",
+        body=record(
+            {"messages": array(_MESSAGE, minItems=1)},
+            tools=nullable(array(_TOOL)),
+            tool_choice=_CHOICE,
+            **_SAMPLING,
+        ),
+        answers={JSON: record({"prompt": STRING})},
         errors=_COMPUTED,
     ),
     ("/echo", "GET"): operation("`echo test`", tag="server", answers={PLAIN: STRING}, errors=GUEST),

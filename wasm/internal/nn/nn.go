@@ -56,6 +56,8 @@ const (
 	Probabilities uint32 = 3
 	// Able is the output of the host's abilities; WasmEdge has none.
 	Able uint32 = 4
+	// Tokens is the output of the prompt's tokens; WasmEdge has none.
+	Tokens uint32 = 5
 )
 
 // Graph is a loaded model.

@@ -115,37 +115,18 @@ func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 
 // chatWork judges the request and makes its prompt.
 func (s *Server) chatWork(ctx context.Context, model *Model, request *chatRequest) (*chatWork, error) {
+	conversation, bound, err := s.conversation(model, request)
+	if err != nil {
+		return nil, err
+	}
 	template := model.Template
-	if template == nil {
-		return nil, invalid("model", "The model '%s' has no prompt template; use /v1/completions.", model.Name)
-	}
-	conversation := prompt.Conversation{Now: time.Now()}
-	for index := range request.Messages {
-		turn, err := request.Messages[index].turn(index, s.Options.Mmproj != "")
-		if err != nil {
-			return nil, err
-		}
-		conversation.Messages = append(conversation.Messages, turn)
-	}
-	tools, choice, err := request.tools(template)
-	if err != nil {
-		return nil, err
-	}
-	conversation.Tools = tools
-	bound, err := request.bind(template, tools, choice)
-	if err != nil {
-		return nil, err
-	}
-	if err := request.templateSettings.give(template, &conversation); err != nil {
-		return nil, err
-	}
 	if err := request.reasoning(s.Options.ReasoningFormat, &bound.format); err != nil {
 		return nil, err
 	}
 	work := &chatWork{schema: bound.schema, tags: bound.format.Tags()}
 	work.param, work.constraint, work.own = "messages", bound.param, template.Own
 	work.reader = func(prompt string) answer.Reader {
-		reader := bound.format.NewReader(choice != choiceNone, template.Reasons(prompt) && !bound.text())
+		reader := bound.format.NewReader(bound.calls, template.Reasons(prompt) && !bound.text())
 		if request.ParallelCalls != nil && !*request.ParallelCalls {
 			reader = answer.FirstCall(reader)
 		}
@@ -155,7 +136,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	work.logprobs = request.logprobs.told
 	work.stops = s.stops(template.Stops, request.Stop.texts)
 	work.keep = bound.format.Keep
-	if work.prompt, work.dropped, err = model.fit(ctx, conversation); err != nil {
+	if work.prompt, work.dropped, err = model.fit(ctx, *conversation); err != nil {
 		return nil, err
 	}
 	return work, nil
@@ -166,6 +147,7 @@ type bound struct {
 	format answer.Format
 	schema string
 	param  string
+	calls  bool // it may be calls
 }
 
 // text tells whether the answer follows something, and so is no reasoning.
@@ -175,7 +157,7 @@ func (b *bound) text() bool { return b.param != "" }
 func (c *chatRequest) bind(template *prompt.Template, tools []prompt.Tool, choice string) (*bound, error) {
 	format := template.Answer
 	format.Text = textParameters(tools)
-	made := &bound{format: format}
+	made := &bound{format: format, calls: choice != choiceNone}
 	var err error
 	if made.schema, made.param, err = c.constraint(); err != nil {
 		return nil, err

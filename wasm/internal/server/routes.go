@@ -21,6 +21,9 @@ var routes = []route{
 	{"/v1/chat/completions", []string{"POST"}, (*Server).chat},
 	{"/v1/completions", []string{"POST"}, (*Server).completions},
 	{"/v1/embeddings", []string{"POST"}, (*Server).embeddings},
+	{"/tokenize", []string{"POST"}, (*Server).tokenize},
+	{"/detokenize", []string{"POST"}, (*Server).detokenize},
+	{"/apply-template", []string{"POST"}, (*Server).applyTemplate},
 	{"/echo", []string{"GET", "POST"}, (*Server).echo},
 }
 

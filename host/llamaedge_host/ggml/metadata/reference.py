@@ -20,11 +20,12 @@ sees a change. All others change the graph.
 Beside these keys the input at index 1 takes `conversation`, an object that becomes the prompt by
 the model's chat template: `messages` and `tools` as in OpenAI's API, `documents`,
 `chat_template_kwargs`, `add_generation_prompt` (default true) and `continue_final_message`. In its
-place may stand `prompt`, an array of texts and token numbers, or `infill`, an object of such
-arrays, `prefix` and `suffix`: the prompt is then by the model's own tokens for what stands between.
-The output at index 2 is then the prompt's text. With `enable-chat-template` the output at index 1
-has `chat_template`: null where the model has none, `error` for one that cannot be used, else what
-it can do. WasmEdge ignores all of it.
+place may stand `prompt`, an array of texts and token numbers (or an object of it as `parts`, with
+`special` and `control` false where a text gets no tokens that the model expects, and has no control
+tokens), or `infill`, an object of such arrays, `prefix` and `suffix`: the prompt is then by the
+model's own tokens for what stands between. The output at index 2 is then the prompt's text. With
+`enable-chat-template` the output at index 1 has `chat_template`: null where the model has none,
+`error` for one that cannot be used, else what it can do. WasmEdge ignores all of it.
 
 The output at index 4 is a JSON object: `keys` are those that a guest may set here and WasmEdge does
 not know or does not obey, `prompt` and `infill` tell whether these may be given. There this output
@@ -32,9 +33,9 @@ is the text, which is empty before the first computation. With `n-probs` the sin
 3 is, after each token of `compute_single`, `{"id", "bytes", "logprob", "top"}`: the token's number,
 the numbers of its piece's bytes, the natural logarithm of its probability (-9999 for none), and the
 same of the likeliest tokens, the likeliest first. Probabilities are the model's own, before every
-sampler; with `post-sampling-probs` they are those that the samplers left. The counts have
-`cached_tokens`, those of the prompt that were in a KV cache already. Made by `python -m
-llamaedge_host.ggml.metadata.reference`.
+sampler; with `post-sampling-probs` they are those that the samplers left. The output at index 5 is
+the prompt's tokens, an array of `id` and `bytes`. The counts have `cached_tokens`, those of the
+prompt that were in a KV cache already. Made by `python -m llamaedge_host.ggml.metadata.reference`.
 """
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _COLUMNS = ("key", "type", "default", "range", "a change takes effect", "meaning")

@@ -220,6 +220,13 @@ func (c *context) Output(index uint32) ([]byte, error) {
 		}
 		return json.Marshal(map[string]any{"keys": Keys, "prompt": true, "infill": c.graph.Infill})
 	}
+	if index == nn.Tokens {
+		tokens := []any{}
+		for number, word := range strings.Fields(c.prompt) {
+			tokens = append(tokens, chance(number, word, nil))
+		}
+		return json.Marshal(tokens)
+	}
 	if index == nn.Prompt {
 		return []byte(c.prompt), nil
 	}
