@@ -98,6 +98,7 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _open(path: Path, statements: Sequence[str]) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         for statement in statements:

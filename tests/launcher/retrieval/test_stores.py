@@ -223,6 +223,8 @@ def test_a_wrong_store_is_told(shared: openai.OpenAI, field: str, value: Any, pa
         ("ranking_options", {"hybrid_search": {}}, ".hybrid_search"),
         ("filters", [], ""),
         ("filters", {"type": "like"}, ".type"),
+        ("filters", {"type": {}}, ".type"),
+        ("filters", {"type": []}, ".type"),
         ("filters", EQUAL | {"key": 1}, ".key"),
         ("filters", EQUAL | {"type": "in"}, ".value"),
         ("filters", EQUAL | {"value": None}, ".value"),
