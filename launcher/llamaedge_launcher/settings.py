@@ -37,7 +37,8 @@ class Settings:
 
     ``web_ui`` is the folder of the web page, which a browser is asked to open if ``opens_page``.
 
-    ``official`` says that the guest is one of LlamaEdge's own, whose answers are made right.
+    ``official`` says that the guest is one of LlamaEdge's own, whose answers are made right; with
+    ``strict_model`` requests for models that are not served are refused in its place.
 
     A request's body other than a file's has at most ``max_body_size`` bytes, and all that are
     held at once ``max_body_memory``. At most ``max_connections`` are open. ``tls`` is what the
@@ -59,6 +60,7 @@ class Settings:
     web_ui: Path | None = None
     opens_page: bool = False
     official: bool = False
+    strict_model: bool = False
     max_body_size: int = MAX_BODY_SIZE
     max_body_memory: int = MAX_BODY_MEMORY
     max_connections: int = MAX_CONNECTIONS

@@ -104,6 +104,11 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         ("run --socket-addr 8080", "2 error: .*--socket-addr.*expected HOST:PORT"),
         ("run --socket-addr a:b", "2 error: .*--socket-addr.*'b' is not a port"),
         ("run --socket-addr 127.0.0.1:1 --port 1", "2 error: .*exclude each other"),
+        (f"run {GOOD} --raw", "2 error: --raw is for other servers than the bundled one"),
+        (
+            f"run {GOOD} --guest guest.wasm --raw --strict-model",
+            "2 error: --strict-model and --raw exclude each other",
+        ),
         ("run --instances 0", "2 error: .*--instances.*'0' is not a whole number from 1 to 64"),
         ("run --env NAME", "2 error: .*--env.*'NAME' is not of the form NAME=VALUE"),
         ("run --dir a:b:c", "2 error: --dir a:b:c.*readonly"),
@@ -376,6 +381,14 @@ def test_lists_have_a_value_for_each_model(folder: Path, arguments: str, said: s
 def test_a_server_of_another_make_is_told_an_address_that_was_given(planned: Planned) -> None:
     plan = planned("--guest guest.wasm --port 0")
     assert "--socket-addr=127.0.0.1:8181" in plan.recipes(Address(port=8181))[0].worker.args
+
+
+def test_a_server_of_another_make_does_not_get_an_option_that_the_front_obeys(
+    planned: Planned,
+) -> None:
+    for guest, passed in (("--guest guest.wasm", False), ("", True)):
+        arguments = planned(f"{guest} --strict-model").units[0].arguments
+        assert ("--strict-model" in arguments) is passed
 
 
 def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llamaedge_launcher.fleet.recipe import Model
 from llamaedge_launcher.proxy import client
 from llamaedge_launcher.proxy.app import CHAT, create_app
 from llamaedge_launcher.proxy.official.stop import Stop
@@ -66,13 +67,14 @@ def ask(
     body: bytes | None = None,
     kind: str = "application/json",
     most: int = 1_000_000,
+    strict: bool = False,
     **fields: Any,
 ) -> tuple[int, dict[bytes, bytes], bytes]:
     """Status, headers and body of the answer to a POST."""
     app = create_app(
         guest,  # type: ignore[arg-type]
         Loading(),
-        Settings(data_dir=folder, official=True, max_body_size=most),
+        Settings(data_dir=folder, official=True, max_body_size=most, strict_model=strict),
         known_only=False,
         local=True,
     )
@@ -405,6 +407,24 @@ def test_what_would_end_them_or_do_nothing_is_refused(
 )
 def test_other_endpoints_are_guarded_too(tmp_path: Path, path: str, fields: Any) -> None:
     refused(tmp_path, path, **fields)
+
+
+def test_an_unknown_model_is_refused_if_that_matters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Model("mine", "org/mine", "chat", tmp_path)
+    monkeypatch.setattr(Loading, "models", lambda _: [mine])
+    for strict, name, status in (
+        (True, "mine", 200),
+        (True, "org/mine", 200),
+        (True, "default", 200),
+        (True, "gpt-3.5-turbo", 404),
+        (False, "gpt-3.5-turbo", 200),
+    ):
+        fields = {"messages": [USER], "model": name, "strict": strict}
+        found, _, body = ask(Guest(whole("x")), tmp_path, **fields)
+        assert found == status
+        assert status == 200 or json.loads(body)["error"]["code"] == "model_not_found"
 
 
 def test_a_body_counts_once(tmp_path: Path) -> None:

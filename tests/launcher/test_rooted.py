@@ -1,9 +1,11 @@
 """The public server behind a reverse proxy."""
 
+import json
 import re
 import time
 
 import pytest
+from websockets.sync.client import connect
 
 from .conftest import Front, StartFront
 
@@ -22,6 +24,15 @@ def test_a_proxy_may_keep_its_prefix_or_take_it_off(start_front: StartFront, pre
         response = client.get(f"{prefix}/v1/info/", headers=shown)
         if response.is_redirect:
             assert response.headers["location"] == f"{front.url}/llm/v1/info"
+
+
+@pytest.mark.parametrize("prefix", ["/llm", ""])
+def test_so_may_it_for_websockets(start_front: StartFront, prefix: str) -> None:
+    front = start_front(root_path="/llm", keys=["k"])
+    address = f"ws://127.0.0.1:{front.port}{prefix}/v1/chat/completions"
+    with connect(address, proxy=None, additional_headers={"X-Api-Key": "k"}) as ws:
+        ws.send(json.dumps({"messages": [], "stream": True, "answer": "stream", "count": 1}))
+        assert [json.loads(ws.recv(timeout=20)), ws.recv(timeout=20)] == [{"piece": 0}, "[DONE]"]
 
 
 def test_a_path_that_only_begins_alike_is_another(start_front: StartFront) -> None:

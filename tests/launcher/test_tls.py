@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from websockets.sync.client import connect
 
 from llamaedge_launcher.errors import LauncherError
 from llamaedge_launcher.tls import Tls
@@ -69,6 +70,10 @@ def test_a_server_speaks_tls(start_front: StartFront, pair: Pair, trusting: ssl.
         assert client.post("/v1/chat/completions", json=body).text.endswith("data: [DONE]\n\n")
         large = {"messages": [], "x": "x" * 5_000_000}
         assert client.post("/v1/chat/completions", json=large).status_code == 200
+    address = f"wss://127.0.0.1:{front.port}/v1/chat/completions"
+    with connect(address, ssl=trusting, proxy=None) as ws:
+        ws.send('{"messages": [], "stream": true, "answer": "stream", "count": 1}')
+        assert [ws.recv(timeout=20), ws.recv(timeout=20)] == ['{"piece": 0}', "[DONE]"]
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"http://127.0.0.1:{front.port}/health", trust_env=False)
     assert front.end() == 130

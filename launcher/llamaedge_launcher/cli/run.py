@@ -13,7 +13,7 @@ from ..address import Address
 from ..settings import Settings
 from . import line
 from .config import ConfiguredCommand, config_options
-from .options import SERVER_OPTIONS, ServerClickOption
+from .options import SERVER_OPTIONS, ServerClickOption, ServerOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
 from .public import give_files, give_page, public_options, take_settings
 from .values import Assignment, SocketAddress, Whole
@@ -164,6 +164,9 @@ def run(
         for param in context.command.params
         if isinstance(param, ServerClickOption) and param.name and rest[param.name]
     }
+    strict = {} if guest == BUNDLED else _take(given, "--strict-model")
+    if strict and rest["raw"]:
+        raise click.UsageError("--strict-model and --raw exclude each other", context)
     plan = make_plan(
         context,
         model=model or named,
@@ -184,12 +187,17 @@ def run(
         raise click.UsageError("--raw is for other servers than the bundled one", context)
     if not plan.bundled:
         made_right = not rest["raw"]
-        settings = replace(settings, official=made_right)
+        settings = replace(settings, official=made_right, strict_model=bool(strict))
         dirs = give_files(plan.dirs, settings.data_dir)
         plan = replace(plan, dirs=dirs, made_right=made_right)
     settings = give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
     with closing(plan.address.listen()) as listener:
         return _serve(plan, settings, listener, parent)
+
+
+def _take(given: dict[ServerOption, str | bool], name: str) -> dict[ServerOption, str | bool]:
+    """The option out of ``given``, if it is there."""
+    return {option: given.pop(option) for option in list(given) if option.name == name}
 
 
 def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: int | None) -> int:

@@ -95,8 +95,12 @@ def create_app(
         status = 200 if found.status == "ready" else 503
         await JSONResponse(body, status)(scope, receive, send)
 
+    def names() -> set[str]:
+        return {name for each in watched.models() for name in (each.id, each.name)}
+
     def made_right(guest: Forward) -> ASGIApp:
-        return Official(guest) if settings.official else guest
+        known = names if settings.strict_model else None
+        return Official(guest, known=known) if settings.official else guest
 
     counted = Metrics(fleet)
     observers = (log_line, counted.observe)

@@ -1,13 +1,14 @@
 """The applications that stand before a guest of LlamaEdge's."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from email.message import Message as MimeMessage
 from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from ...fleet.recipe import DEFAULT
 from ...limits import HEADER
 from ..body import check_json, check_type, read_body
 from ..errors import ApiError
@@ -31,11 +32,13 @@ class Official:
 
     The guest is one of LlamaEdge's own servers. It gets no request that would end it; a text
     has at most as many tokens as were asked for, ends before the texts that were named and says
-    why it ended; an error is an error object.
+    why it ended; an error is an error object. A request for another model than those that are
+    ``known`` is refused, None if they do not matter.
     """
 
-    def __init__(self, app: Forward) -> None:
+    def __init__(self, app: Forward, *, known: Callable[[], Container[str]] | None = None) -> None:
         self._app = app
+        self._known = known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,11 +63,19 @@ class Official:
         self._app.check(scope)
         body = await read_body(scope, receive)
         self._app.check(scope)
-        asked = read(check_json(body, field))
+        fields = check_json(body, field)
+        asked = read(fields)
+        self._check_model(fields.get("model"))
         scope["place"].leave()  # the guest's body takes it
         answers = Answers(send, asked)
         received = _Received(asked.body, receive, answers.complete)
         await self._app(_limited(scope, asked), received, answers)
+
+    def _check_model(self, name: str | None) -> None:
+        if self._known is None or name in (None, "", DEFAULT) or name in self._known():
+            return
+        message = f"The model '{name}' does not exist; see /v1/models, or leave out --strict-model"
+        raise ApiError(404, message, code="model_not_found", param="model")
 
 
 def _limited(scope: Scope, asked: Asked) -> Scope:
