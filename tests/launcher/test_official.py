@@ -413,7 +413,11 @@ def test_an_unknown_model_is_refused_if_that_matters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = Model("mine", "org/mine", "chat", tmp_path)
-    monkeypatch.setattr(Loading, "models", lambda _: [mine])
+
+    async def models(_: Loading) -> list[Model]:
+        return [mine]
+
+    monkeypatch.setattr(Loading, "models", models)
     for strict, name, status in (
         (True, "mine", 200),
         (True, "org/mine", 200),

@@ -95,8 +95,8 @@ def create_app(
         status = 200 if found.status == "ready" else 503
         await JSONResponse(body, status)(scope, receive, send)
 
-    def names() -> set[str]:
-        return {name for each in watched.models() for name in (each.id, each.name)}
+    async def names() -> set[str]:
+        return {name for each in await fleet.models() for name in (each.id, each.name)}
 
     def made_right(guest: Forward) -> ASGIApp:
         known = names if settings.strict_model else None

@@ -1,7 +1,7 @@
 """The applications that stand before a guest of LlamaEdge's."""
 
 import asyncio
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from email.message import Message as MimeMessage
 from typing import Any
 
@@ -17,6 +17,7 @@ from .answers import Answers, PlainErrors
 from .requests import Asked, read_chat, read_completion
 
 _Reader = Callable[[Mapping[str, Any]], Asked]
+_Known = Callable[[], Awaitable[Container[str]]]
 
 _READERS: Mapping[str, tuple[str, _Reader]] = {
     "/v1/chat/completions": ("messages", read_chat),
@@ -36,7 +37,7 @@ class Official:
     ``known`` is refused, None if they do not matter.
     """
 
-    def __init__(self, app: Forward, *, known: Callable[[], Container[str]] | None = None) -> None:
+    def __init__(self, app: Forward, *, known: _Known | None = None) -> None:
         self._app = app
         self._known = known
 
@@ -65,14 +66,14 @@ class Official:
         self._app.check(scope)
         fields = check_json(body, field)
         asked = read(fields)
-        self._check_model(fields.get("model"))
+        await self._check_model(fields.get("model"))
         scope["place"].leave()  # the guest's body takes it
         answers = Answers(send, asked)
         received = _Received(asked.body, receive, answers.complete)
         await self._app(_limited(scope, asked), received, answers)
 
-    def _check_model(self, name: str | None) -> None:
-        if self._known is None or name in (None, "", DEFAULT) or name in self._known():
+    async def _check_model(self, name: str | None) -> None:
+        if self._known is None or name in (None, "", DEFAULT) or name in await self._known():
             return
         message = f"The model '{name}' does not exist; see /v1/models, or leave out --strict-model"
         raise ApiError(404, message, code="model_not_found", param="model")
