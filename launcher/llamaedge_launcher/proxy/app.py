@@ -19,7 +19,8 @@ from . import chunks, files, guest_api, manage, metrics, models, openapi, render
 from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
-from .dialects import table
+from .dialects import responses, table
+from .dialects.responses import Responses
 from .dialects.table import dialects
 from .errors import (
     ApiError,
@@ -59,6 +60,7 @@ DESCRIBED: Described = {
     **models.DESCRIBED,
     **openapi.DESCRIBED,
     **rendering.DESCRIBED,
+    **responses.DESCRIBED,
     **retrieval.DESCRIBED,
     ("/health", "GET"): answered(
         operation("How the server is", tag="server", answers={JSON: _HEALTH}, public=True),
@@ -125,6 +127,8 @@ def create_app(
             routes += _socket_routes(guest, observers, room)
     routes += _stored_routes(transport, settings)
     routes += [_route(path, apps) for path, apps in dialects(guests).items()]
+    kept = Responses(settings.data_dir, guests)
+    routes += [_route(path, apps) for path, apps in kept.apps.items()]
     routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
     described.serve(routes)
     if not known_only:

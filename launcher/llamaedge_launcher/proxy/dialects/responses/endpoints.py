@@ -1,0 +1,299 @@
+"""/v1/responses and what is below it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import request_response
+from starlette.types import ASGIApp
+
+from ...describe import (
+    ANYTHING,
+    BOOLEAN,
+    COUNT,
+    EVENTS,
+    GUEST,
+    INTEGER,
+    JSON,
+    NUMBER,
+    STRING,
+    Described,
+    Schema,
+    array,
+    const,
+    enum,
+    nullable,
+    operation,
+    record,
+)
+from ...errors import ApiError
+from ..bridge import CHAT, Bridge, Json, Translated
+from . import output
+from .events import Events
+from .items import as_messages
+from .request import Wanted, counted, read
+from .store import Kept, Store
+
+DATABASE = "responses.sqlite"
+_MOST = 100  # items of a page
+_ORDERS = ("asc", "desc")
+
+
+class Responses:
+    """The endpoints; responses are kept in ``folder``."""
+
+    def __init__(self, folder: Path, endpoints: Mapping[str, ASGIApp]) -> None:
+        self._store = Store(folder / DATABASE)
+        self.apps: Mapping[str, Mapping[str, ASGIApp]] = {
+            "/v1/responses": {"POST": Bridge(_Create(self._store), endpoints)},
+            "/v1/responses/input_tokens": {"POST": Bridge(_Count(self._store), endpoints)},
+            "/v1/responses/{id}": {
+                "GET": request_response(self._get),
+                "DELETE": request_response(self._delete),
+            },
+            "/v1/responses/{id}/input_items": {"GET": request_response(self._items)},
+            "/v1/responses/{id}/cancel": {"POST": request_response(self._cancel)},
+        }
+        """What answers, by path and method."""
+
+    async def _get(self, request: Request) -> Response:
+        if request.query_params.get("stream", "false") != "false":
+            message = "a response that is kept is not streamed again; ask without stream"
+            raise ApiError(400, f"stream: {message}", code="invalid_value", param="stream")
+        return JSONResponse((await self._kept(request)).response)
+
+    async def _delete(self, request: Request) -> Response:
+        id_ = request.path_params["id"]
+        with _kept():
+            deleted = await run_in_threadpool(self._store.delete, id_)
+        if not deleted:
+            raise _missing(id_)
+        return JSONResponse({"id": id_, "object": "response", "deleted": True})
+
+    async def _items(self, request: Request) -> Response:
+        items = (await self._kept(request)).items
+        named = [
+            {"id": f"item_{index}", "status": "completed"} | each
+            for index, each in enumerate(items)
+        ]
+        return JSONResponse(_page(named, request.query_params))
+
+    async def _cancel(self, request: Request) -> Response:
+        await self._kept(request)
+        message = "only what is made in the background can be cancelled; close the connection"
+        raise ApiError(400, message, code="not_in_background")
+
+    async def _kept(self, request: Request) -> Kept:
+        id_ = request.path_params["id"]
+        with _kept():
+            kept = await run_in_threadpool(self._store.get, id_)
+        if kept is None:
+            raise _missing(id_)
+        return kept
+
+
+class _Create:
+    """POST /v1/responses, as a chat."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, request: Json) -> Translated:
+        wanted = read(request)
+        chat = await run_in_threadpool(_chat, wanted, self._store)
+
+        def keep(response: Json) -> None:
+            if wanted.store:
+                with _kept():
+                    self._store.put(Kept(response, wanted.items))
+
+        def answer(found: Json) -> Json:
+            choice = found["choices"][0]
+            begun = output.begun(wanted, found["model"])
+            items = output.items(choice, wanted)
+            whole = output.ended(begun, items, choice["finish_reason"], found.get("usage"))
+            keep(whole)
+            return whole
+
+        return Translated(CHAT, chat, Events(wanted, keep) if wanted.stream else None, answer)
+
+    def error(self, status: int, error: Json) -> Json:
+        return {"error": error}
+
+
+class _Count:
+    """POST /v1/responses/input_tokens: the conversation is read, and one token made."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read(self, request: Json) -> Translated:
+        chat = await run_in_threadpool(_chat, read(counted(request)), self._store)
+        return Translated(CHAT, {**chat, "max_tokens": 1}, None, _tokens)
+
+    def error(self, status: int, error: Json) -> Json:
+        return {"error": error}
+
+
+def _tokens(answer: Json) -> Json:
+    tokens = answer["usage"]["prompt_tokens"]
+    return {"object": "response.input_tokens", "input_tokens": tokens}
+
+
+def _chat(wanted: Wanted, store: Store) -> Json:
+    """The chat completion that makes the response, with the whole conversation."""
+    before: list[Json] = []
+    if wanted.previous is not None:
+        with _kept():
+            found = store.conversation(wanted.previous)
+        if found is None:
+            message = f"previous_response_id: {wanted.previous} is not kept, or not all before it"
+            code = "previous_response_not_found"
+            raise ApiError(400, message, code=code, param="previous_response_id")
+        before = found
+    items = [_resolved(each, store) for each in wanted.items]
+    messages = as_messages([*before, *items])
+    if wanted.instructions is not None:
+        messages.insert(0, {"role": "system", "content": wanted.instructions})
+    return {**wanted.chat, "messages": messages}
+
+
+def _resolved(item: Json, store: Store) -> Json:
+    """``item``, or the one that it refers to."""
+    if item.get("type") != "item_reference":
+        return item
+    with _kept():
+        found = store.item(str(item.get("id")))
+    if found is None:
+        message = f"input: the item {item.get('id')!r} is not kept"
+        raise ApiError(400, message, code="item_not_found", param="input")
+    return found
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Raises ApiError where the disk fails the store."""
+    try:
+        yield
+    except OSError as error:
+        raise ApiError(507, str(error), code="storage_failed") from error
+
+
+def _missing(id_: str) -> ApiError:
+    return ApiError(404, f"there is no response {id_!r}", code="response_not_found")
+
+
+def _page(items: list[Json], query: Mapping[str, str]) -> Json:
+    limit = query.get("limit", "20")
+    if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit) <= _MOST:
+        message = f"limit: {limit!r} is not a number from 1 to {_MOST}"
+        raise ApiError(400, message, code="invalid_value", param="limit")
+    order = query.get("order", "desc")
+    if order not in _ORDERS:
+        message = f"order: {order!r} is not one of {', '.join(_ORDERS)}"
+        raise ApiError(400, message, code="invalid_value", param="order")
+    if order == "desc":
+        items = items[::-1]
+    after = query.get("after")
+    if after is not None:
+        places = [index for index, each in enumerate(items) if each["id"] == after]
+        if not places:
+            message = f"after: there is no item {after!r}"
+            raise ApiError(404, message, code="item_not_found", param="after")
+        items = items[places[0] + 1 :]
+    page = items[: int(limit)]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": len(page) < len(items),
+    }
+
+
+_ITEM = {"type": "object"}
+_INPUT: Schema = {"anyOf": [STRING, array(_ITEM)]}
+_RESPONSE = record(
+    {
+        "id": STRING,
+        "object": const("response"),
+        "created_at": INTEGER,
+        "status": enum("completed", "incomplete"),
+        "model": STRING,
+        "output": array(record({"id": STRING, "type": STRING})),
+        "usage": nullable(record({"input_tokens": COUNT, "output_tokens": COUNT})),
+    }
+)
+_STREAM = {
+    **record({"data": STRING}),
+    "description": "The events of the response, named and numbered; comments may stand between",
+}
+_TOOL = record({"type": const("function"), "name": {"type": "string", "minLength": 1}})
+_ASKED: Mapping[str, Schema] = {
+    "model": nullable(STRING),
+    "instructions": nullable(STRING),
+    "previous_response_id": nullable(STRING),
+    "tools": nullable(array(_TOOL)),
+    "text": nullable({"type": "object"}),
+    "reasoning": nullable({"type": "object"}),
+}
+_KEPT = (404, 507)
+DESCRIBED: Described = {
+    ("/v1/responses", "POST"): operation(
+        "A response, which later ones can go on from",
+        tag="responses",
+        body=record(
+            {"input": _INPUT},
+            stream=nullable(BOOLEAN),
+            store=nullable(BOOLEAN),
+            temperature=nullable(NUMBER),
+            top_p=nullable(NUMBER),
+            max_output_tokens=nullable({"type": "integer", "minimum": 1}),
+            **_ASKED,
+        ),
+        answers={JSON: _RESPONSE, EVENTS: _STREAM},
+        errors=(*_KEPT, *GUEST),
+    ),
+    ("/v1/responses/input_tokens", "POST"): operation(
+        "The tokens that a response would read",
+        tag="responses",
+        body=record({}, input=_INPUT, **_ASKED),
+        answers={JSON: record({"object": const("response.input_tokens"), "input_tokens": COUNT})},
+        errors=(*_KEPT, *GUEST),
+    ),
+    ("/v1/responses/{id}", "GET"): operation(
+        "A response that is kept",
+        tag="responses",
+        query={"stream": enum("false")},
+        answers={JSON: _RESPONSE},
+        errors=(400, *_KEPT),
+    ),
+    ("/v1/responses/{id}", "DELETE"): operation(
+        "Forget a response",
+        tag="responses",
+        answers={JSON: record({"id": STRING, "deleted": BOOLEAN})},
+        errors=_KEPT,
+    ),
+    ("/v1/responses/{id}/input_items", "GET"): operation(
+        "What a response was asked, a page at a time",
+        tag="responses",
+        query={
+            "limit": {"type": "integer", "minimum": 1, "maximum": _MOST},
+            "order": enum(*_ORDERS),
+            "after": STRING,
+        },
+        answers={
+            JSON: record({"object": const("list"), "data": array(ANYTHING), "has_more": BOOLEAN})
+        },
+        errors=(400, *_KEPT),
+    ),
+    ("/v1/responses/{id}/cancel", "POST"): operation(
+        "Refused: nothing is made in the background",
+        tag="responses",
+        answers={JSON: _RESPONSE},
+        errors=(400, *_KEPT),
+    ),
+}
