@@ -65,14 +65,20 @@ def serve(
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     tls = settings.tls
     bounds = Bounds(settings.max_connections)
+    app = create_app(
+        FleetTransport(fleet, timeout=settings.request_timeout),
+        fleet,
+        settings,
+        known_only=known_only,
+        local=Address(*listener.getsockname()[:2]).is_loopback,
+    )
+
+    def begin() -> None:
+        on_ready()
+        app.state.shelf.begin()
+
     config = uvicorn.Config(
-        create_app(
-            FleetTransport(fleet, timeout=settings.request_timeout),
-            fleet,
-            settings,
-            known_only=known_only,
-            local=Address(*listener.getsockname()[:2]).is_loopback,
-        ),
+        app,
         http=cast(type[Connection], partial(Connection, bounds=bounds)),
         loop="auto",
         lifespan="off",
@@ -87,7 +93,7 @@ def serve(
         **UVICORN,
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        running = fleet.run(on_ready, on_sized)
+        running = fleet.run(begin, on_sized)
         return runner.run(_serve(_Server(config), listener, running, settings.drain_timeout))
 
 

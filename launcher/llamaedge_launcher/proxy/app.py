@@ -88,7 +88,8 @@ def create_app(
     """The public server's application.
 
     With ``known_only`` a path outside the table is a 404; else it goes to the guest, which
-    may serve more. ``local`` says that only this machine reaches the server.
+    may serve more. ``local`` says that only this machine reaches the server. Its ``state.shelf``
+    has what is to begin once the models are ready.
     """
 
     async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +126,9 @@ def create_app(
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
             routes += _socket_routes(guest, observers, room)
-    routes += _stored_routes(transport, settings)
+    stored = Files(settings.data_dir, most=settings.max_file_size)
+    shelf = Shelf(settings.data_dir, stored, GuestEmbedder(transport))
+    routes += _stored_routes(stored, shelf)
     routes += [_route(path, apps) for path, apps in dialects(guests).items()]
     kept = Responses(settings.data_dir, guests)
     routes += [_route(path, apps) for path, apps in kept.apps.items()]
@@ -134,7 +137,7 @@ def create_app(
     if not known_only:
         rest = _Contained(made_right(Forward(transport, requires=None, computes=True)))
         routes.append(_route("/{path:path}", dict.fromkeys(_ANY, rest)))
-    return Starlette(
+    app = Starlette(
         routes=routes,
         exception_handlers={**_HANDLERS, Exception: answer_exception},
         middleware=[
@@ -144,6 +147,8 @@ def create_app(
             *_middleware(settings, _first_parts(routes), known_only=known_only, local=local),
         ],
     )
+    app.state.shelf = shelf
+    return app
 
 
 def _first_parts(routes: Sequence[BaseRoute]) -> set[str]:
@@ -182,10 +187,8 @@ def _socket_routes(chat: ASGIApp, observers: Sequence[Observer], room: Room) -> 
     ]
 
 
-def _stored_routes(transport: Transport, settings: Settings) -> list[Route]:
+def _stored_routes(stored: Files, shelf: Shelf) -> list[Route]:
     """Files and vector stores."""
-    stored = Files(settings.data_dir, most=settings.max_file_size)
-    shelf = Shelf(settings.data_dir, stored, GuestEmbedder(transport))
     stored.on_delete = shelf.forget
     stores = [_route(path, apps) for path, apps in shelf_routes(shelf).items()]
     return [*_file_routes(stored), *stores]

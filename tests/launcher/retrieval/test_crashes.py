@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 
+from ..conftest import StartFront
 from .embedding_guest import EmbeddingGuest
 from .serving import process, serving, until, upload
 
@@ -78,6 +79,17 @@ def test_a_server_beside_another_leaves_its_work_alone(tmp_path: Path) -> None:
             server.wait()
         with process(folder) as (client, _):
             check_whole(client, store, folder)
+
+
+def test_a_server_goes_on_without_being_asked(tmp_path: Path, start_front: StartFront) -> None:
+    """Here with a model whose answers are no vectors, so that files fail."""
+    folder = tmp_path / "data"
+    with process(folder, pause=5) as (client, _):
+        filled(client, wait=False)
+    statuses = "SELECT DISTINCT status FROM entries"
+    assert rows(folder, statuses, "vector_stores") == [("in_progress",)]
+    start_front(data_dir=str(folder))
+    until(lambda: rows(folder, statuses, "vector_stores") == [("failed",)])
 
 
 @pytest.mark.parametrize("damage", ["gone", "garbage", "pages"])

@@ -1,6 +1,7 @@
 """What the endpoints of vector stores share: the library, the indexer, the embedding model."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,6 +21,8 @@ from ..forward import refusing
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
+_log = logging.getLogger(__name__)
+
 _QUICKLY = 5.0  # seconds in which a model says whether it is there; else indexing finds out
 
 
@@ -36,6 +39,18 @@ class Shelf:
         self._opening = threading.Lock()
         self._library: Library | None = None
         self._indexer: Indexer | None = None
+        self._beginning: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Go on with what the last process left undone, if there are stores."""
+        if self._folder.joinpath(CATALOGUE).exists():
+            self._beginning = asyncio.create_task(self._begin())
+
+    async def _begin(self) -> None:
+        try:
+            await self.library()
+        except ApiError as error:
+            _log.warning("%s", error)
 
     async def library(self) -> Library:
         """The library; what its last process left undone is done from now on."""
