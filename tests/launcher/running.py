@@ -49,9 +49,13 @@ class Server:
         return found[1]
 
     def worker(self) -> int:
-        """The worker's process id."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return int(children.split()[0])
+        """The first worker's process id."""
+        return self.workers()[0]
+
+    def workers(self) -> list[int]:
+        """The process ids of what the server has started."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return sorted(int(pid) for each in tasks for pid in each.read_text().split())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from logging import getLogger
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub import HfApi, ModelInfo, constants, get_token
 from huggingface_hub.errors import (
     FileMetadataError,
     GatedRepoError,
@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import ExpandModelProperty_T
 from huggingface_hub.utils import logging
 
 from ..errors import LauncherError
@@ -28,6 +29,8 @@ from .variants import File
 
 logging.set_verbosity(logging.ERROR)
 getLogger("httpx2").setLevel(logging.WARNING)
+
+_EXPANDED: list[ExpandModelProperty_T] = ["downloads", "likes", "gated", "lastModified"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,13 @@ class Listing:
 
 @dataclass(frozen=True)
 class Found:
-    """A repository that a search found."""
+    """A repository that a search found; ``updated`` is when, as ISO 8601 has it."""
 
     repo: str
     downloads: int
     likes: int
     gated: bool
+    updated: str | None = None
 
 
 def listing(model: HubModel) -> Listing:
@@ -71,10 +75,15 @@ def search(words: str, *, limit: int) -> tuple[Found, ...]:
     if constants.is_offline_mode():
         raise LauncherError("HF_HUB_OFFLINE forbids to search; unset it")
     with refusals(HubModel(words)):
-        found = HfApi().list_models(search=words, filter="gguf", sort="downloads", limit=limit)
-        return tuple(
-            Found(each.id, each.downloads or 0, each.likes or 0, bool(each.gated)) for each in found
+        found = HfApi().list_models(
+            search=words or None, filter="gguf", sort="downloads", limit=limit, expand=_EXPANDED
         )
+        return tuple(map(_found, found))
+
+
+def _found(model: ModelInfo) -> Found:
+    updated = model.last_modified.isoformat() if model.last_modified else None
+    return Found(model.id, model.downloads or 0, model.likes or 0, bool(model.gated), updated)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from ..fleet.fleet import Fleet
 from ..settings import Settings
-from . import chunks, files, guest_api, manage, metrics, models, openapi, rendering
+from . import chunks, files, guest_api, hub, manage, metrics, models, openapi, rendering
 from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
@@ -31,6 +31,7 @@ from .errors import (
 from .files import Files
 from .forward import Forward
 from .guest_api import CHAT, ENDPOINTS
+from .hub import HubModels
 from .keys import Keys
 from .manage import ManagedModels
 from .metrics import Metrics
@@ -55,6 +56,7 @@ DESCRIBED: Described = {
     **files.DESCRIBED,
     **table.DESCRIBED,
     **guest_api.DESCRIBED,
+    **hub.DESCRIBED,
     **manage.DESCRIBED,
     **metrics.DESCRIBED,
     **models.DESCRIBED,
@@ -115,7 +117,7 @@ def create_app(
         _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
         _route("/v1/models", {"GET": request_response(Models(fleet).list)}),
-        *_model_routes(ManagedModels(fleet)),
+        *_model_routes(ManagedModels(fleet), HubModels(fleet)),
     ]
     guests: dict[str, ASGIApp] = {}
     for each in ENDPOINTS:
@@ -194,11 +196,14 @@ def _stored_routes(stored: Files, shelf: Shelf) -> list[Route]:
     return [*_file_routes(stored), *stores]
 
 
-def _model_routes(models: ManagedModels) -> list[Route]:
+def _model_routes(models: ManagedModels, hub_models: HubModels) -> list[Route]:
     return [
         _route("/api/models", {"GET": request_response(models.list)}),
         _route("/api/models/load", {"POST": request_response(models.load)}),
         _route("/api/models/unload", {"POST": request_response(models.unload)}),
+        _route("/api/models/pull", {"POST": hub_models.pull}),
+        _route("/api/models/search", {"GET": request_response(hub_models.search)}),
+        _route("/api/models/{name:path}", {"DELETE": request_response(hub_models.delete)}),
     ]
 
 

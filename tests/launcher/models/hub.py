@@ -72,7 +72,13 @@ class Hub:
         words = request.query_params.get("search", "").lower()
         return self._refused(request) or JSONResponse(
             [
-                {"id": name, "downloads": 1200 * (number + 1), "likes": 3, "gated": repo.gated}
+                {
+                    "id": name,
+                    "downloads": 1200 * (number + 1),
+                    "likes": 3,
+                    "gated": repo.gated,
+                    "lastModified": "2026-01-31T12:00:00.000Z",
+                }
                 for number, (name, repo) in enumerate(self.repos.items())
                 if words in name.lower()
             ]
