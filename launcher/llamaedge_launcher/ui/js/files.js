@@ -1,11 +1,12 @@
 // Attached files: stored on the server, split, and searched for what a question is about.
 
-import { Failure, ask, askIfThere, request } from "./api.js";
+import { Failure, ask, askIfThere, pause } from "./api.js";
 import { identity } from "./dom.js";
 import { embeddings, model } from "./state.js";
 
 const PICTURE_SIDE = 1024; // pixels
 const CHUNK = 200; // tokens
+const SPLIT = { max_chunk_size_tokens: CHUNK, chunk_overlap_tokens: CHUNK / 4 };
 const BEST = 4; // excerpts of a question
 const SHARE = 3; // excerpts take one part of so many of the context
 const CHARACTERS = 4; // of a token, about
@@ -30,34 +31,37 @@ export async function readPicture(file) {
   return { name: file.name, url: canvas.toDataURL("image/jpeg", 0.85) };
 }
 
-/** A text file on the server, split: {name, size, id, store, chunks}. Raises Failure. */
+/** A file on the server, split: {name, size, id, store, chunks}. Raises Failure. */
 export async function readText(file, signal) {
-  const text = await textOf(file, signal);
-  if (!text.trim()) throw new Failure(`${file.name} holds no text.`);
-  const named = MARKDOWN.test(file.name) ? file.name.replace(MARKDOWN, ".md") : file.name.replace(/(\.txt)?$/i, ".txt");
   const form = new FormData();
   form.append("purpose", "assistants");
-  form.append("file", new File([text], named, { type: "text/plain" }));
+  form.append("file", isPdf(file) ? file : await asText(file));
   const { id, filename } = await ask("v1/files", { method: "POST", body: form, signal });
   const found = { name: file.name, size: file.size, id, store: null, chunks: null };
-  if (embeddings()) found.store = await storeOf(id, file.name, signal);
-  if (!found.store) found.chunks = await chunksOf(id, filename, signal);
+  try {
+    if (embeddings()) found.store = await storeOf(id, file.name, signal);
+    if (!found.store) found.chunks = await chunksOf(id, filename, signal);
+  } catch (error) {
+    await forget(found);
+    throw error;
+  }
+  if (found.chunks?.length === 0) throw new Failure(`${file.name} holds no text.`);
   return found;
 }
 
-async function textOf(file, signal) {
-  if (/\.pdf$/i.test(file.name) || file.type === "application/pdf") {
-    const response = await request("api/text", {
-      method: "POST", body: file, signal, headers: { "Content-Type": "application/pdf" },
-    });
-    return (await response.json()).text;
-  }
-  const bytes = await file.arrayBuffer();
+const isPdf = (file) => /\.pdf$/i.test(file.name) || file.type === "application/pdf";
+
+/** The file in UTF-8, under a name that says whether it is Markdown. */
+async function asText(file) {
+  let text;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
   } catch {
     throw new Failure(`${file.name} is not a text. Text, Markdown, PDF and pictures can be attached.`);
   }
+  if (!text.trim()) throw new Failure(`${file.name} holds no text.`);
+  const named = MARKDOWN.test(file.name) ? file.name.replace(MARKDOWN, ".md") : file.name.replace(/(\.txt)?$/i, ".txt");
+  return new File([text], named, { type: "text/plain" });
 }
 
 async function chunksOf(id, filename, signal) {
@@ -66,14 +70,20 @@ async function chunksOf(id, filename, signal) {
 }
 
 async function storeOf(id, name, signal) {
-  const made = await askIfThere("v1/vector_stores", { method: "POST", json: { name, file_ids: [id] }, signal });
+  const json = { name, file_ids: [id], chunking_strategy: { type: "static", static: SPLIT } };
+  const made = await askIfThere("v1/vector_stores", { method: "POST", json, signal });
   if (!made) return null;
   for (;;) {
     const found = await ask(`v1/vector_stores/${made.id}`, { signal });
-    if (found.file_counts.failed) throw new Failure(`${name} could not be embedded. The server's log says why.`);
+    if (found.file_counts.failed) throw new Failure(await whyNot(made.id, id, name));
     if (found.status === "completed") return made.id;
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pause(300, signal);
   }
+}
+
+async function whyNot(store, id, name) {
+  const { last_error: error } = await ask(`v1/vector_stores/${store}/files/${id}`);
+  return `${name} cannot be searched: ${error?.message ?? "the server does not say why"}.`;
 }
 
 export async function forget(file) {
@@ -86,7 +96,7 @@ export async function excerpts(path, question, signal) {
   const files = path.flatMap((message) => message.files ?? []);
   if (files.length === 0) return null;
   const room = ((model()?.context ?? 4096) / SHARE) * CHARACTERS;
-  const whole = files.flatMap((file) => (file.chunks ?? []).map((text, at) => ({ file: file.name, part: at + 1, text })));
+  const whole = files.flatMap((file) => (file.chunks ?? []).map((text, at) => ({ file: file.name, part: `part ${at + 1}`, text })));
   const stores = files.filter((file) => file.store);
   const length = whole.reduce((sum, each) => sum + each.text.length, 0);
   if (stores.length === 0 && length <= room) {
@@ -104,9 +114,9 @@ export async function excerpts(path, question, signal) {
 async function searched(file, query, signal) {
   const json = { query: query.slice(0, 2000), max_num_results: BEST };
   const { data } = await ask(`v1/vector_stores/${file.store}/search`, { method: "POST", json, signal });
-  return data.map((each, at) => ({
+  return data.map((each) => ({
     file: file.name,
-    part: (each.attributes?.chunk_index ?? each.chunk_index ?? at) + 1,
+    part: `likeness ${each.score.toFixed(2)}`,
     text: each.content.map((part) => part.text).join("\n"),
     score: each.score,
   }));

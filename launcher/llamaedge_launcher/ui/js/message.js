@@ -133,6 +133,9 @@ export class MessageView {
     if (message.sources) parts.push(sourcesView(message.sources));
     if (message.notice && message.content) parts.push(h("p", { class: "note" }, message.notice));
     if (message.error) parts.push(h("p", { class: "problem", role: "alert" }, message.error));
+    if (message.status === "stopped" && !message.content && !message.reasoning) {
+      parts.push(h("p", { class: "note" }, "Stopped before the first word."));
+    }
     if (last && ENDS[message.finish]) parts.push(h("p", { class: "note" }, ENDS[message.finish]));
     return parts;
   }
@@ -191,5 +194,5 @@ function sourcesView({ how, excerpts }) {
     h("summary", {}, icon("file"), `${countText(excerpts.length, "excerpt")} of ${names}`),
     h("p", { class: "note" }, how),
     h("ol", {}, excerpts.map((each) => h("li", {},
-      h("strong", {}, `${each.file}, part ${each.part}`), h("div", { class: "plain" }, each.text)))));
+      h("strong", {}, `${each.file}, ${each.part}`), h("div", { class: "plain" }, each.text)))));
 }

@@ -15,19 +15,25 @@ export function openModels() {
   dialog("Models", () => {
     const list = h("ul", { class: "models", "aria-label": "Models on this machine" });
     const fetching = h("ul", { class: "models", "aria-label": "Models that are being fetched" });
+    const more = h("div", { class: "more" });
+    let managed = null;
     redraw = () => {
+      if (managed !== state.managed) more.replaceChildren(...furtherParts());
+      managed = state.managed;
       list.replaceChildren(...state.models.map(row));
       fetching.replaceChildren(...[...pulls].map(([name, pull]) => pullRow(name, pull)));
       fetching.hidden = pulls.size === 0;
     };
     redraw();
     refreshModels().catch((error) => toast(error.message));
-    return [fetching, list, state.managed ? search() : h("p", { class: "note" },
-      "This server serves the models that it was started with. llamaedge pull and llamaedge run change them.")];
+    return [fetching, list, more];
   }, { wide: true, onclose: () => { redraw = () => {}; } });
 }
 
 on("models", () => redraw());
+
+const furtherParts = () => (state.managed ? search() : [h("p", { class: "note" },
+  "This server serves the models that it was started with. llamaedge pull and llamaedge run change them.")]);
 
 function row(model) {
   const facts = [

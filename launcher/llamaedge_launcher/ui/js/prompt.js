@@ -55,6 +55,6 @@ function asMessage(message, asked) {
 }
 
 function withSources(message) {
-  const parts = message.sources.excerpts.map((each) => `From ${each.file}, part ${each.part}:\n${each.text}`);
+  const parts = message.sources.excerpts.map((each) => `From ${each.file}, ${each.part}:\n${each.text}`);
   return `${parts.join("\n\n")}\n\nAnswer from the excerpts above. ${message.content}`;
 }
