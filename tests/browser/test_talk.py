@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launcher.pdf import pdf
 from playwright.sync_api import Page, Route, expect
 
 from .conftest import Problems, answers, ask, script, stream, wait_answered
@@ -237,6 +238,7 @@ def test_a_file_is_stored_split_and_its_best_parts_are_shown(page: Page) -> None
     for name, data, how in (
         ("short.md", b"# Notes\n\nThe secret word is marmalade.", "The whole text goes to"),
         ("long notes.txt", notes(80), "Found by their words"),
+        ("a.pdf", pdf("The secret word is marmalade."), "The whole text goes to"),
     ):
         page.get_by_role("button", name="New conversation", exact=True).click()
         page.get_by_label("Files", exact=True).set_input_files(

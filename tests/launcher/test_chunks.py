@@ -15,6 +15,7 @@ from llamaedge_launcher.settings import Settings
 from llamaedge_launcher.supervisor import WorkerProcess
 
 from .conftest import Front, Loading, StartFront
+from .pdf import pdf
 
 PARIS = (
     "Paris, city and capital of France, situated in the north-central part of the country."
@@ -66,6 +67,14 @@ def test_markdown_is_split_by_its_structure(client: httpx.Client) -> None:
     assert split(client, store(client, "a.txt", MARKDOWN), 12).json()["chunks"] != chunks
 
 
+def test_a_pdfs_text_is_split(client: httpx.Client) -> None:
+    file = store(client, "a.pdf", pdf("The sea is deep"))
+    assert split(client, file).json()["chunks"] == ["The sea is deep"]
+    refused = split(client, store(client, "b.pdf", b"%PDF-1.4 nothing"))
+    assert refused.status_code == 400
+    assert "is a PDF that cannot be read" in refused.json()["error"]["message"]
+
+
 def test_an_empty_text_has_no_chunks(client: httpx.Client) -> None:
     assert split(client, store(client, "a.txt", "")).json()["chunks"] == []
 
@@ -105,7 +114,7 @@ def test_a_missing_field_is_named(client: httpx.Client, missing: str) -> None:
 
 
 def test_what_is_no_text_is_refused(client: httpx.Client) -> None:
-    for name, content in (("a.pdf", b"text"), ("a", b"text"), ("a.txt", b"\xff\xfe")):
+    for name, content in (("a.png", b"text"), ("a", b"text"), ("a.txt", b"\xff\xfe")):
         response = split(client, store(client, name, content))
         assert response.status_code == 400
         assert response.json()["error"]["code"] == "unsupported_file"

@@ -16,7 +16,7 @@ from .errors import ApiError
 from .files import Files
 from .gone import until_gone
 
-_KINDS = {".txt": "txt", ".md": "md"}
+_KINDS = {".txt": "txt", ".md": "md", ".pdf": "any"}
 _AT_ONCE = 2  # texts
 _LONGEST = 60  # seconds for one
 _LARGEST = 2**31 - 1  # tokens of a chunk
@@ -65,7 +65,7 @@ class Chunks:
             raise ApiError(404, message, code="file_not_found", param="filename")
         kind = _KINDS.get(Path(file.filename).suffix.lower())
         if kind is None:
-            message = f"{file.filename!r} is neither .txt nor .md, which are what can be split"
+            message = f"{file.filename!r} is no .txt, .md or .pdf, which are what can be split"
             raise ApiError(400, message, code="unsupported_file", param="filename")
         split = self._split(kind, wanted["chunk_capacity"], archive.path(file))
         chunks = await until_gone(receive, split)

@@ -22,12 +22,19 @@ export function say(text) {
 
 export function toast(text, { action, run, seconds = 6 } = {}) {
   const element = h("div", { class: "toast", role: "status" }, h("span", {}, text));
-  const close = () => element.remove();
+  const place = find("toasts");
+  const close = () => {
+    if (!element.isConnected) return;
+    element.remove();
+    if (!place.childElementCount) place.hidePopover();
+  };
   if (action) {
     const button = h("button", { type: "button", class: "link", onclick: () => { close(); run(); } }, action);
     element.append(button);
   }
-  find("toasts").append(element);
+  if (place.childElementCount) place.hidePopover();
+  place.append(element);
+  place.showPopover(); // above a window that is open
   setTimeout(close, seconds * 1000);
 }
 

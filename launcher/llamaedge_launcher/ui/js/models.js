@@ -147,7 +147,6 @@ async function pull(name) {
     for await (const event of events(response, { done: false })) {
       Object.assign(state, event);
       redraw();
-      if (event.status === "done") say(`${event.name ?? name} is here.`);
     }
     toast(`${state.name ?? name} is here. Load it to use it.`);
   } catch (error) {
