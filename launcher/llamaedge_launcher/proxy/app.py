@@ -112,27 +112,31 @@ def create_app(
     described = OpenApi(DESCRIBED, keys=bool(settings.keys))
     room = Room(most=settings.max_body_size, together=settings.max_body_memory)
     root = settings.root_path
+    managed = ManagedModels(fleet)
     routes: list[BaseRoute] = [
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
         _route("/v1/models", {"GET": request_response(Models(fleet).list)}),
-        *_model_routes(ManagedModels(fleet), HubModels(fleet)),
+        *_model_routes(managed, HubModels(fleet)),
     ]
-    guests: dict[str, ASGIApp] = {}
+    asked: dict[str, ASGIApp] = {
+        table.MODELS: request_response(managed.list),
+        table.UNLOAD: request_response(managed.unload),
+    }
     for each in ENDPOINTS:
         guest = made_right(
             Forward(transport, requires=each.requires, computes=each.computes, kind=each.kind)
         )
-        guests[each.path] = guest
+        asked[each.path] = guest
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
             routes += _socket_routes(guest, observers, room)
     stored = Files(settings.data_dir, most=settings.max_file_size)
     shelf = Shelf(settings.data_dir, stored, GuestEmbedder(transport))
     routes += _stored_routes(stored, shelf)
-    routes += [_route(path, apps) for path, apps in dialects(guests).items()]
-    kept = Responses(settings.data_dir, guests)
+    routes += [_route(path, apps) for path, apps in dialects(asked).items()]
+    kept = Responses(settings.data_dir, asked)
     routes += [_route(path, apps) for path, apps in kept.apps.items()]
     routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
     described.serve(routes)

@@ -31,7 +31,7 @@ from .errors import ApiError
 from .forward import refusing
 
 STATUSES = ("available", "loading", "ready", "unloading", "failed")
-_NAMED = record({"model": STRING})
+_NAMED = record({"model": {**STRING, "minLength": 1}})
 MODEL = record(
     {
         "name": STRING,

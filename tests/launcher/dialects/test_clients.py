@@ -106,3 +106,16 @@ def test_a_format_and_tools(llama: ollama.Client) -> None:
     with pytest.raises(ollama.ResponseError, match=r"options\.num_ctx") as refused:
         llama.chat(model="default", messages=QUESTION, options={"num_ctx": 10**7})
     assert refused.value.status_code == 400
+
+
+def test_models(llama: ollama.Client, smollm2: Path) -> None:
+    listed = {each.model: each for each in llama.list().models}
+    assert smollm2.stem in listed
+    assert listed[smollm2.stem].size == smollm2.stat().st_size
+    assert smollm2.stem in [each.model for each in llama.ps().models]
+    shown = llama.show(smollm2.stem)
+    assert "completion" in (shown.capabilities or [])
+    assert shown.details
+    assert shown.details.family == "llama"
+    with pytest.raises(ollama.ResponseError, match="not found"):
+        llama.show("other")

@@ -1,17 +1,28 @@
 """Ollama's requests as OpenAI's, and back."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
-from ollama import ChatResponse, EmbedResponse, GenerateResponse
+from ollama import (
+    ChatResponse,
+    EmbedResponse,
+    GenerateResponse,
+    ListResponse,
+    ProcessResponse,
+    ShowResponse,
+)
+from starlette.requests import Request
 
 from llamaedge_launcher.proxy.dialects.ollama import Chat, Embed, Embeddings, Generate
+from llamaedge_launcher.proxy.dialects.ollama_models import OllamaModels, Show
 from llamaedge_launcher.proxy.errors import ApiError
 
 from .scripted import LAST, STREAM, USAGE, WHOLE, Scripted, chunk, whole
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+NOBODY = Request({"type": "http"})
 PNG = "iVBORw0KGgo="
 
 
@@ -23,10 +34,17 @@ async def unknown() -> int | None:
     return None
 
 
+unloaded: list[str] = []
+
+
+async def unload(name: str) -> None:
+    unloaded.append(name)
+
+
 def asked(**fields: Any) -> dict[str, Any]:
     """What OpenAI's endpoint is asked, without what ASK says."""
     guest = Scripted(answer=whole({"content": "x"}))
-    response = guest.post(Chat(context), ASK | {"stream": False} | fields)
+    response = guest.post(Chat(context, unload), ASK | {"stream": False} | fields)
     assert response.status_code == 200, response.text
     return {k: v for k, v in guest.asked.items() if ASK.get(k) != v}
 
@@ -112,7 +130,7 @@ def test_generate(kind: str, path: str, fields: dict[str, Any], expected: dict[s
     if kind == "raw":
         answer["choices"] = [{"index": 0, "text": "x", "finish_reason": "length"}]
     guest = Scripted(answer=answer)
-    found = guest.post(Generate(context), {"model": "m", "stream": False, **fields}).json()
+    found = guest.post(Generate(context, unload), {"model": "m", "stream": False, **fields}).json()
     assert guest.path == path
     assert guest.asked == {"model": "m", **expected}
     told = GenerateResponse.model_validate(found)
@@ -147,19 +165,19 @@ def test_generate(kind: str, path: str, fields: dict[str, Any], expected: dict[s
 )
 def test_what_is_not_obeyed_is_named(fields: dict[str, Any], named: str) -> None:
     guest = Scripted(answer=whole({"content": "x"}))
-    response = guest.post(Chat(context), ASK | fields)
+    response = guest.post(Chat(context, unload), ASK | fields)
     assert response.status_code == 400
     assert named in response.json()["error"]
     assert guest.asked == {}
 
 
 def test_a_context_that_nobody_knows_is_not_granted() -> None:
-    response = Scripted().post(Chat(unknown), ASK | {"options": {"num_ctx": 5}})
+    response = Scripted().post(Chat(unknown, unload), ASK | {"options": {"num_ctx": 5}})
     assert response.status_code == 400
     assert "is not known" in response.json()["error"]
 
 
-@pytest.mark.parametrize("dialect", [Chat(context), Generate(context)])
+@pytest.mark.parametrize("dialect", [Chat(context, unload), Generate(context, unload)])
 def test_a_request_that_says_nothing_only_loads(dialect: Any) -> None:
     guest = Scripted()
     found = guest.post(dialect, {"model": "m"}).json()
@@ -169,7 +187,9 @@ def test_a_request_that_says_nothing_only_loads(dialect: Any) -> None:
 
 def test_an_answer() -> None:
     guest = Scripted(answer=WHOLE)
-    told = ChatResponse.model_validate(guest.post(Chat(context), ASK | {"stream": False}).json())
+    told = ChatResponse.model_validate(
+        guest.post(Chat(context, unload), ASK | {"stream": False}).json()
+    )
     assert (told.message.content, told.message.thinking) == ("It is.", "Hmm.")
     calls = told.message.tool_calls or []
     assert [(each.function.name, each.function.arguments) for each in calls] == [
@@ -180,7 +200,7 @@ def test_an_answer() -> None:
 
 
 def lines(guest: Scripted, dialect: Any = None, **fields: Any) -> list[dict[str, Any]]:
-    response = guest.post(dialect or Chat(context), ASK | fields)
+    response = guest.post(dialect or Chat(context, unload), ASK | fields)
     assert response.headers["content-type"] == "application/x-ndjson"
     return [json.loads(line) for line in response.text.splitlines()]
 
@@ -207,7 +227,7 @@ def test_a_raw_stream() -> None:
         LAST,
     ]
     response = Scripted(chunks=texts).post(
-        Generate(context), {"model": "m", "prompt": "p", "raw": True}
+        Generate(context, unload), {"model": "m", "prompt": "p", "raw": True}
     )
     found = [GenerateResponse.model_validate_json(line) for line in response.text.splitlines()]
     assert [each.response for each in found] == ["a", "b", ""]
@@ -222,7 +242,7 @@ def test_an_error_ends_a_stream() -> None:
 
 def test_an_error_is_ollamas() -> None:
     guest = Scripted(error=ApiError(404, "no such model"))
-    response = guest.post(Chat(context), ASK)
+    response = guest.post(Chat(context, unload), ASK)
     assert (response.status_code, response.json()) == (404, {"error": "no such model"})
 
 
@@ -237,3 +257,64 @@ def test_embeddings() -> None:
     one = guest.post(Embeddings(), {"model": "e", "prompt": "a"}).json()
     assert one == {"embedding": [0, 0.5]}
     assert guest.asked == {"model": "e", "input": "a"}
+
+
+@pytest.mark.parametrize("given", [0, "0", "0s", "0m", 0.0])
+def test_keeping_nothing_alive_unloads(given: Any) -> None:
+    unloaded.clear()
+    found = Scripted().post(Chat(context, unload), {"model": "m", "keep_alive": given}).json()
+    assert (found["done_reason"], unloaded) == ("unload", ["m"])
+
+
+@pytest.mark.parametrize("given", [-1, 300, "5m", "10s", None])
+def test_keeping_it_alive_does_not(given: Any) -> None:
+    unloaded.clear()
+    found = Scripted().post(Generate(context, unload), {"model": "m", "keep_alive": given}).json()
+    assert (found["done_reason"], unloaded) == ("load", [])
+
+
+MODELS = [
+    {
+        "name": "org/repo:Q4_0",
+        "id": "repo",
+        "status": status,
+        "size": 5,
+        "architecture": "llama",
+        "quantization": "Q4_0",
+        "parameters": parameters,
+        "context": 512,
+        "capabilities": ["chat", "reasoning"],
+        "memory": 7,
+        "last_used": 1.5,
+    }
+    for status, parameters in (("ready", 134_515_008), ("available", None))
+]
+
+
+async def models() -> list[dict[str, Any]]:
+    return MODELS
+
+
+def test_models_are_told() -> None:
+    managed = OllamaModels(models)
+    tags = ListResponse.model_validate_json(asyncio.run(managed.tags(NOBODY)).body)
+    assert [each.model for each in tags.models] == ["repo", "repo"]
+    details = [each.details for each in tags.models]
+    assert [each.parameter_size for each in details if each] == ["134.5M", ""]
+    ps = ProcessResponse.model_validate_json(asyncio.run(managed.ps(NOBODY)).body)
+    assert [(each.model, each.size, each.context_length) for each in ps.models] == [
+        ("repo", 7, 512)
+    ]
+
+
+@pytest.mark.parametrize("name", ["repo", "repo:latest", "org/repo:Q4_0"])
+def test_a_model_is_shown(name: str) -> None:
+    found = Scripted().post(Show(models), {"model": name}).json()
+    told = ShowResponse.model_validate(found)
+    assert told.capabilities == ["completion", "thinking"]
+    assert found["model_info"]["llama.context_length"] == 512
+
+
+def test_a_model_that_is_not_here_is_a_404() -> None:
+    response = Scripted().post(Show(models), {"model": "other"})
+    assert (response.status_code, response.json()) == (404, {"error": "model 'other' not found"})

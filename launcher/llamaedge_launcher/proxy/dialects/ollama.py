@@ -1,6 +1,7 @@
 """Ollama's API, what computes: https://github.com/ollama/ollama/blob/main/docs/api.md."""
 
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -8,6 +9,9 @@ from typing import Any
 
 from .bridge import CHAT, COMPLETIONS, EMBEDDINGS, Json, Translated
 from .fields import Fields, wrong
+
+Unload = Callable[[str], Awaitable[None]]
+"""Unloads the model of a name."""
 
 Context = Callable[[], Awaitable[int | None]]
 """Asks how many tokens the chat model's context has, None if that is not known."""
@@ -57,17 +61,19 @@ _NOT_OPTIONS = {
     "embedding_only": "ask /api/embed",
     "tfs_z": "llama.cpp has this sampler no more",
 }
+_NO_TIME = re.compile(r"0+(ns|us|ms|s|m|h)?")
 _MAGIC = {"/9j/": "jpeg", "iVBOR": "png", "R0lG": "gif", "UklG": "webp", "Qk": "bmp"}
 
 
 class Chat:
     """POST /api/chat."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, unload: Unload) -> None:
         self._context = context
+        self._unload = unload
 
     async def read(self, request: Json) -> Translated | Json:
-        """As a chat completion; a request without messages only loads the model."""
+        """As a chat completion; one without messages only loads the model, or unloads it."""
         fields = Fields(request)
         fields.refuse(_REFUSED)
         fields.only(_CHAT)
@@ -76,7 +82,7 @@ class Chat:
         messages = fields.objects("messages")
         tools = fields.objects("tools") and fields.take("tools", list)
         if not messages:
-            return told.loaded()
+            return await told.loaded(self._unload)
         body = {
             "messages": [_message(each) for each in messages],
             **settings,
@@ -93,8 +99,9 @@ class Chat:
 class Generate:
     """POST /api/generate."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, unload: Unload) -> None:
         self._context = context
+        self._unload = unload
 
     async def read(self, request: Json) -> Translated | Json:
         """As a chat completion of one message, or as it is a completion if it is ``raw``."""
@@ -107,7 +114,7 @@ class Generate:
         system, raw = fields.take("system", str), fields.take("raw", bool)
         content = _content(prompt or "", fields)
         if not prompt:
-            return told.loaded()
+            return await told.loaded(self._unload)
         if raw or suffix:
             fields.refuse(dict.fromkeys(("system", "images", "think"), "a raw prompt has none"))
             return told.translated(
@@ -183,10 +190,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _check_keeping(fields: Fields) -> None:
-    """``keep_alive`` asks for nothing that a client could see: a model that goes comes back."""
-    fields.take("keep_alive", float, str)
+def _check_keeping(fields: Fields) -> bool:
+    """Whether the model is not to stay.
+
+    Another ``keep_alive`` asks for nothing that a client could see: a model that goes comes back
+    with the next request.
+    """
+    given = fields.take("keep_alive", float, str)
     fields.take("truncate", bool)
+    return given == 0 or (isinstance(given, str) and _NO_TIME.fullmatch(given) is not None)
 
 
 async def _settings(fields: Fields, context: Context) -> Json:
@@ -278,7 +290,7 @@ class _Told:
 
     def __init__(self, fields: Fields, *, key: str) -> None:
         self._model = fields.need("model", str)
-        _check_keeping(fields)
+        self._goes = _check_keeping(fields)
         self._streams = fields.take("stream", bool) is not False
         self._key = key
         self._began = time.monotonic_ns()
@@ -293,9 +305,12 @@ class _Told:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return Translated(path, body, self if self._streams else None, self._answer)
 
-    def loaded(self) -> Json:
-        """The answer to a request that says nothing."""
-        return self._said({"content": ""}) | {"done": True, "done_reason": "load"}
+    async def loaded(self, unload: Unload) -> Json:
+        """The answer to a request that says nothing; one that keeps nothing alive unloads."""
+        if self._goes:
+            await unload(self._model)
+        reason = "unload" if self._goes else "load"
+        return self._said({"content": ""}) | {"done": True, "done_reason": reason}
 
     def _answer(self, answer: Json) -> Json:
         choice = answer["choices"][0]

@@ -1,7 +1,8 @@
 """The paths of other APIs, and what the front says of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from starlette.routing import request_response
 from starlette.types import ASGIApp
 
 from ..describe import (
@@ -24,11 +25,14 @@ from ..describe import (
     operation,
     record,
 )
-from . import anthropic, ollama
+from . import anthropic, ollama, ollama_models
 from .bridge import Bridge, Dialect, Json
 from .inside import ask
 
 _INFO = "/v1/info"
+MODELS, UNLOAD = "/api/models", "/api/models/unload"
+"""What else of this server the dialects ask."""
+
 NDJSON = "application/x-ndjson"
 
 
@@ -40,15 +44,33 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         size = (info.get("chat_model") or {}).get("ctx_size")
         return size if isinstance(size, int) and size > 0 else None
 
+    async def models() -> Sequence[Json]:
+        found: Sequence[Json] = (await ask(endpoints[MODELS], MODELS))["data"]
+        return found
+
+    async def unload(name: str) -> None:
+        model = ollama_models.find(await models(), name)
+        await ask(endpoints[UNLOAD], UNLOAD, {"model": model["name"]})
+
+    managed = ollama_models.OllamaModels(models)
+    gets: dict[str, ASGIApp] = {
+        "/api/tags": request_response(managed.tags),
+        "/api/ps": request_response(managed.ps),
+        "/api/version": request_response(managed.version),
+    }
     posts: dict[str, Dialect] = {
         "/v1/messages": anthropic.Messages(),
         "/v1/messages/count_tokens": anthropic.CountTokens(),
-        "/api/chat": ollama.Chat(context),
-        "/api/generate": ollama.Generate(context),
+        "/api/chat": ollama.Chat(context, unload),
+        "/api/generate": ollama.Generate(context, unload),
         "/api/embed": ollama.Embed(),
         "/api/embeddings": ollama.Embeddings(),
+        "/api/show": ollama_models.Show(models),
     }
-    return {path: {"POST": Bridge(each, endpoints)} for path, each in posts.items()}
+    return {
+        **{path: {"GET": app} for path, app in gets.items()},
+        **{path: {"POST": Bridge(each, endpoints)} for path, each in posts.items()},
+    }
 
 
 _BLOCKS = {"anyOf": [STRING, array(record({"type": STRING}))]}
@@ -83,7 +105,7 @@ _OPTIONS: dict[str, Schema] = {
     "keep_alive": nullable({"anyOf": [NUMBER, STRING]}),
 }
 _TOLD = {"model": STRING, "created_at": STRING, "done": BOOLEAN}
-_FAILURES = (400, 403, 404, 413, 415, *GUEST)
+_FAILURES = (400, 403, 404, 409, 413, 415, 507, *GUEST)
 
 
 def _request(required: Mapping[str, Schema], **optional: Schema) -> Schema:
@@ -99,7 +121,33 @@ def _with_errors(described: Operation, error: Schema) -> Operation:
     return {**described, "responses": {**described["responses"], **told}}
 
 
+_DETAILS = {"type": "object"}
+_LISTED = record({"name": STRING, "model": STRING, "size": COUNT, "details": _DETAILS})
 DESCRIBED: Described = {
+    ("/api/tags", "GET"): operation(
+        "Ollama's list of models",
+        tag="ollama",
+        answers={JSON: record({"models": array(_LISTED)})},
+    ),
+    ("/api/ps", "GET"): operation(
+        "Ollama's list of loaded models",
+        tag="ollama",
+        answers={JSON: record({"models": array(_LISTED)})},
+    ),
+    ("/api/version", "GET"): operation(
+        "The version of Ollama whose API this is",
+        tag="ollama",
+        answers={JSON: record({"version": STRING})},
+    ),
+    ("/api/show", "POST"): _with_errors(
+        operation(
+            "What a model is",
+            tag="ollama",
+            body=_request({}, model=STRING, name=STRING, verbose=nullable(BOOLEAN)),
+            answers={JSON: record({"details": _DETAILS, "capabilities": array(STRING)})},
+        ),
+        _OLLAMA_ERROR,
+    ),
     ("/v1/messages", "POST"): _with_errors(
         operation(
             "Anthropic's messages",

@@ -1,0 +1,128 @@
+"""Ollama's API, what tells of models and unloads them, over /api/models."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..errors import ApiError
+from .bridge import Json
+from .fields import Fields
+from .ollama import failure
+
+List = Callable[[], Awaitable[Sequence[Json]]]
+"""Asks for the models, as /api/models tells them."""
+
+SPOKEN = "0.12.0"
+"""The version of Ollama whose API this is; clients ask, to know what they may."""
+
+_LATEST = ":latest"
+_CAPABILITIES = {
+    "chat": "completion", "embeddings": "embedding", "vision": "vision", "tools": "tools",
+    "reasoning": "thinking",
+}  # fmt: skip
+_UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "K"))
+
+
+class OllamaModels:
+    """The handlers of /api/tags, /api/ps and /api/version."""
+
+    def __init__(self, models: List) -> None:
+        self._models = models
+
+    async def tags(self, request: Request) -> Response:
+        """GET /api/tags: those that are loaded and those on this machine."""
+        return JSONResponse({"models": [_listed(each) for each in await self._models()]})
+
+    async def ps(self, request: Request) -> Response:
+        """GET /api/ps: those that are loaded."""
+        ready = [each for each in await self._models() if each["status"] == "ready"]
+        return JSONResponse({"models": [_listed(each) | _loaded(each) for each in ready]})
+
+    async def version(self, request: Request) -> Response:
+        """GET /api/version."""
+        return JSONResponse({"version": SPOKEN})
+
+
+class Show:
+    """POST /api/show."""
+
+    def __init__(self, models: List) -> None:
+        self._models = models
+
+    async def read(self, request: Json) -> Json:
+        """What the model is. Raises ApiError, 404 for one that is not here."""
+        fields = Fields(request)
+        fields.only(("model", "name", "verbose", "system", "template", "options"))
+        fields.refuse(dict.fromkeys(("system", "template", "options"), "a model is as it is"))
+        fields.take("verbose", bool)
+        name = fields.take("model", str) or fields.need("name", str)
+        model = find(await self._models(), name)
+        architecture = model["architecture"]
+        info: Json = {"general.architecture": architecture}
+        if model["parameters"] is not None:
+            info["general.parameter_count"] = model["parameters"]
+        if model["context"] is not None:
+            info[f"{architecture}.context_length"] = model["context"]
+        return {
+            "modelfile": f"FROM {model['name']}\n",
+            "parameters": "",
+            "template": "",
+            "details": _details(model),
+            "model_info": info,
+            "capabilities": [_CAPABILITIES[each] for each in model["capabilities"]],
+        }
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
+
+
+def find(models: Sequence[Json], name: str) -> Json:
+    """The model that ``name`` calls, with or without :latest. Raises ApiError 404."""
+    wanted = {name, name.removesuffix(_LATEST)}
+    for model in models:
+        if {model["id"], model["name"]} & wanted:
+            return model
+    raise ApiError(404, f"model {name!r} not found", code="model_not_found", param="model")
+
+
+def _listed(model: Json) -> Json:
+    return {
+        "name": model["id"],
+        "model": model["id"],
+        "size": model["size"],
+        "digest": "",
+        "details": _details(model),
+    }
+
+
+def _loaded(model: Json) -> Json:
+    found: Json = {"size_vram": 0, "context_length": model["context"] or 0}
+    if model["memory"] is not None:
+        found["size"] = model["memory"]
+    if model["last_used"] is not None:
+        used = datetime.fromtimestamp(model["last_used"], UTC)
+        found["last_used"] = used.isoformat().replace("+00:00", "Z")
+    return found
+
+
+def _details(model: Json) -> Json:
+    return {
+        "parent_model": "",
+        "format": "gguf",
+        "family": model["architecture"],
+        "families": [model["architecture"]],
+        "parameter_size": _short(model["parameters"]),
+        "quantization_level": model["quantization"],
+    }
+
+
+def _short(number: Any) -> str:
+    """A count of parameters as people say it: 134.5M."""
+    for unit, letter in _UNITS:
+        if number and number >= unit:
+            return f"{number / unit:.1f}{letter}"
+    return str(number or "")
