@@ -22,6 +22,7 @@ PATIENCE = 600.0
 _AT_ONCE = 2  # files: one is split while the other is embedded
 _BATCH, _BATCH_LENGTH = 16, 32768  # chunks of a request, and their characters
 _SPLIT_WITHIN = 600.0  # seconds
+_PAUSE = 1.0  # seconds after a fault of the disk, which may be there still
 _SERVER, _UNSUPPORTED, _INVALID = "server_error", "unsupported_file", "invalid_file"
 Locate = Callable[[str], Awaitable[Path | None]]
 
@@ -64,10 +65,12 @@ class Indexer:
             await self._judge(entry)
         except Damaged:
             _log.warning("the file %s is indexed again", entry.file)
+            await asyncio.sleep(_PAUSE)
         except OSError as error:
             _log.warning("the file %s is not indexed: %s", entry.file, error)
             with suppress(OSError):
-                await self._fail(entry, _SERVER, str(error))
+                await self._fail(entry, _SERVER, error.strerror or str(error))
+            await asyncio.sleep(_PAUSE)
         except Exception:
             _log.exception("the file %s is not indexed", entry.file)
             with suppress(OSError):

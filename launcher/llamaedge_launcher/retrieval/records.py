@@ -4,7 +4,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ _NS = 1_000_000_000
 Vectors = npt.NDArray[np.float32]
 """Rows of length 1."""
 Attributes = Mapping[str, str | float | bool]
-ErrorCode = Literal["server_error", "unsupported_file", "invalid_file"]
 
 
 @dataclass(frozen=True, kw_only=True)

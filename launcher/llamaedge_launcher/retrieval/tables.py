@@ -61,18 +61,15 @@ class Table(Generic[Record]):
         found = self.select(database, rule, *values, wanted.limit)
         return found[::-1] if wanted.backwards else found
 
-    def insert(self, database: sqlite3.Connection, record: Record) -> int:
-        """Add or replace a record; the number that it got."""
+    def insert(self, database: sqlite3.Connection, record: Record) -> None:
+        """Add or replace a record; an entry gets its number."""
         row = {each.name: getattr(record, each.name) for each in fields(record)}
         if row.get("number") == 0:
             del row["number"]
         marks = ", ".join("?" * len(row))
-        return (
-            database.execute(
-                f"INSERT OR REPLACE INTO {self.name} ({', '.join(row)}) VALUES ({marks})",
-                [_written(name, value) for name, value in row.items()],
-            ).lastrowid
-            or 0
+        database.execute(
+            f"INSERT OR REPLACE INTO {self.name} ({', '.join(row)}) VALUES ({marks})",
+            [_written(name, value) for name, value in row.items()],
         )
 
     def update(

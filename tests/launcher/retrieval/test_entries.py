@@ -1,5 +1,6 @@
 """Files in vector stores: what becomes of them."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ from launcher.pdf import pdf
 from openai.types.vector_stores import VectorStoreFile
 
 from llamaedge_launcher.retrieval import indexer
+from llamaedge_launcher.retrieval.vectors import VectorIndex
 
 from .embedding_guest import EmbeddingGuest
 from .serving import until, upload
@@ -342,3 +344,22 @@ def test_indexing_gives_up_in_the_end(
     assert file.last_error is not None
     assert file.last_error.code == "server_error"
     assert "did not answer" in file.last_error.message
+
+
+def test_a_full_disk_fails_a_file_and_no_more(
+    client: openai.OpenAI, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorIndex, "add", full)
+        file = added(client, store, "a.txt", "sea")
+    assert file.status == "failed"
+    assert file.last_error is not None
+    assert file.last_error.to_dict() == {
+        "code": "server_error",
+        "message": "No space left on device",
+    }
+    assert added(client, store, "b.txt", "sea").status == "completed"
+    assert [each.filename for each in client.vector_stores.search(store, query="sea")] == ["b.txt"]
