@@ -77,7 +77,7 @@ class Problems(list[str]):
         return page
 
     def _take(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.location["url"].endswith("/api/models"):
+        if message.type == "error":
             self.append(f"{message.text} {message.location['url']}")
 
 
@@ -94,7 +94,7 @@ def page(context: BrowserContext, server: Server, problems: Problems) -> Page:
     """The page, opened."""
     page = problems.watch(context.new_page())
     page.goto(server.wait_ready())
-    expect(page.get_by_label("Model", exact=True)).to_have_value("default")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("demo")
     return page
 
 

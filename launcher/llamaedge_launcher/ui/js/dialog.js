@@ -12,7 +12,7 @@ export function dialog(title, fill, { wide = false, onclose = () => {} } = {}) {
     h("header", { class: "dialog-top" }, h("h2", {}, title), close), body);
   element.addEventListener("close", () => { element.remove(); onclose(); });
   element.addEventListener("click", (event) => { if (event.target === element) element.close(); });
-  body.append(...[fill(element)].flat().filter(Boolean));
+  body.append(...[fill(element)].flat(2).filter(Boolean));
   document.body.append(element);
   element.showModal();
   return element;

@@ -15,25 +15,18 @@ export function openModels() {
   dialog("Models", () => {
     const list = h("ul", { class: "models", "aria-label": "Models on this machine" });
     const fetching = h("ul", { class: "models", "aria-label": "Models that are being fetched" });
-    const more = h("div", { class: "more" });
-    let managed = null;
     redraw = () => {
-      if (managed !== state.managed) more.replaceChildren(...furtherParts());
-      managed = state.managed;
       list.replaceChildren(...state.models.map(row));
       fetching.replaceChildren(...[...pulls].map(([name, pull]) => pullRow(name, pull)));
       fetching.hidden = pulls.size === 0;
     };
     redraw();
     refreshModels().catch((error) => toast(error.message));
-    return [fetching, list, more];
+    return [fetching, list, search()];
   }, { wide: true, onclose: () => { redraw = () => {}; } });
 }
 
 on("models", () => redraw());
-
-const furtherParts = () => (state.managed ? search() : [h("p", { class: "note" },
-  "This server serves the models that it was started with. llamaedge pull and llamaedge run change them.")]);
 
 function row(model) {
   const facts = [
@@ -46,7 +39,7 @@ function row(model) {
       h("p", { class: "model-name" }, model.name, h("span", { class: `badge ${model.status}` }, WORDS[model.status])),
       h("p", { class: "note" }, [facts, model.capabilities.join(", ")].filter(Boolean).join(" · ")),
       model.message && h("p", { class: "problem" }, model.message)),
-    state.managed && h("div", { class: "row" }, buttons(model)));
+    h("div", { class: "row" }, buttons(model)));
 }
 
 function buttons(model) {

@@ -4,24 +4,16 @@ import { ask, askIfThere } from "./api.js";
 import { h, say, toast } from "./dom.js";
 import { model, on, state, tell } from "./state.js";
 
-/** Asks the server for its models; the shape is that of /api/models, whatever the server has. */
+/** Asks the server for its models. */
 export async function refreshModels() {
-  const listed = await askIfThere("api/models");
-  state.managed = listed !== null;
-  state.models = listed ? listed.data : await fromInfo();
+  state.models = (await ask("api/models")).data;
   tell("models");
-}
-
-async function fromInfo() {
-  const [{ data }, info] = await Promise.all([ask("v1/models"), askIfThere("v1/info")]);
-  return data.map(({ id }, index) => {
-    const about = [info?.chat_model, info?.embedding_model].find((each) => each?.name === id);
-    const embeds = about ? about.type === "embedding" : /embed/i.test(id);
-    return {
-      name: id, id, status: "ready", message: null, size: 0, context: about?.ctx_size ?? null, memory: null,
-      capabilities: [embeds ? "embeddings" : "chat"], default: index === 0,
-    };
-  });
+  const info = await askIfThere("v1/info");
+  for (const served of [info?.chat_model, info?.embedding_model]) {
+    const model = served && state.models.find((each) => each.id === served.name && each.status === "ready");
+    if (model) model.context = served.ctx_size; // what it was started with, not what it was trained for
+  }
+  tell("models");
 }
 
 export async function load(name) {

@@ -5,7 +5,6 @@ export const state = {
   records: [], // of all conversations
   live: new Map(), // answers under way, by conversation: {conversation, message, controller}
   models: [],
-  managed: false, // whether the server loads and fetches models
 };
 
 const bus = new EventTarget();
