@@ -1,11 +1,15 @@
 """The front process with scripted workers (fake_worker.py): start, restart, end."""
 
+import asyncio
+import errno
 import json
 import re
 import shutil
 import signal
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,9 +20,11 @@ import pytest
 
 from llamaedge_launcher.control import WorkerConfig
 from llamaedge_launcher.errors import LauncherError
-from llamaedge_launcher.supervisor import WorkerProcess
+from llamaedge_launcher.pool import Pool
+from llamaedge_launcher.supervisor import Supervisor, WorkerProcess
 
 from .conftest import Front, StartFront
+from .front import FAKE
 
 CHAT = "/v1/chat/completions"
 
@@ -254,6 +260,51 @@ def test_a_worker_that_cannot_be_started_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("call", "number", "what"),
+    [
+        ("subprocess.Popen", errno.EAGAIN, "processes"),
+        ("subprocess.Popen", errno.ENOMEM, "memory"),
+        ("tempfile.mkdtemp", errno.ENOSPC, "the disk"),
+        ("socket.socketpair", errno.EMFILE, "descriptors"),
+    ],
+)
+def test_a_supervisor_outlasts_the_lack_of_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, what: str
+) -> None:
+    """The first worker dies, and the next one cannot be started for a while."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    config = WorkerConfig("", "serve", (), {}, (), (), 1, None, "info")
+    lacking = [2]
+
+    def launch() -> WorkerProcess:
+        if not lacking[0]:
+            return WorkerProcess(config, FAKE)
+        lacking[0] -= 1
+        with monkeypatch.context() as patch:
+            patch.setattr(call, lambda *_, **__: (_ for _ in ()).throw(OSError(number, what)))
+            return WorkerProcess(config, FAKE)
+
+    async def test() -> None:
+        pool = Pool(limit=1)
+        supervisor = Supervisor(WorkerProcess(config, FAKE), launch, pool, lambda: None)
+        running = asyncio.create_task(supervisor.run())
+        while not pool.ready:
+            await asyncio.sleep(0.01)
+        supervisor._worker._process.kill()
+        problems = set()
+        while lacking[0] or not pool.ready:
+            problems.add(supervisor.health().message)
+            assert not running.done()
+            await asyncio.sleep(0.01)
+        assert any(what in (problem or "") for problem in problems), problems
+        running.cancel()
+        await asyncio.wait((running,))
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+    assert list(tmp_path.iterdir()) == []
+
+
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 0)]
 
 
@@ -308,6 +359,36 @@ def test_a_second_signal_or_the_end_of_the_time_ends_everything(
         assert front.process.wait(timeout=5) == code
     wait_gone(pid)
     assert not leftovers(front)
+    assert "Traceback" not in front.log.read_text()
+
+
+def test_a_signal_lets_everything_under_way_finish(start_front: StartFront) -> None:
+    """Streams, answers that come whole, requests that wait, and a file."""
+    front = start_front(limit=2, drain_timeout=60)
+    body: dict[str, Any] = {"messages": [], "answer": "stream", "gap": 0.1, "count": 10}
+    whole = {"messages": [], "answer": "wait", "seconds": 0.5}
+    arrives = threading.Event()
+
+    def file() -> Iterator[bytes]:
+        yield b"--b\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n"
+        arrives.wait(20)
+        yield b"content\r\n--b--\r\n"
+
+    with front.client() as client, ThreadPoolExecutor(8) as threads:
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        asked = [threads.submit(client.post, "/v1/files", content=file(), headers=kind)]
+        asked += [threads.submit(client.post, CHAT, json=each) for each in (body, whole) * 3]
+        time.sleep(0.7)
+        front.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while not refuses(front):
+            assert time.monotonic() < deadline, "it takes new requests"
+            time.sleep(0.02)
+        arrives.set()
+        answers = [each.result() for each in asked]
+    assert [each.status_code for each in answers] == [200] * 7
+    assert all(each.text.endswith("data: [DONE]\n\n") for each in answers[1::2])
+    assert front.process.wait(timeout=20) == 0
     assert "Traceback" not in front.log.read_text()
 
 
