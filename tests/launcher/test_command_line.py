@@ -98,6 +98,7 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
         (f"run {GOOD} --web-ui .", "1 error: --web-ui: . has no index.html"),
         (f"run {GOOD} --open --no-web-ui", "2 error: --open and --no-web-ui exclude each other"),
         ("run --model-name a,", "2 error: .*--model-name.*a name is empty"),
+        ("run -n 0", "2 error: .*--n-predict.*'0' leaves nothing to do"),
         ("run --n-predict -3", "2 error: .*--n-predict.*'-3' must be -2 or more"),
         ("run --port 65536", "2 error: .*--port.*'65536' is not a whole number from 0 to 65535"),
         ("run --port 80a", "2 error: .*--port.*80a"),

@@ -40,6 +40,7 @@ class ServerOption:
     metadata: str = ""
     least: float = 0
     most: float = 0
+    not_zero: bool = False
     allowed: tuple[str, ...] = ()
 
     @property
@@ -82,6 +83,8 @@ class ServerOption:
             least, most = self.least, self.most
             limit = f"{least:g} or more" if most >= _UNBOUNDED else f"from {least:g} to {most:.7g}"
             raise ValueError(f"{text!r} must be {limit}")
+        if self.not_zero and not value:
+            raise ValueError(f"{text!r} leaves nothing to do")
 
 
 def _whole(option: ServerOption, text: str) -> None:

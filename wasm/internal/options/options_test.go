@@ -83,6 +83,7 @@ func TestErrors(t *testing.T) {
 		{"-p chatml -c x", "invalid value 'x' for '--ctx-size <CTX_SIZE>': a whole number from 0"},
 		{"-p chatml -c 1,2,3", "at most 2 values"},
 		{"-p chatml -b 0", "a whole number from 1"},
+		{"-p chatml -n 0", "invalid value '0' for '--n-predict <N_PREDICT>': 0 leaves nothing to do"},
 		{"-p chatml --port 0", "a whole number from 1 to 65535"},
 		{"-p chatml --port 70000", "a whole number from 1 to 65535"},
 		{"-p chatml --temp hot", "invalid value 'hot' for '--temp <TEMP>': a number from 0 up"},

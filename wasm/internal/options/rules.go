@@ -16,6 +16,7 @@ type Values struct {
 	Kind    string   `json:"kind"`
 	Least   float64  `json:"least,omitempty"`
 	Most    float64  `json:"most,omitempty"`
+	NotZero bool     `json:"not_zero,omitempty"`
 	Allowed []string `json:"allowed,omitempty"`
 	Count   int      `json:"count"`
 }
@@ -168,6 +169,20 @@ func address(target *netip.AddrPort) rule {
 		}
 		return parsed, err
 	})}
+}
+
+// notZero is a whole number that is no 0, which would leave nothing to do.
+func notZero(target *int, least, most int) rule {
+	kept := number(target, least, most)
+	kept.NotZero = true
+	kept.set = into(target, func(value string) (int, error) {
+		parsed, err := whole(value, least, most)
+		if err == nil && parsed == 0 {
+			err = errors.New("0 leaves nothing to do")
+		}
+		return parsed, err
+	})
+	return kept
 }
 
 // into keeps a value that can be read.

@@ -79,7 +79,7 @@ func table(o *Options, templates []string) []Option {
 			choice(&o.ReasoningFormat, "auto", "deepseek", "none")},
 		{"n", "n-predict", "N_PREDICT", "1024",
 			"Most tokens of an answer; -1 is until the context is full", "n-predict",
-			number(&o.NPredict, -2, math.MaxInt32)},
+			notZero(&o.NPredict, -2, math.MaxInt32)},
 		{"g", "n-gpu-layers", "N_GPU_LAYERS", "100",
 			"Layers of the model to run on the GPU", "n-gpu-layers", number(&o.NGPULayers, 0, math.MaxInt32)},
 		{"", "split-mode", "SPLIT_MODE", "layer",
