@@ -28,7 +28,8 @@ class WorkerConfig:
     argv[0]; ``dirs`` and ``preloads`` are as on the command line. ``parallel`` is the number
     of sequences of a model, None for what fits the machine. ``log_format`` is one of
     log.FORMATS. A guest that hangs for ``hang_timeout`` seconds is replaced. With ``limited`` the
-    host keeps the limits of requests, see limits.py.
+    host keeps the limits of requests, see limits.py. So many workers start at a time, ``sharing``
+    the memory.
     """
 
     folder: str
@@ -43,6 +44,7 @@ class WorkerConfig:
     log_format: str = log.TEXT
     hang_timeout: float = HANG_TIMEOUT
     limited: bool = False
+    sharing: int = 1
 
     def encode(self) -> bytes:
         """One line of JSON."""

@@ -29,11 +29,11 @@ _EMBEDDING = "embedding"
 
 
 def suited(
-    args: Sequence[str], guest: Path, network: NeuralNetwork
+    args: Sequence[str], guest: Path, network: NeuralNetwork, *, sharing: int = 1
 ) -> tuple[tuple[str, ...], Sized]:
     """The guest's arguments, completed, and what each of its models will take.
 
-    Raises PreloadError for a model that does not fit.
+    So many workers are ``sharing`` what is free. Raises PreloadError for a model that does not fit.
     """
     given = _given(args)
     free = available_memory() + (gpu_free(None) or 0)
@@ -51,7 +51,7 @@ def suited(
         backend = network.backend(preload.encoding)
         assert isinstance(backend, GgmlBackend)
         try:
-            found = backend.suited(preload.path, preload.target, metadata, beside)
+            found = backend.suited(preload.path, preload.target, metadata, beside, sharing=sharing)
         except BackendError as error:
             raise PreloadError(f"model {alias!r}: {error}") from error
         beside.append(found.needs)

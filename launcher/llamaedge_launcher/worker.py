@@ -114,7 +114,7 @@ class Worker:
             nn = LoadingNetwork(preloads, parallel=config.parallel, limits=limits)
             self._statistics = nn.statistics
             nn.preload_all()
-            args, sized = suited(config.args, Path(config.guest), nn)
+            args, sized = suited(config.args, Path(config.guest), nn, sharing=config.sharing)
             if sized.models:
                 self._tell(sized)
             told = replace(config, args=args)

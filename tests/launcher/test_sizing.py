@@ -93,6 +93,22 @@ def test_a_guest_without_models_is_left_alone(guest: Path) -> None:
         assert suited(["tell", "--me"], guest, nn)[0] == ("tell", "--me")
 
 
+def test_models_that_start_together_share_what_is_free(
+    model: Path, guest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contexts = []
+    with network(model) as nn:
+        alone = suited(["--batch-size=32"], guest, nn)[1].models[0]
+        enough = alone.weights + int((alone.cache / 4 + alone.buffers) / capacity.CONTEXT.here) + 1
+        monkeypatch.setattr(capacity, "available_memory", lambda: enough)
+        for sharing in 1, 2:
+            _, sized = suited(["--batch-size=32"], guest, nn, sharing=sharing)
+            contexts.append(sized.models[0].context)
+        given = suited(["--batch-size=32", "--ctx-size=512"], guest, nn, sharing=9)[1]
+    assert contexts == [512, 256]
+    assert given.models[0].context == 512
+
+
 def test_what_does_not_fit_is_refused_by_name(
     model: Path, guest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

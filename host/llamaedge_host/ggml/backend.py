@@ -65,12 +65,15 @@ class GgmlBackend:
         target: Target,
         given: Mapping[str, Value],
         beside: Sequence[Needs] = (),
+        *,
+        sharing: int = 1,
     ) -> Suited:
         """What suits the model at ``path`` where ``given``, metadata, leaves it open.
 
-        ``beside`` it will be others. Nothing is loaded. Raises GgmlError for what does not fit.
+        ``beside`` it will be others, and ``sharing`` models start at a time. Nothing is loaded.
+        Raises GgmlError for what does not fit.
         """
-        return suit(self._models, self._engines, path, target, given, beside)
+        return suit(self._models, self._engines, path, target, given, beside, sharing)
 
     def counters(self) -> dict[str, Counters]:
         """What each engine has done, by its model file's name and a number."""

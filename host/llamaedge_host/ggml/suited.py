@@ -42,11 +42,12 @@ def suit(
     target: Target,
     given: Mapping[str, Value],
     beside: Sequence[Needs],
+    sharing: int,
 ) -> Suited:
     """What suits the model at ``path`` where ``given``, metadata, leaves it open.
 
-    ``beside`` it will be others. Raises GgmlError for what does not fit, and for what ``acquire``
-    refuses.
+    ``beside`` it will be others, and ``sharing`` models start at a time. Raises GgmlError for
+    what does not fit, and for what ``acquire`` refuses.
     """
     settings = Settings().with_changes(given)
     with closing(models.hollow(path, settings, target)) as found:
@@ -55,9 +56,9 @@ def suit(
             gpu_layers = layers_on_gpu(found, settings, Free.now(found, beside))
         layers: Settings = settings.with_changes({"n-gpu-layers": gpu_layers} | dict(given))
         if ModelParameters.of(layers, target, found.layers) == found.parameters:
-            return _suit(found, engines, layers, given, beside)
+            return _suit(found, engines, layers, given, beside, sharing)
     with closing(models.hollow(path, layers, target)) as hollow:
-        return _suit(hollow, engines, layers, given, beside)
+        return _suit(hollow, engines, layers, given, beside, sharing)
 
 
 def _suit(
@@ -66,10 +67,11 @@ def _suit(
     settings: Settings,
     given: Mapping[str, Value],
     beside: Sequence[Needs],
+    sharing: int,
 ) -> Suited:
     check_room(hollow.path, hollow.header, hollow.parameters)
     settings = settings.with_changes(_batches(settings, given, hollow.parameters))
-    sizing = engines.suited(hollow, settings, beside)
+    sizing = engines.suited(hollow, settings, beside, sharing)
     made = sizing.parameters
     chosen: dict[str, Value] = {
         "ctx-size": made.cells,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from ..control import Sized, WorkerConfig
@@ -22,12 +23,12 @@ class Deployment:
     way; one that is ``leaving`` gets no more.
     """
 
-    def __init__(self, recipe: Recipe, launch: Launch, *, max_queue: int) -> None:
+    def __init__(self, recipe: Recipe, launch: Launch, *, max_queue: int, sharing: int = 1) -> None:
         self.recipe = recipe
         self.requests = 0
         self.leaving = False
         self.pool = Pool(limit=recipe.limit, max_waiting=max_queue)
-        start = partial(launch, recipe.worker)
+        start = partial(launch, replace(recipe.worker, sharing=sharing))
         self._worker = start()
         self._listening = asyncio.Event()
         self._idle = asyncio.Event()

@@ -41,8 +41,9 @@ class Fleet:
         self._started = self._stopping = False
         first = self._settings.models_max or len(recipes)
         try:
-            for member in self._members[:first]:
-                self._loader.start(member)
+            together = self._members[:first]
+            for member in together:
+                self._loader.start(member, sharing=len(together))
         except BaseException:
             self.kill()
             raise

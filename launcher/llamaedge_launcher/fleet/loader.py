@@ -39,9 +39,12 @@ class Loader:
         self._breaks = asyncio.Event()
         self.on_gone: Callable[[Member], None] = lambda _: None
 
-    def start(self, member: Member) -> None:
-        """Start the first worker of ``member``. Raises LauncherError."""
-        member.deployment = self._deploy(member.recipe)
+    def start(self, member: Member, *, sharing: int) -> None:
+        """Start the first worker of ``member``, one of those ``sharing`` what memory is free.
+
+        Raises LauncherError.
+        """
+        member.deployment = self._deploy(member.recipe, sharing=sharing)
 
     def follow(self, on_sized: Callable[[Sized], None] | None) -> None:
         """Follow the first workers; ``on_sized`` is called with what each of them takes."""
@@ -68,8 +71,9 @@ class Loader:
 
         deployment.follow(on_sized).add_done_callback(ended)
 
-    def _deploy(self, recipe: Recipe) -> Deployment:
-        found = Deployment(recipe, self._launch, max_queue=self._settings.max_queue)
+    def _deploy(self, recipe: Recipe, *, sharing: int = 1) -> Deployment:
+        most = self._settings.max_queue
+        found = Deployment(recipe, self._launch, max_queue=most, sharing=sharing)
         self._live.add(found)
         return found
 

@@ -53,15 +53,17 @@ class Engines:
             self._users[engine] += 1
             return engine
 
-    def suited(self, hollow: Model, settings: Settings, beside: Iterable[Needs]) -> Sizing:
+    def suited(
+        self, hollow: Model, settings: Settings, beside: Iterable[Needs], sharing: int
+    ) -> Sizing:
         """What suits ``settings`` on ``hollow``, which then gets it. Raises GgmlError.
 
-        It leaves room for what is ``beside`` it.
+        It leaves room for what is ``beside`` it, and for as many models as are ``sharing``.
         """
         with self._lock:
             parallel = self._sequences(settings)
             free = Free.now(hollow, beside)
-            sizing = size(hollow, settings, parallel=parallel, free=free)
+            sizing = size(hollow, settings, parallel=parallel, free=free, sharing=sharing)
             made = settings.with_changes({"ctx-size": sizing.parameters.cells})
             asked = self._asked(hollow, made)
             self._sizings[hollow.path, hollow.parameters, asked] = sizing

@@ -84,15 +84,22 @@ class Free:
 
 
 def size(
-    hollow: Model, settings: Settings, *, parallel: int, free: Free, loaded: bool = False
+    hollow: Model,
+    settings: Settings,
+    *,
+    parallel: int,
+    free: Free,
+    loaded: bool = False,
+    sharing: int = 1,
 ) -> Sizing:
     """What suits ``settings`` on ``hollow``: as they ask; where they do not, as memory allows.
 
     ``parallel`` is the number of sequences that is asked for, 0 for one that suits: fewer are
-    better than none. If it is ``loaded``, its weights are in the memory already. Raises GgmlError
-    for what does not fit, which says what would.
+    better than none. If it is ``loaded``, its weights are in the memory already. What nobody asked
+    for is as large as if so many models were ``sharing`` the memory. Raises GgmlError for what
+    does not fit, which says what would.
     """
-    return _Sizer(hollow, settings, free, loaded=loaded).sizing(parallel)
+    return _Sizer(hollow, settings, free, loaded=loaded, sharing=sharing).sizing(parallel)
 
 
 def layers_on_gpu(model: Model, settings: Settings, free: Free) -> int:
@@ -104,7 +111,7 @@ def layers_on_gpu(model: Model, settings: Settings, free: Free) -> int:
     count = high - 1
     while high - low > 1:
         with closing(model.hollow(gpu_layers=count)) as hollow:
-            if _Sizer(hollow, settings, free, loaded=False).leaves_room_on_gpu():
+            if _Sizer(hollow, settings, free).leaves_room_on_gpu():
                 low = count
             else:
                 high = count
@@ -115,11 +122,20 @@ def layers_on_gpu(model: Model, settings: Settings, free: Free) -> int:
 class _Sizer:
     """Tries contexts on a hollow model."""
 
-    def __init__(self, hollow: Model, settings: Settings, free: Free, *, loaded: bool) -> None:
+    def __init__(
+        self,
+        hollow: Model,
+        settings: Settings,
+        free: Free,
+        *,
+        loaded: bool = False,
+        sharing: int = 1,
+    ) -> None:
         self._hollow = hollow
         self._settings = settings
         self._free = free
         self._loaded = loaded
+        self._sharing = sharing
         self._mapped = hollow.parameters.mmap
         self._tried: dict[ContextParameters, Needs] = {}
         self._alone = ContextParameters.of(settings, hollow, 1)
@@ -194,9 +210,11 @@ class _Sizer:
         Weights that are mapped count as free though they are read.
         """
         here, there = wanted.here, wanted.there
+        sharing = 1 if shares is ALL else self._sharing
         counted = here.weights if self._mapped or not self._loaded else 0
-        yield here, self._free.here - counted, shares.here
-        yield there, self._free.there - (0 if self._loaded else there.weights), shares.there
+        yield here, self._free.here - counted, shares.here / sharing
+        left = self._free.there - (0 if self._loaded else there.weights)
+        yield there, left, shares.there / sharing
 
     def _parameters(self, cells: int, parallel: int) -> ContextParameters:
         settings = self._settings.with_changes({"ctx-size": cells})
