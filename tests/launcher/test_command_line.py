@@ -384,6 +384,16 @@ def test_a_server_of_another_make_is_told_an_address_that_was_given(planned: Pla
     assert "--socket-addr=127.0.0.1:8181" in plan.recipes(Address(port=8181))[0].worker.args
 
 
+def test_a_server_of_another_make_has_room_for_what_it_answers_at_once(planned: Planned) -> None:
+    for arguments, expected in (
+        ("--guest guest.wasm", 1),
+        ("--guest guest.wasm --instances 3", 3),
+        ("--parallel 5", 5),
+        ("", None),
+    ):
+        assert planned(arguments).recipes(Address())[0].worker.parallel == expected
+
+
 def test_a_server_of_another_make_does_not_get_an_option_that_the_front_obeys(
     planned: Planned,
 ) -> None:

@@ -164,7 +164,7 @@ def make_plan(
         log_level=log_level or "info",
         log_format=log_format,
         instances=instances,
-        parallel=parallel,
+        parallel=parallel if bundled else instances,
         limit=TURNS * (parallel or PARALLEL) if bundled else 1,
         web_ui=web_ui,
     )
