@@ -6,6 +6,7 @@ wasmtime's version and the engine's settings, and loaded from nowhere else.
 
 import hashlib
 import logging
+import threading
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from .first_bytes import described
 from .module_cache import user_cache
 
 _log = logging.getLogger(__name__)
+_compiling = threading.Lock()
 _SLOW = 1_000_000  # bytes of a module that takes a second or more to compile
 _MAGIC = b"\0asm"
 _MODULE_VERSION = b"\x01\0\0\0"
@@ -76,27 +78,42 @@ def check_wasm(wasm: bytes, name: str) -> None:
 def load(engine: Engine, settings: EngineSettings, wasm: bytes, name: str) -> Module:
     """The compiled module of ``wasm`` for ``engine``, from the cache where it is there.
 
-    Raises ModuleError, which calls the module ``name``, if it does not validate.
+    Guests that start together wait for the one that compiles. Raises ModuleError, which calls the
+    module ``name``, if it does not validate.
     """
     cached = user_cache()
+    if cached is None:
+        return _compile(engine, wasm, name)
     key = _key(settings, wasm)
-    path = cached.find(key) if cached is not None else None
-    if path is not None:
-        try:
-            return Module.deserialize_file(engine, str(path))
-        except WasmtimeError as error:
-            if path.exists():
-                _log.warning("compiling again, the cached %s does not load: %s", path.name, error)
+    path = cached.find(key)
+    if path is not None and (module := _deserialize(engine, path)) is not None:
+        return module
+    with _compiling:
+        path = cached.find(key) if path is None else None
+        if path is not None and (module := _deserialize(engine, path)) is not None:
+            return module
+        module = _compile(engine, wasm, name)
+        cached.store(key, module.serialize())
+        return module
+
+
+def _deserialize(engine: Engine, path: Path) -> Module | None:
+    try:
+        return Module.deserialize_file(engine, str(path))
+    except WasmtimeError as error:
+        if path.exists():
+            _log.warning("compiling again, the cached %s does not load: %s", path.name, error)
+        return None
+
+
+def _compile(engine: Engine, wasm: bytes, name: str) -> Module:
     if len(wasm) > _SLOW:
         _log.info("compiling %s for this machine, this once", name)
     try:
-        module = Module(engine, wasm)
+        return Module(engine, wasm)
     except WasmtimeError as error:
         reason = " ".join(str(error).split())
         raise ModuleError(f"{name} is not a valid WebAssembly module: {reason}") from None
-    if cached is not None:
-        cached.store(key, module.serialize())
-    return module
 
 
 def _key(settings: EngineSettings, wasm: bytes) -> str:

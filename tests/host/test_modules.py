@@ -36,6 +36,27 @@ def test_a_module_is_compiled_once(folder: Path) -> None:
     assert [each.stat().st_ino for each in folder.iterdir()] == [inode]
 
 
+def test_guests_that_start_together_compile_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    original = modules.Module
+
+    class Slow(original):  # type: ignore[misc, valid-type]
+        def __init__(self, *given: object) -> None:
+            compiled.append(1)
+            time.sleep(0.2)
+            super().__init__(*given)
+
+    monkeypatch.setattr(modules, "Module", Slow)
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(compiled) == 1
+
+
 def test_settings_and_content_have_files_of_their_own(folder: Path) -> None:
     load()
     load(settings=EngineSettings(fuel=True))
