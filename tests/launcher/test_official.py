@@ -397,8 +397,6 @@ def test_what_would_end_them_or_do_nothing_is_refused(
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        ("/v1/responses", {"input": "x", "stream": True}),
-        ("/v1/responses", {"input": "x", "tools": [{"type": "function"}]}),
         (COMPLETIONS, {"prompt": [[1, 2]]}),
         (COMPLETIONS, {"prompt": 5}),
         (COMPLETIONS, {"prompt": ["a", "b"]}),
@@ -434,15 +432,11 @@ def test_an_unknown_model_is_refused_if_that_matters(
 def test_a_body_counts_once(tmp_path: Path) -> None:
     fields = {"messages": [{"role": "user", "content": "x" * 600}], "most": 1000}
     assert ask(Guest(whole("x")), tmp_path, **fields)[0] == 200
-    assert ask(Guest(b"{}"), tmp_path, "/v1/responses", input="x" * 600, most=1000)[0] == 200
     fields["messages"] *= 2
     assert ask(Guest(whole("x")), tmp_path, **fields)[0] == 413
 
 
 def test_what_they_can_answer_is_passed_on(tmp_path: Path) -> None:
-    guest = Guest(b"hello", headers=[(b"content-type", b"text/plain")])
-    assert ask(guest, tmp_path, "/v1/responses", input="x")[2] == b"hello"
-    assert guest.asked == {"input": "x"}
     guest = Guest(b"hello", headers=[(b"content-type", b"text/plain")])
     kind = "multipart/form-data; boundary=x"
     assert ask(guest, tmp_path, "/v1/audio/transcriptions", body=b"--x", kind=kind)[0] == 200

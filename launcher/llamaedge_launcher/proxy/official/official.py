@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Mapping
+from contextlib import suppress
 from email.message import Message as MimeMessage
 from typing import Any
 
@@ -23,9 +24,6 @@ _READERS: Mapping[str, tuple[str, _Reader]] = {
     "/v1/chat/completions": ("messages", read_chat),
     "/v1/completions": ("prompt", read_completion),
 }
-_RESPONSES = "/v1/responses"
-_DEADLY = ("stream", "tools")
-"""What requests for responses may not ask for: the guest ends on it."""
 
 
 class Official:
@@ -44,15 +42,9 @@ class Official:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         reader = _READERS.get(scope["path"])
-        try:
-            if scope["method"] == "POST" and reader:
+        if scope["method"] == "POST" and reader:
+            with suppress(ClientDisconnect):
                 await self._compute(scope, receive, send, *reader)
-                return
-            if scope["method"] == "POST" and scope["path"] == _RESPONSES:
-                body = _check_response(await read_body(scope, receive))
-                scope["place"].leave()
-                receive = _Received(body, receive)
-        except ClientDisconnect:
             return
         _check_parts(scope)
         await self._app(scope, receive, PlainErrors(send))
@@ -90,12 +82,10 @@ def _limited(scope: Scope, asked: Asked) -> Scope:
 class _Received:
     """An application's ``receive``: ``body``, then the client's end, or ``complete``."""
 
-    def __init__(
-        self, body: bytes, receive: Receive, complete: asyncio.Event | None = None
-    ) -> None:
+    def __init__(self, body: bytes, receive: Receive, complete: asyncio.Event) -> None:
         self._body: bytes | None = body
         self._receive = receive
-        self._complete = complete or asyncio.Event()
+        self._complete = complete
 
     async def __call__(self) -> Message:
         if self._body is not None:
@@ -119,13 +109,3 @@ def _check_parts(scope: Scope) -> None:
         mime["content-type"] = given
         if not mime.get_boundary():
             raise ApiError(400, "the multipart body has no boundary", code="invalid_multipart")
-
-
-def _check_response(body: bytes) -> bytes:
-    """``body``, if the guest can take it. Raises ApiError."""
-    fields = check_json(body)
-    for name in _DEADLY:
-        if fields.get(name):
-            message = f"{name}: LlamaEdge's own server ends on this; leave it out"
-            raise ApiError(400, message, code="invalid_value", param=name)
-    return body
