@@ -32,6 +32,20 @@ def server(
         yield server
 
 
+@pytest.fixture
+def two(tmp_path: Path, smollm2: Path, module_cache: Path) -> Iterator[Server]:
+    """Two models, each with an official server of its own."""
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        pytest.skip(f"{VARIABLE} names no folder with official guests")
+    with running(
+        tmp_path, "--guest", str(Path(folder, "llama-api-server.wasm")),
+        "--nn-preload", f"a:GGML:AUTO:{smollm2}", "--nn-preload", f"b:GGML:AUTO:{smollm2}",
+        "--ctx-size", "256", "--n-predict", "8", "--models-max", "1", threads=None,
+    ) as server:  # fmt: skip
+        yield server
+
+
 def chat(server: Server, **fields: Any) -> httpx.Response:
     body = {"model": "default", "messages": [USER], **fields}
     return httpx.post(f"{server.wait_ready()}/v1/chat/completions", json=body, timeout=START)
@@ -66,3 +80,14 @@ def test_its_plain_errors_become_error_objects(server: Server) -> None:
     response = httpx.get(f"{server.wait_ready()}/v1/nothing")
     assert response.status_code == 404
     assert "/v1/nothing" in response.json()["error"]["message"]
+
+
+def test_several_models_have_a_server_each_and_one_may_be_loaded(two: Server) -> None:
+    two.wait_ready()
+    first = two.workers()
+    for name in ("a", "b", "a"):
+        answer = chat(two, model=name)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["choices"][0]["message"]["content"]
+    assert chat(two, model="c").status_code == 404
+    assert not set(first) & set(two.workers())

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +24,7 @@ from .conftest import MODEL, REPO
 from .hub import Fault, Hub, Repo
 
 NAME = f"{REPO}:Q4_K_M"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "models.md"
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
     "{% endfor %}<|im_start|>assistant\n"
@@ -255,3 +258,27 @@ def test_a_model_is_fetched_asked_and_deleted(
         names = [each["name"] for each in client.get("/api/models").json()["data"]]
         assert NAME not in names
     assert "Traceback" not in server.terminal.read_text()
+
+
+def test_the_commands_of_the_document_work(
+    hub: Hub, cache: Path, tmp_path: Path, smollm2: Path
+) -> None:
+    text = DOCUMENT.read_text().replace("ORG/REPO", REPO)
+    blocks = re.findall(r"```bash\n(curl .*?)```", text, re.DOTALL)
+    listed, load, unload, search, fetch, delete = blocks
+    model = tiny.llama(tmp_path / MODEL, template=TEMPLATE, brief=True)
+    hub.repos[REPO].files[MODEL] = model.read_bytes()
+    with running(tmp_path, str(smollm2), "--ctx-size", "256") as server:
+        url = server.wait_ready()
+
+        def curl(command: str) -> str:
+            command = command.replace("http://127.0.0.1:8080", url).replace("curl ", "curl -s ", 1)
+            done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+            return done.stdout
+
+        assert json.loads(curl(search))["data"][0]["name"] == REPO
+        assert '"status": "done"' in curl(fetch)
+        assert NAME in [each["name"] for each in json.loads(curl(listed))["data"]]
+        assert json.loads(curl(load))["status"] == "ready"
+        assert json.loads(curl(unload))["status"] == "available"
+        assert json.loads(curl(delete)) == {"name": NAME, "deleted": True}
