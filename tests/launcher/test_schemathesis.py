@@ -7,6 +7,7 @@ the bundled guest and small models behind it. LLAMAEDGE_EXAMPLES says how many f
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def made_up(url: str, folder: Path, *options: str, phases: str) -> subprocess.Co
         ],
         cwd=folder, capture_output=True, text=True,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No hub is asked, and no model of the user's is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
+        yield
 
 
 @pytest.mark.timeout(3600)

@@ -32,7 +32,7 @@ from .describe import (
 )
 from .errors import ApiError
 from .gone import until_gone
-from .manage import named
+from .manage import NAMED, named
 
 if TYPE_CHECKING:
     from ..models.store import Stored
@@ -47,7 +47,7 @@ DESCRIBED: Described = {
     ("/api/models/pull", "POST"): operation(
         "Fetch a model; closing the connection gives it up",
         tag="models",
-        body=record({"model": STRING}),
+        body=NAMED,
         answers={EVENTS: STRING},
     ),
     ("/api/models/search", "GET"): operation(

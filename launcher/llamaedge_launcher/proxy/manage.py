@@ -31,7 +31,7 @@ from .errors import ApiError
 from .forward import refusing
 
 STATUSES = ("available", "loading", "ready", "unloading", "failed")
-_NAMED = record({"model": {**STRING, "minLength": 1}})
+NAMED = record({"model": {**STRING, "minLength": 1}})
 MODEL = record(
     {
         "name": STRING,
@@ -58,14 +58,14 @@ DESCRIBED: Described = {
     ("/api/models/load", "POST"): operation(
         "Load a model, or load it again where its files have changed",
         tag="models",
-        body=_NAMED,
+        body=NAMED,
         answers={JSON: MODEL},
         errors=(404, 500, 503, 507),
     ),
     ("/api/models/unload", "POST"): operation(
         "Unload a model once its requests have ended",
         tag="models",
-        body=_NAMED,
+        body=NAMED,
         answers={JSON: MODEL},
         errors=(404, 409, 500),
     ),
