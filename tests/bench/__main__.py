@@ -9,7 +9,7 @@ from pathlib import Path
 from report import Report
 
 NAMES = (
-    *("serve", "front", "start", "guest", "hostcall", "echo"),
+    *("serve", "front", "start", "guest", "hostcall", "echo", "page"),
     *(
         "nn",
         "constrained",

@@ -3,7 +3,7 @@
 import { dialog, prompt } from "./dialog.js";
 import { h, say, toast } from "./dom.js";
 import { icon } from "./icons.js";
-import { state, tell } from "./state.js";
+import { state } from "./state.js";
 import * as store from "./store.js";
 
 const NUMBERS = [
@@ -26,10 +26,9 @@ export function openSettings() {
       const settings = read(fields);
       if (!settings) return;
       state.conversation.record.settings = settings;
-      if (!state.conversation.isEmpty) await state.conversation.keep();
-      tell("settings");
-      say("Saved.");
       element.close();
+      if (!state.conversation.isEmpty) await state.conversation.keep();
+      say("Saved.");
     });
     return [presetRow(fields), form];
   });
