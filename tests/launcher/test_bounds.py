@@ -1,5 +1,6 @@
 """What the public server bears: sizes, numbers, and clients that are slow."""
 
+import asyncio
 import json
 import re
 import socket
@@ -8,11 +9,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from llamaedge_launcher.proxy.body import Bodies, Room, read_body
+from llamaedge_launcher.proxy.errors import ApiError
 
 from .conftest import Front, StartFront
 
@@ -91,6 +96,26 @@ def test_the_size_of_a_body_is_an_option(start_front: StartFront) -> None:
             response = client.post(CHAT, content=content)
             assert response.status_code == status
         assert "larger than 1000 bytes, which --max-body-size says" in response.text
+
+
+def test_a_body_counts_once_whatever_it_is_turned_into() -> None:
+    """A request that another one was made of is read again, with the body of that one."""
+    room = Room(most=1000, together=1500)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for size in (900, 800, 700):
+            assert await read_body(scope, partial(arriving, size)) == bytes(size)
+            assert room.left == 1500 - size
+        with pytest.raises(ApiError) as raised:
+            await read_body(scope, partial(arriving, 1001))
+        assert raised.value.status == 413
+
+    async def arriving(size: int) -> dict[str, Any]:
+        return {"type": "http.request", "body": bytes(size), "more_body": False}
+
+    scope: dict[str, Any] = {"type": "http", "headers": []}
+    asyncio.run(Bodies(app, room=room)(scope, None, None))  # type: ignore[arg-type]
+    assert room.left == 1500
 
 
 def test_all_bodies_together_are_bounded(start_front: StartFront) -> None:

@@ -76,8 +76,12 @@ class _Place:
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body. Raises ApiError 413 for one too large, 503, and ClientDisconnect."""
+    """The whole body. Raises ApiError 413 for one too large, 503, and ClientDisconnect.
+
+    Of a request that is read once more, as another one that was made of it, only that counts.
+    """
     place: _Place = scope["place"]
+    place.leave()
     for name, value in scope["headers"]:
         if name == b"content-length":
             place.check(int(value), scope)
