@@ -33,8 +33,8 @@ KILLS = 50  # requests, one of which ends its guest
 CHAT = "/v1/chat/completions"
 REFUSED = (429, 502, 503)
 LOST = ("guest_ended", "unavailable", "overloaded")
-SLACK = 8_000_000
-"""Bytes of the threads' arenas and the guests' heaps, which a short run fills only late."""
+SLACK = {"front": 12_000_000, "worker": 60_000_000}
+"""Bytes of threads' arenas and guests' heaps, which a tenth of a short run does not fill."""
 PATIENCE = 40  # seconds for anything
 
 
@@ -217,6 +217,6 @@ def test_many_clients_outlast_guests_and_workers(start_front: StartFront, tmp_pa
     assert log.count("ended by SIGKILL") == 2
     assert "Traceback" not in log
     for what, before in early.items():
-        assert late[what] < 1.05 * before + SLACK, (what, early, late)
+        assert late[what] < 1.05 * before + SLACK[what], (what, early, late)
     assert httpx.get(f"{front.url}/metrics", trust_env=False).status_code == 200
     assert front.end() == 130
