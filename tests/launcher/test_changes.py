@@ -217,6 +217,17 @@ def test_a_switch_under_load_loses_no_request(
         assert worker(client, name) == last, "its files have not changed"
 
 
+def test_a_change_while_it_loads_is_loaded_afterwards(start_front: StartFront, here: Here) -> None:
+    front = start_front(machine=here(late="slow 1.0"))
+    with front.client() as client, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(worker, client, "acme/late")
+        until(lambda: "loading acme/late" in front.log.read_text())
+        here(late="serve")
+        assert load(client, "acme/late").status_code == 200
+        assert worker(client, "acme/late") != first.result()
+    assert front.log.read_text().count("loading acme/late") == 2
+
+
 def test_a_failed_switch_leaves_the_old_one_serving(start_front: StartFront, here: Here) -> None:
     front = start_front(machine=here(default="serve"))
     with front.client() as client:

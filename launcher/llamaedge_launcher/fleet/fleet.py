@@ -139,7 +139,7 @@ class Fleet:
             recipe = await asyncio.to_thread(self._local.refreshed, member.recipe)
         except LauncherError as error:
             raise LoadFailed(str(error)) from error
-        if member.deployment is None or recipe != member.recipe:
+        while member.deployment is None or recipe != member.recipe:
             await self._load(member, recipe)
         return member
 
