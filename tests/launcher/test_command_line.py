@@ -2,6 +2,7 @@
 
 import errno
 import io
+import queue
 import re
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import click
 import pytest
 
 from llamaedge_host import Guest
@@ -19,10 +21,11 @@ from llamaedge_launcher.address import Address
 from llamaedge_launcher.cli import templates
 from llamaedge_launcher.cli.options import SERVER_OPTIONS, ServerOption
 from llamaedge_launcher.cli.plan import Plan, make_plan
+from llamaedge_launcher.cli.public import give_page
 from llamaedge_launcher.cli.run import run
 from llamaedge_launcher.cli.screen import Screen
 from llamaedge_launcher.errors import LauncherError
-from llamaedge_launcher.settings import Settings
+from llamaedge_launcher.settings import PAGE, Settings
 
 from ..models import tiny
 
@@ -598,3 +601,30 @@ def test_an_open_server_without_a_key_says_what_to_type(
     assert bool(re.search(warning, text)) == warned
     assert ("-H 'Authorization: Bearer KEY'" in text) == bool(keys)
     assert "secret" not in text
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_the_pages_address_is_shown_and_opened_where_that_was_asked_for(
+    planned: Planned,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    opens: bool,
+) -> None:
+    opened: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr("webbrowser.open", lambda url: not opened.put(url))
+    settings = Settings(web_ui=PAGE, opens_page=opens)
+    Screen(planned(GOOD), settings, Address("0.0.0.0", 81)).show_ready()
+    assert "in a browser: http://127.0.0.1:81/\n" in capsys.readouterr().err
+    if opens:
+        assert opened.get(timeout=20) == "http://127.0.0.1:81/"
+    assert opened.empty()
+
+
+def test_the_page_is_the_packages_the_one_that_was_named_or_none(tmp_path: Path) -> None:
+    context = click.Context(run)
+    settings = Settings()
+    assert give_page(context, settings, None, none=False).web_ui == PAGE
+    assert give_page(context, settings, tmp_path, none=False).web_ui == tmp_path
+    assert give_page(context, settings, None, none=True).web_ui is None
+    with pytest.raises(click.UsageError, match="--web-ui and --no-web-ui exclude each other"):
+        give_page(context, settings, tmp_path, none=True)
