@@ -173,3 +173,18 @@ def test_a_text_is_tokens_and_tokens_a_text(url: str) -> None:
     prompt = post("/apply-template", messages=FRANCE)["prompt"]
     assert "What is the capital of France?<|im_end|>" in prompt
     assert prompt.endswith("<|im_start|>assistant\n")
+
+
+def test_llama_cpps_own_requests(url: str) -> None:
+    def post(path: str, **body: Any) -> Any:
+        answer = httpx.post(f"{url}{path}", json={"n_predict": 6} | body, timeout=60)
+        return answer.raise_for_status().json()
+
+    prompt = "The capital of France is"
+    answer = post("/completion", prompt=prompt, n_probs=2, return_tokens=True)
+    assert post("/detokenize", tokens=answer["tokens"])["content"] == answer["content"]
+    assert len(answer["completion_probabilities"][0]["top_logprobs"]) == 2
+    assert answer["timings"]["predicted_n"] == 6
+    assert [each["index"] for each in post("/completion", prompt=[prompt, prompt])] == [0, 1]
+    chats = [post(path, messages=FRANCE) for path in ("/chat/completions", "/v1/chat/completions")]
+    assert chats[0]["choices"] == chats[1]["choices"]

@@ -73,7 +73,7 @@ def _settings() -> dict[str, Schema]:
     return {name: nullable(schema) for name, schema in rows.items()}
 
 
-_SAMPLING: dict[str, Schema] = {
+SAMPLING: dict[str, Schema] = {
     **_settings(),
     "model": nullable(STRING),
     "max_tokens": _whole(-1),
@@ -160,14 +160,16 @@ _TEXT = record(
         "usage": _USAGE,
     }
 )
-_STREAM = {
+STREAM = {
     **record({"data": STRING}),
     "description": "The events: each a chunk as JSON, the last [DONE]; comments may stand between",
 }
 _TOKENS = array(COUNT, minItems=1)
-_INPUT = {"anyOf": [STRING, array(STRING, minItems=1), _TOKENS, array(_TOKENS, minItems=1)]}
+INPUT = {"anyOf": [STRING, array(STRING, minItems=1), _TOKENS, array(_TOKENS, minItems=1)]}
 _PIECE = record({"id": COUNT, "piece": {"anyOf": [STRING, array(COUNT)]}})
-_PROMPT = {"anyOf": [STRING, COUNT, array({"anyOf": [STRING, COUNT]}, minItems=1)]}
+_PART_OR_PROMPT = {"anyOf": [STRING, COUNT, array({"anyOf": [STRING, COUNT]}, minItems=1)]}
+PROMPTS = {"anyOf": [STRING, array(_PART_OR_PROMPT, minItems=1)]}
+"""One prompt, which is a text, or token numbers with texts among them, or several."""
 _VECTORS = record(
     {
         "object": const("list"),
@@ -204,16 +206,16 @@ DESCRIBED: Described = {
             logprobs=nullable(BOOLEAN),
             top_logprobs=nullable({"type": "integer", "minimum": 0, "maximum": 20}),
             timings_per_token=nullable(BOOLEAN),
-            **_SAMPLING,
+            **SAMPLING,
         ),
-        answers={JSON: _CHAT, EVENTS: _STREAM},
+        answers={JSON: _CHAT, EVENTS: STREAM},
         errors=_COMPUTED,
     ),
     ("/v1/completions", "POST"): operation(
         "A text that goes on from a prompt",
         tag="completions",
         body=record(
-            {"prompt": {"anyOf": [STRING, array(_PROMPT, minItems=1)]}},
+            {"prompt": PROMPTS},
             suffix=nullable(STRING),
             echo=nullable(BOOLEAN),
             logprobs={
@@ -223,16 +225,16 @@ DESCRIBED: Described = {
                     {"type": "null"},
                 ]
             },
-            **_SAMPLING,
+            **SAMPLING,
         ),
-        answers={JSON: _TEXT, EVENTS: _STREAM},
+        answers={JSON: _TEXT, EVENTS: STREAM},
         errors=_COMPUTED,
     ),
     ("/v1/embeddings", "POST"): operation(
         "Vectors for texts or tokens",
         tag="embeddings",
         body=record(
-            {"input": _INPUT},
+            {"input": INPUT},
             model=nullable(STRING),
             encoding_format=nullable(enum("float", "base64")),
             dimensions=nullable(INTEGER),
@@ -267,7 +269,6 @@ DESCRIBED: Described = {
             {"messages": array(_MESSAGE, minItems=1)},
             tools=nullable(array(_TOOL)),
             tool_choice=_CHOICE,
-            **_SAMPLING,
         ),
         answers={JSON: record({"prompt": STRING})},
         errors=_COMPUTED,

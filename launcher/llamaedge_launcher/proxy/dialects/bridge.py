@@ -58,7 +58,7 @@ class Translated:
 class Answer(Protocol):
     """Makes an API's answer from OpenAI's."""
 
-    def __call__(self, answer: Json, /) -> Json:
+    def __call__(self, answer: Json, /) -> Any:
         """The answer's JSON."""
 
 

@@ -25,8 +25,8 @@ from ..describe import (
     operation,
     record,
 )
-from . import anthropic, ollama, ollama_models
-from .bridge import Bridge, Dialect, Json
+from . import anthropic, llama_cpp, ollama, ollama_models
+from .bridge import CHAT, EMBEDDINGS, Bridge, Dialect, Json
 from .inside import ask
 
 _INFO = "/v1/info"
@@ -66,10 +66,17 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         "/api/embed": ollama.Embed(),
         "/api/embeddings": ollama.Embeddings(),
         "/api/show": ollama_models.Show(models),
+        "/completion": llama_cpp.Completion(),
+        "/completions": llama_cpp.Completion(),
+        "/infill": llama_cpp.Infill(),
+        "/embedding": llama_cpp.Embedding(),
     }
+    apps: dict[str, ASGIApp] = {path: Bridge(each, endpoints) for path, each in posts.items()}
+    for path in (CHAT, EMBEDDINGS):
+        apps[path.removeprefix("/v1")] = llama_cpp.Renamed(endpoints[path], path)
     return {
         **{path: {"GET": app} for path, app in gets.items()},
-        **{path: {"POST": Bridge(each, endpoints)} for path, each in posts.items()},
+        **{path: {"POST": app} for path, app in apps.items()},
     }
 
 
@@ -124,6 +131,7 @@ def _with_errors(described: Operation, error: Schema) -> Operation:
 _DETAILS = {"type": "object"}
 _LISTED = record({"name": STRING, "model": STRING, "size": COUNT, "details": _DETAILS})
 DESCRIBED: Described = {
+    **llama_cpp.DESCRIBED,
     ("/api/tags", "GET"): operation(
         "Ollama's list of models",
         tag="ollama",

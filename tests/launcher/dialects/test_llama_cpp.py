@@ -1,0 +1,174 @@
+"""llama.cpp's requests as OpenAI's, and back."""
+
+import asyncio
+import json
+import math
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from llamaedge_launcher.proxy.dialects.llama_cpp import Completion, Embedding, Infill, Renamed
+
+from .scripted import LAST, USAGE, Json, Scripted
+
+
+def token(number: int, text: str, logarithm: float) -> Json:
+    row = {"id": number, "token": text, "logprob": logarithm, "bytes": list(text.encode())}
+    return {**row, "top_logprobs": [dict(row)]}
+
+
+def text(*choices: Json, **more: Any) -> Json:
+    made = [
+        {"index": index, "text": "a\nb", "logprobs": None, "finish_reason": "stop", **choice}
+        for index, choice in enumerate(choices)
+    ]
+    return {"model": "m", "choices": made, "usage": USAGE, "timings": {"predicted_n": 4}, **more}
+
+
+def asked(dialect: Completion, body: Json) -> Json:
+    guest = Scripted(answer=text({}))
+    response = guest.post(dialect, body)
+    assert response.status_code == 200, response.text
+    assert guest.path == "/v1/completions"
+    return guest.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"prompt": "a"}, {"prompt": "a"}),
+        ({"prompt": [1, "a"]}, {"prompt": [1, "a"]}),
+        ({"prompt": {"prompt_string": "a"}}, {"prompt": "a"}),
+        ({"prompt": [[1], {"prompt_string": "a"}]}, {"prompt": [[1], "a"]}),
+        ({"prompt": "a", "n_predict": 3, "top_k": 2}, {"prompt": "a", "n_predict": 3, "top_k": 2}),
+        ({"prompt": "a", "unheard": 1}, {"prompt": "a", "unheard": 1}),
+        ({"prompt": "a", "return_tokens": True}, {"prompt": "a", "n_probs": 1}),
+        ({"prompt": "a", "return_tokens": True, "n_probs": 3}, {"prompt": "a", "n_probs": 3}),
+    ],
+    ids=str,
+)
+def test_a_completion_goes_on_as_it_is(body: Json, expected: Json) -> None:
+    assert asked(Completion(), body) == expected
+
+
+def test_a_gap_is_a_suffix() -> None:
+    body = {"input_prefix": "a", "input_suffix": "b", "input_extra": [], "n_predict": 1}
+    assert asked(Infill(), body) == {"prompt": "a", "suffix": "b", "n_predict": 1}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "param"),
+    [
+        (Completion(), {}, "prompt"),
+        (Completion(), {"prompt": 5}, "prompt"),
+        (Completion(), {"prompt": {"prompt_string": 5}}, "prompt.prompt_string"),
+        (
+            Completion(),
+            {"prompt": {"prompt_string": "a", "multimodal_data": ["x"]}},
+            "prompt.multimodal_data",
+        ),
+        (Completion(), {"prompt": "a", "response_fields": [1]}, "response_fields[0]"),
+        (Infill(), {"input_prefix": "a"}, "input_suffix"),
+        (Infill(), {"input_prefix": "a", "input_suffix": ""}, "input_suffix"),
+        (Infill(), {"input_prefix": "a", "input_suffix": "b", "prompt": "c"}, "prompt"),
+        (
+            Infill(),
+            {"input_prefix": "a", "input_suffix": "b", "input_extra": [{}]},
+            "input_extra",
+        ),
+        (Embedding(), {}, "input"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_named(dialect: Completion, body: Json, param: str) -> None:
+    response = Scripted().post(dialect, body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+def test_an_answer_is_llama_cpps() -> None:
+    body = {"prompt": "p", "n_predict": 3}
+    answer = Scripted(answer=text({})).post(Completion(), body).json()
+    assert answer == {
+        "index": 0, "content": "a\nb", "tokens": [], "stop": True, "model": "m", "prompt": "p",
+        "generation_settings": {"n_predict": 3},
+        "has_new_line": True, "truncated": False, "stop_type": "eos",
+        "tokens_evaluated": 9, "tokens_predicted": 4, "timings": {"predicted_n": 4},
+    }  # fmt: skip
+    limited = Scripted(answer=text({"finish_reason": "length", "text": "a"}))
+    answer = limited.post(Completion(), body).json()
+    assert (answer["stop_type"], answer["has_new_line"]) == ("limit", False)
+    answer = Scripted(answer=text({})).post(Completion(), body | {"stop": ["x"]}).json()
+    assert "stop_type" not in answer
+
+
+def test_several_answers_are_a_list() -> None:
+    answers = Scripted(answer=text({}, {})).post(Completion(), {"prompt": ["a", "b"]}).json()
+    assert [answer["index"] for answer in answers] == [0, 1]
+    assert "tokens_predicted" not in answers[0], "the counts are of both"
+
+
+def test_probabilities_and_tokens_are_told() -> None:
+    content = [token(7, "a", -0.5), token(8, "b", -1.0)]
+    guest = Scripted(answer=text({"logprobs": {"content": content}}))
+    plain = guest.post(Completion(), {"prompt": "p", "n_probs": 1}).json()
+    assert plain["completion_probabilities"] == content
+    assert plain["tokens"] == []
+    after = guest.post(
+        Completion(), {"prompt": "p", "n_probs": 1, "post_sampling_probs": True}
+    ).json()["completion_probabilities"][0]
+    assert after["prob"] == pytest.approx(math.exp(-0.5))
+    assert after["top_probs"][0]["id"] == 7
+    assert "logprob" not in after
+    tokens = guest.post(Completion(), {"prompt": "p", "return_tokens": True}).json()
+    assert tokens["tokens"] == [7, 8]
+    assert "completion_probabilities" not in tokens
+
+
+def test_fields_of_an_answer_are_picked() -> None:
+    fields = ["content", "generation_settings/n_predict", "timings/none"]
+    body = {"prompt": "p", "n_predict": 3, "response_fields": fields}
+    answer = Scripted(answer=text({})).post(Completion(), body).json()
+    assert answer == {"content": "a\nb", "generation_settings/n_predict": 3}
+
+
+def test_a_stream_ends_with_its_counts() -> None:
+    def piece(given: str, finish: str | None = None) -> Json:
+        return {"choices": [{"index": 0, "text": given, "finish_reason": finish}]}
+
+    chunks = [piece("a"), piece("\nb"), piece("", "length"), LAST]
+    guest = Scripted(chunks=chunks)
+    response = guest.post(Completion(), {"prompt": "p", "stream": True})
+    assert guest.asked["stream_options"] == {"include_usage": True}
+    frames = [
+        json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line
+    ]
+    assert [frame["content"] for frame in frames] == ["a", "\nb", ""]
+    assert [frame["stop"] for frame in frames] == [False, False, True]
+    assert frames[-1]["stop_type"] == "limit"
+    assert frames[-1]["has_new_line"]
+    assert frames[-1]["tokens_predicted"] == 4
+
+
+def test_embeddings_are_lists_of_vectors() -> None:
+    guest = Scripted(answer={"data": [{"index": 0, "embedding": [1.0]}]})
+    answer = guest.post(Embedding(), {"content": "a", "model": "m"}).json()
+    assert answer == [{"index": 0, "embedding": [[1.0]]}]
+    assert (guest.path, guest.asked) == ("/v1/embeddings", {"input": "a", "model": "m"})
+
+
+def test_a_path_without_its_version_is_the_same() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((scope["path"], scope["raw_path"], scope["method"]))
+
+    async def receive() -> Message:
+        return {}
+
+    async def send(message: Message) -> None: ...
+
+    scope = {"type": "http", "path": "/x", "raw_path": b"/x", "method": "POST"}
+    asyncio.run(Renamed(app, "/v1/x")(scope, receive, send))
+    assert seen == [("/v1/x", b"/v1/x", "POST")]
