@@ -19,7 +19,7 @@ from . import chunks, files, guest_api, hub, manage, metrics, models, openapi, r
 from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
-from .dialects import responses, table
+from .dialects import ollama_models, responses, table
 from .dialects.responses import Responses
 from .dialects.table import dialects
 from .errors import (
@@ -112,17 +112,19 @@ def create_app(
     described = OpenApi(DESCRIBED, keys=bool(settings.keys))
     room = Room(most=settings.max_body_size, together=settings.max_body_memory)
     root = settings.root_path
-    managed = ManagedModels(fleet)
+    managed, from_hub = ManagedModels(fleet), HubModels(fleet)
     routes: list[BaseRoute] = [
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
         _route("/v1/models", {"GET": request_response(Models(fleet).list)}),
-        *_model_routes(managed, HubModels(fleet)),
+        *_model_routes(managed, from_hub),
     ]
     asked: dict[str, ASGIApp] = {
         table.MODELS: request_response(managed.list),
         table.UNLOAD: request_response(managed.unload),
+        ollama_models.PULL: from_hub.pull,
+        ollama_models.DELETE: request_response(from_hub.delete),
     }
     for each in ENDPOINTS:
         guest = made_right(

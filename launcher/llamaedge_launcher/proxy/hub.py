@@ -48,7 +48,7 @@ DESCRIBED: Described = {
         "Fetch a model; closing the connection gives it up",
         tag="models",
         body=NAMED,
-        answers={EVENTS: STRING},
+        answers={EVENTS: record({"data": STRING})},
     ),
     ("/api/models/search", "GET"): operation(
         "Find repositories with GGUF files on the hub",

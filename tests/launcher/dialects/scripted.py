@@ -10,12 +10,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llamaedge_launcher.proxy.body import Bodies, Room
 from llamaedge_launcher.proxy.dialects.bridge import Bridge, Dialect
+from llamaedge_launcher.proxy.dialects.ollama_models import DELETE, PULL
 from llamaedge_launcher.proxy.errors import ApiError
 from llamaedge_launcher.proxy.record import Record, Recorded
 
 Json = dict[str, Any]
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", PULL, DELETE)
 
 
 class Scripted:
@@ -38,7 +39,8 @@ class Scripted:
         self.records: list[Record] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.path = scope["path"]
+        self.path, self.method = scope["path"], scope["method"]
+        self.params = scope.get("path_params")
         self.asked = json.loads((await receive())["body"])
         if self.chunks:
             await self._stream(send)

@@ -11,12 +11,13 @@ from ollama import (
     GenerateResponse,
     ListResponse,
     ProcessResponse,
+    ProgressResponse,
     ShowResponse,
 )
 from starlette.requests import Request
 
 from llamaedge_launcher.proxy.dialects.ollama import Chat, Embed, Embeddings, Generate
-from llamaedge_launcher.proxy.dialects.ollama_models import OllamaModels, Show
+from llamaedge_launcher.proxy.dialects.ollama_models import Delete, OllamaModels, Pull, Show
 from llamaedge_launcher.proxy.errors import ApiError
 
 from .scripted import LAST, STREAM, USAGE, WHOLE, Scripted, chunk, whole
@@ -318,3 +319,35 @@ def test_a_model_is_shown(name: str) -> None:
 def test_a_model_that_is_not_here_is_a_404() -> None:
     response = Scripted().post(Show(models), {"model": "other"})
     assert (response.status_code, response.json()) == (404, {"error": "model 'other' not found"})
+
+
+PULLED: list[Any] = [
+    {"status": "resolving", "file": "", "completed": 0, "total": 0, "speed": 0},
+    {"status": "downloading", "file": "a.gguf", "completed": 5, "total": 9, "speed": 1},
+    {"status": "done", "file": "", "completed": 9, "total": 9, "speed": 0, "name": "o/r:Q4_0"},
+]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_pull(streams: bool) -> None:
+    guest = Scripted(chunks=PULLED)
+    response = guest.post(Pull(), {"model": "o/r:Q4_0", "stream": streams})
+    assert (guest.asked, guest.path) == ({"model": "o/r:Q4_0"}, "/api/models/pull")
+    told = [ProgressResponse.model_validate_json(line) for line in response.text.splitlines()]
+    assert told[-1].status == "success"
+    assert [(each.status, each.completed, each.total) for each in told[:-1]] == (
+        [("pulling manifest", None, None), ("pulling a.gguf", 5, 9)] if streams else []
+    )
+
+
+def test_a_pull_that_fails_says_why() -> None:
+    guest = Scripted(chunks=[PULLED[0]], error=ApiError(502, "no such repository"))
+    last = guest.post(Pull(), {"model": "o/r"}).text.splitlines()[-1]
+    assert json.loads(last) == {"error": "no such repository"}
+
+
+def test_a_deletion() -> None:
+    guest = Scripted(answer={"name": "o/r", "deleted": True})
+    response = guest.post(Delete(), {"model": "o/r"})
+    assert (response.status_code, response.json()) == (200, {})
+    assert (guest.method, guest.params) == ("DELETE", {"name": "o/r"})

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect
@@ -47,12 +47,15 @@ class Translated:
     """OpenAI's request: ``body`` for the endpoint ``path``, and how its answer is told.
 
     ``stream`` is there if the answer is to be streamed, else ``answer`` makes it from OpenAI's.
+    ``params`` are those of the endpoint's path.
     """
 
     path: str
     body: Json
     stream: Stream | None
     answer: "Answer"
+    method: str = "POST"
+    params: Mapping[str, str] = field(default_factory=dict)
 
 
 class Answer(Protocol):
@@ -91,7 +94,7 @@ class Bridge:
                 return
             teller = _Teller(self._dialect, wanted, scope["record"], send)
             given = json.dumps(wanted.body).encode()
-            inner = _inner(scope, wanted.path, len(given))
+            inner = _inner(scope, wanted, len(given))
             app = self._endpoints[wanted.path]
             await app(inner, _replayed(given, receive), teller.send)
         except ClientDisconnect:
@@ -207,12 +210,14 @@ class _Teller:
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-def _inner(scope: Scope, path: str, length: int) -> Scope:
+def _inner(scope: Scope, wanted: Translated, length: int) -> Scope:
     """The request as if it had come to OpenAI's endpoint."""
     others = [pair for pair in scope["headers"] if pair[0] not in _OWN]
     headers = [*others, _JSON, (b"content-length", b"%d" % length)]
+    path = wanted.path
     target = {"path": path, "raw_path": path.encode(), "query_string": b""}
-    return {**scope, **target, "headers": headers}
+    asked = {"method": wanted.method, "path_params": wanted.params, "headers": headers}
+    return {**scope, **target, **asked}
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -329,7 +329,7 @@ class _Told:
             self._reason = choice.get("finish_reason") or self._reason
             if delta.get("content") or delta.get("reasoning_content"):
                 self._first = self._first or time.monotonic_ns()
-                lines.append(_line(self._said(delta) | {"done": False}))
+                lines.append(line(self._said(delta) | {"done": False}))
         return b"".join(lines)
 
     def silence(self) -> bytes:
@@ -339,12 +339,12 @@ class _Told:
     def end(self) -> bytes:
         """The last line, as Stream's, after the calls."""
         empty = {"content": ""}
-        calls = _line(self._said(empty, self._calls) | {"done": False}) if self._calls else b""
-        return calls + _line(self._said(empty) | self._last())
+        calls = line(self._said(empty, self._calls) | {"done": False}) if self._calls else b""
+        return calls + line(self._said(empty) | self._last())
 
     def fail(self, status: int, error: Json) -> bytes:
         """As Stream's."""
-        return _line(failure(error))
+        return line(failure(error))
 
     def _said(self, said: Json, calls: list[Json] | None = None) -> Json:
         text, thought = said.get("content") or "", said.get("reasoning_content")
@@ -388,5 +388,6 @@ def _told_call(call: Json) -> Json:
     return {"function": {"name": call["name"], "arguments": arguments}}
 
 
-def _line(found: Json) -> bytes:
+def line(found: Json) -> bytes:
+    """A line of JSON."""
     return json.dumps(found).encode() + b"\n"

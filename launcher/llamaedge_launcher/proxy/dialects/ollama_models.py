@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..errors import ApiError
-from .bridge import Json
+from .bridge import Json, Stream, Translated
 from .fields import Fields
-from .ollama import failure
+from .ollama import failure, line
 
 List = Callable[[], Awaitable[Sequence[Json]]]
 """Asks for the models, as /api/models tells them."""
@@ -18,6 +18,8 @@ List = Callable[[], Awaitable[Sequence[Json]]]
 SPOKEN = "0.12.0"
 """The version of Ollama whose API this is; clients ask, to know what they may."""
 
+PULL, DELETE = "/api/models/pull", "/api/models/{name:path}"
+_STATUSES = {"resolving": "pulling manifest", "downloading": "pulling", "checking": "verifying"}
 _LATEST = ":latest"
 _CAPABILITIES = {
     "chat": "completion", "embeddings": "embedding", "vision": "vision", "tools": "tools",
@@ -78,6 +80,70 @@ class Show:
     def error(self, status: int, error: Json) -> Json:
         """Ollama's error."""
         return failure(error)
+
+
+class Pull:
+    """POST /api/pull."""
+
+    async def read(self, request: Json) -> Translated:
+        """As a pull of this server's."""
+        fields = Fields(request)
+        fields.only(("model", "name", "stream", "insecure", "username", "password"))
+        reason = "the hub is asked with HF_TOKEN, over TLS"
+        fields.refuse(dict.fromkeys(("insecure", "username", "password"), reason))
+        name = fields.take("model", str) or fields.need("name", str)
+        streams = fields.take("stream", bool) is not False
+        return Translated(PULL, {"model": name}, _Pulling(streams=streams), dict)
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
+
+
+class Delete:
+    """DELETE /api/delete."""
+
+    async def read(self, request: Json) -> Translated:
+        """As a deletion of this server's."""
+        fields = Fields(request)
+        fields.only(("model", "name"))
+        name = fields.take("model", str) or fields.need("name", str)
+        params = {"name": name}
+        return Translated(DELETE, {}, None, lambda _: {}, method="DELETE", params=params)
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
+
+
+class _Pulling(Stream):
+    """Tells of a pull in lines of JSON; one that does not stream tells the last alone."""
+
+    def __init__(self, *, streams: bool) -> None:
+        self.media_type = "application/x-ndjson" if streams else "application/json"
+        self._streams = streams
+
+    def chunk(self, chunk: Json) -> bytes:
+        """As Stream's."""
+        if not self._streams or chunk["status"] == "done":
+            return b""
+        told: Json = {"status": _STATUSES.get(chunk["status"], chunk["status"])}
+        if chunk.get("file"):
+            told = {"status": f"{told['status']} {chunk['file']}", "digest": chunk["file"]}
+            told |= {"total": chunk["total"], "completed": chunk["completed"]}
+        return line(told)
+
+    def silence(self) -> bytes:
+        """As Stream's."""
+        return b""
+
+    def end(self) -> bytes:
+        """As Stream's."""
+        return line({"status": "success"})
+
+    def fail(self, status: int, error: Json) -> bytes:
+        """As Stream's."""
+        return line(failure(error))
 
 
 def find(models: Sequence[Json], name: str) -> Json:

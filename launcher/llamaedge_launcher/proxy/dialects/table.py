@@ -70,6 +70,7 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         "/completions": llama_cpp.Completion(),
         "/infill": llama_cpp.Infill(),
         "/embedding": llama_cpp.Embedding(),
+        "/api/pull": ollama_models.Pull(),
     }
     apps: dict[str, ASGIApp] = {path: Bridge(each, endpoints) for path, each in posts.items()}
     for path in (CHAT, EMBEDDINGS):
@@ -77,6 +78,7 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
     return {
         **{path: {"GET": app} for path, app in gets.items()},
         **{path: {"POST": app} for path, app in apps.items()},
+        "/api/delete": {"DELETE": Bridge(ollama_models.Delete(), endpoints)},
     }
 
 
@@ -146,6 +148,24 @@ DESCRIBED: Described = {
         "The version of Ollama whose API this is",
         tag="ollama",
         answers={JSON: record({"version": STRING})},
+    ),
+    ("/api/pull", "POST"): _with_errors(
+        operation(
+            "Fetch a model",
+            tag="ollama",
+            body=_request({}, model=STRING, name=STRING, stream=nullable(BOOLEAN)),
+            answers={JSON: {"type": "object"}, NDJSON: ANYTHING},
+        ),
+        _OLLAMA_ERROR,
+    ),
+    ("/api/delete", "DELETE"): _with_errors(
+        operation(
+            "Delete a model's files",
+            tag="ollama",
+            body=_request({}, model=STRING, name=STRING),
+            answers={JSON: {"type": "object"}},
+        ),
+        _OLLAMA_ERROR,
     ),
     ("/api/show", "POST"): _with_errors(
         operation(
