@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,10 +17,14 @@ from ..errors import ApiError
 from ..events import DONE, Events
 from ..record import Record
 
+_log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 _JSON = (b"content-type", b"application/json")
+_NO_ANSWER = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading an answer raises that is none of OpenAI's."""
 _OWN = (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding")
 _KEPT = (b"retry-after", b"allow", b"www-authenticate", b"connection")
 
@@ -97,6 +102,8 @@ class Bridge:
             inner = _inner(scope, wanted, len(given))
             app = self._endpoints[wanted.path]
             await app(inner, _replayed(given, receive), teller.send)
+            if teller.error is not None:
+                raise teller.error
         except ClientDisconnect:
             return
         except ApiError as error:
@@ -127,9 +134,25 @@ class _Teller:
         self._started = False
         self._ended = False
         self._complete = False
+        self.error: ApiError | None = None
+        """Why the answer cannot be told, which the endpoint may have kept to itself."""
 
     async def send(self, message: Message) -> None:
-        """As an application's ``send``."""
+        """As an application's ``send``. Raises ApiError for what cannot be told."""
+        if self.error is not None:
+            return
+        try:
+            await self._take(message)
+        except ApiError as error:
+            self.error = error
+            raise
+        except _NO_ANSWER as error:
+            _log.debug("an answer cannot be told", exc_info=True)
+            reason = f"the guest answered {self._wanted.path} with something else: {error!r}"
+            self.error = ApiError(502, reason, code="guest_answer")
+            raise self.error from error
+
+    async def _take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers = [pair for pair in message["headers"] if pair[0].lower() in _KEPT]
