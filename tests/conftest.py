@@ -16,6 +16,11 @@ settings.load_profile("busy")  # the machine may do other work meanwhile
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A conftest that is nearer to its tests is read too late for this."""
+    parser.addoption("--screenshots", type=Path, help="a folder for pictures of the first minutes")
+
+
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The demo model's file: SmolLM2-135M-Instruct, Q4_1, chatml."""

@@ -28,10 +28,6 @@ WAIT = 90_000  # milliseconds for what a model does on a machine that is busy
 expect.set_options(timeout=WAIT)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", type=Path, help="a folder for pictures of the first minutes")
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
