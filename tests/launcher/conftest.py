@@ -1,5 +1,6 @@
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -107,6 +108,15 @@ def starting(folder: Path) -> Iterator[StartFront]:
                 front.process.kill()
             front.process.wait()
             front.output.close()
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command that a test runs in this process leaves no handler on the test's own stderr."""
+    yield
+    for each in logging.root.handlers[:]:
+        if type(each) is logging.StreamHandler:
+            logging.root.removeHandler(each)
 
 
 @pytest.fixture
