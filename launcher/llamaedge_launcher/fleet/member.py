@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ..control import ModelSize
 from ..health import Figures
 from .deployment import Deployment
 from .recipe import Model, Recipe
@@ -49,13 +51,16 @@ class Member:
         """Whether a request is under way, or waits for the model."""
         return bool(self.waiting or (self.deployment and self.deployment.requests))
 
-    def memory(self, model: Model | None = None) -> int | None:
-        """Bytes that ``model`` takes, or all do; None while that is not known."""
+    @property
+    def sizes(self) -> Mapping[Model, ModelSize]:
+        """What each model takes; empty while that is not known."""
         sized = self.deployment.sized if self.deployment else None
-        if sized is None:
-            return None
-        sizes = dict(zip(self.recipe.models, (each.total for each in sized.models), strict=False))
-        return sizes.get(model) if model is not None else sum(sizes.values())
+        return dict(zip(self.recipe.models, sized.models, strict=False)) if sized else {}
+
+    def memory(self) -> int | None:
+        """Bytes that all take; None while that is not known."""
+        sizes = self.sizes
+        return sum(each.total for each in sizes.values()) if sizes else None
 
     def touch(self) -> None:
         """A request has come or gone."""

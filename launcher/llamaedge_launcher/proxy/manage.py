@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from ..control import ModelSize
 from ..fleet.fleet import Fleet
 from ..fleet.recipe import Model
 from ..models import fit
@@ -81,7 +82,7 @@ class _Row:
     message: str | None = None
     default: bool = False
     last_used: float | None = None
-    memory: int | None = None
+    taken: ModelSize | None = None
 
     def json(self) -> dict[str, Any]:
         """The model as an object; reads its file."""
@@ -98,9 +99,9 @@ class _Row:
             "architecture": found.architecture,
             "quantization": found.quantization,
             "parameters": found.parameters,
-            "context": found.context,
+            "context": self.taken.context if self.taken else found.context,
             "capabilities": [*found.capabilities, *vision],
-            "memory": self.memory or fit.needed_for(files),
+            "memory": self.taken.total if self.taken else fit.needed_for(files),
             "default": self.default,
             "last_used": self.last_used,
         }
@@ -143,7 +144,7 @@ class ManagedModels:
                     member.problem,
                     default=first,
                     last_used=member.last_used,
-                    memory=member.memory(model),
+                    taken=member.sizes.get(model),
                 )
 
     async def _answer(self, models: tuple[Model, ...], name: str) -> Response:

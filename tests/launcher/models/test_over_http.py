@@ -245,6 +245,8 @@ def test_a_model_is_fetched_asked_and_deleted(
         answer = client.post("/v1/chat/completions", json=body).raise_for_status().json()
         assert answer["model"] == NAME
         assert len(server.workers()) == before + 1
+        rows = {each["name"]: each for each in client.get("/api/models").json()["data"]}
+        assert rows[NAME]["context"] == 256, "that which is in use"
         place = f"/api/models/{quote(NAME, safe='')}"
         response = client.delete(place)
         assert response.status_code == 409

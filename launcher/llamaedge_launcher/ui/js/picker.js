@@ -1,18 +1,12 @@
 // Which model answers, and what the server has.
 
-import { ask, askIfThere } from "./api.js";
+import { ask } from "./api.js";
 import { h, say, toast } from "./dom.js";
 import { model, on, state, tell } from "./state.js";
 
 /** Asks the server for its models. */
 export async function refreshModels() {
   state.models = (await ask("api/models")).data;
-  tell("models");
-  const info = await askIfThere("v1/info");
-  for (const served of [info?.chat_model, info?.embedding_model]) {
-    const model = served && state.models.find((each) => each.id === served.name && each.status === "ready");
-    if (model) model.context = served.ctx_size; // what it was started with, not what it was trained for
-  }
   tell("models");
 }
 
