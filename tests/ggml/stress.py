@@ -28,6 +28,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "dry-sequence-breakers": ("", '["\\n", "sea"]', "[]", '[""]', "x"),
     "samplers": ("", "top_k;top_p", "dry;xtc;temperature", "top_k;nonsense"),
     "logit-bias": ("", "[[1, 5.5], [2, null]]", '[["sea", -100]]', "[[1000000, 1]]", "[1"),
+    "reasoning-open": ("", "<think>", "the"),
+    "reasoning-close": ("", "</think>", "sea"),
     "reverse-prompt": ("", "a", "the", "\u6f22"),
 }
 FIXED: dict[str, Any] = {"threads": 1, "threads-batch": 1, "stream-stdout": False}
