@@ -28,8 +28,9 @@ WAIT = 90_000  # milliseconds for what a model does on a machine that is busy
 expect.set_options(timeout=WAIT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for each module: while it runs, no test of this process can run an event loop."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
         pytest.skip("there is no chromium here (on Debian: apt install chromium)")
