@@ -229,6 +229,7 @@ def test_a_reader_that_stops_frees_its_guest(start_front: StartFront) -> None:
 def test_many_idle_connections_harm_no_one(start_front: StartFront) -> None:
     front = start_front(max_connections=1000)
     with ExitStack() as stack, front.client() as client:
+        client.headers["Connection"] = "close"  # one that is kept would be the idlest of all
         client.get("/v1/models")
         before = memory(front)
         idle = [stack.enter_context(connect(front)) for _ in range(2000)]

@@ -284,4 +284,6 @@ def test_cli_options() -> None:
 
 
 def test_the_server_says_that_it_listens(server: Server) -> None:
-    assert re.search(r"listening on", server.terminal.read_text(), re.IGNORECASE)
+    assert re.search(
+        r"^ready in .*: http://\S+:[0-9]+/v1$", server.terminal.read_text(), re.MULTILINE
+    )
