@@ -159,11 +159,12 @@ def test_two_that_ask_for_one_model_share_a_download(
 def test_two_names_of_one_file_fetch_it_once(client: httpx.Client, hub: Hub, cache: Path) -> None:
     go = threading.Event()
     hub.faults = [stalling(go)]
-    with pulling(client, NAME) as first, pulling(client, f"{REPO}:{MODEL}") as second:
-        until(lambda: next(first)["completed"])
-        until(lambda: "another process" in next(second).get("message", ""))
-        go.set()
-        assert list(first)[-1]["name"] == list(second)[-1]["name"] == NAME
+    with pulling(client, NAME) as first:
+        until(hub.ranges)
+        with pulling(client, f"{REPO}:{MODEL}") as second:
+            until(lambda: "another process" in next(second).get("message", ""))
+            go.set()
+            assert list(first)[-1]["name"] == list(second)[-1]["name"] == NAME
     assert hub.ranges() == ["0"]
 
 
