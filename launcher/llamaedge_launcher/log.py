@@ -23,6 +23,7 @@ FORMATS = (TEXT, JSON)
 _LAYOUT = "[%(asctime)s.%(msecs)03d] [%(level)s] %(source)s%(message)s"
 _TIME = "%Y-%m-%d %H:%M:%S"
 _LINE = re.compile(r"(?:\[[0-9 :.-]+\] )?\[(?P<level>[A-Za-z]+)\] (?P<message>.*)", re.DOTALL)
+_PLAIN = re.compile(r"(?P<level>error|warning): (?P<message>.*)", re.DOTALL)
 _SAID = {"trace": logging.DEBUG, "warn": logging.WARNING, "critical": logging.CRITICAL}
 _SAID |= {each: getattr(logging, each.upper()) for each in LEVELS}
 _LONGEST = 65536  # bytes of a line, after which it is cut
@@ -81,9 +82,9 @@ def with_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 class Lines:
     """Makes each line that is written to it a record of the logger ``name``.
 
-    A line that says its level, as LlamaEdge's do, has it; others are at info. The logger is open
-    to all of them: who wrote them has chosen. Where the log is text, ``said_by`` stands before
-    each. One thread writes at a time.
+    A line that says its level, as LlamaEdge's do or as ``error: ...`` does, has it; others are at
+    info. The logger is open to all of them: who wrote them has chosen. Where the log is text,
+    ``said_by`` stands before each. One thread writes at a time.
     """
 
     def __init__(self, name: str, *, said_by: str = "") -> None:
@@ -118,7 +119,7 @@ class Lines:
         text = line.decode(errors="replace").rstrip("\r")
         if not text.strip():
             return
-        found = _LINE.fullmatch(text)
+        found = _LINE.fullmatch(text) or _PLAIN.fullmatch(text)
         level = _SAID.get(found["level"].lower()) if found else None
         if found and level is not None:
             self.tell(level, found["message"])

@@ -83,6 +83,8 @@ def test_an_error_that_ends_the_program_is_an_object_too(
         ("[trace] deep", "debug", "deep"),
         ("[chat] hello", "info", "[chat] hello"),
         ("ends with a return\r", "info", "ends with a return"),
+        ("error: no such file", "error", "no such file"),
+        ("warning: it is late", "warning", "it is late"),
     ],
 )
 def test_a_guests_line_has_the_level_that_it_says(
@@ -117,7 +119,7 @@ def test_lines_are_the_same_however_they_are_written(parts: list[bytes]) -> None
     half = len(kept.messages) // 2
     assert kept.messages[:half] == kept.messages[half:]
     words = b"".join(parts).decode(errors="replace").split()
-    if b"[" not in b"".join(parts):
+    if all(sign not in b"".join(parts) for sign in (b"[", b": ")):
         assert " ".join(kept.messages[:half]).split() == words
 
 
