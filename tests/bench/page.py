@@ -46,7 +46,7 @@ def measure(report: Report, rounds: int) -> None:
     with Server() as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         for _ in range(rounds):
-            context = browser.new_context()
+            context = browser.new_context(bypass_csp=True)
             page = context.new_page()
             _load(report, page, server.url)
             _scroll(report, page)
