@@ -56,5 +56,5 @@ def test_a_guest_that_fails_to_start_has_its_say(said: Said) -> None:
     voice.close()
     assert said() == [
         "[info] guest.wasm: Starting",
-        "[info] guest.wasm: error: no such option",
+        "[error] guest.wasm: no such option",
     ]
