@@ -26,7 +26,7 @@ from ..describe import (
     record,
 )
 from . import anthropic, llama_cpp, ollama, ollama_models
-from .bridge import CHAT, EMBEDDINGS, Bridge, Dialect, Json
+from .bridge import Bridge, Dialect, Json
 from .inside import ask
 
 _INFO = "/v1/info"
@@ -66,15 +66,11 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         "/api/embed": ollama.Embed(),
         "/api/embeddings": ollama.Embeddings(),
         "/api/show": ollama_models.Show(models),
-        "/completion": llama_cpp.Completion(),
-        "/completions": llama_cpp.Completion(),
-        "/infill": llama_cpp.Infill(),
-        "/embedding": llama_cpp.Embedding(),
         "/api/pull": ollama_models.Pull(),
+        **llama_cpp.posts(),
     }
     apps: dict[str, ASGIApp] = {path: Bridge(each, endpoints) for path, each in posts.items()}
-    for path in (CHAT, EMBEDDINGS):
-        apps[path.removeprefix("/v1")] = llama_cpp.Renamed(endpoints[path], path)
+    apps.update(llama_cpp.unversioned_apps(endpoints))
     return {
         **{path: {"GET": app} for path, app in gets.items()},
         **{path: {"POST": app} for path, app in apps.items()},
