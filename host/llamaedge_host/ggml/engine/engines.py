@@ -17,6 +17,7 @@ from ..llama.memory import shown
 from ..llama.model import Model, ModelParameters
 from ..llama.needs import Needs
 from ..llama.unmet import unmet
+from ..llama.zeroing import ON_USE
 from ..media.vocoder import Vocoder
 from ..metadata.parse import Settings
 from .arrivals import Arrivals
@@ -136,12 +137,14 @@ class Engines:
             return self._engine(model, sizing.halved())
         needs = sizing.needs.whole
         _log.info(
-            "[WASI-NN] GGML backend: %s: %s of %d tokens, %s; %s of weights, %s of KV cache,"
+            "[WASI-NN] GGML backend: %s: %s of %d tokens, %s; %s of weights, %s of KV cache%s,"
             " %s of buffers, and up to %s for what is swapped out of the cache",
             model.path.name,
             counted(sizing.parameters.parallel, "sequence"),
             engine.cells,
             counted(sizing.parameters.threads[0], "thread"),
-            *map(shown, (needs.weights, needs.cache, needs.buffers, swap)),
+            *map(shown, (needs.weights, needs.cache)),
+            " as it is used" if ON_USE else "",
+            *map(shown, (needs.buffers, swap)),
         )
         return engine

@@ -1,0 +1,59 @@
+"""A KV cache takes memory as it is used, and none to be set up.
+
+llama.cpp writes zeros over a new cache, which for long contexts takes seconds and all of its
+memory, most of which no token ever reaches. Pages that are handed back to the system read as
+zeros too, and are taken again when they are written. So where llama.cpp clears a buffer that is
+its own memory of the processor, it calls a function here instead of its own.
+"""
+
+import ctypes
+import logging
+import mmap
+from typing import Any
+
+from llama_cpp._ggml import libggml
+
+from .library import llama
+from .links import link
+
+_log = logging.getLogger("llamaedge_host.nn")
+_NAME = "ggml_backend_buffer_clear"
+_DONT_NEED = 4  # MADV_DONTNEED
+_LEAST = 1 << 20
+"""Bytes of a buffer whose pages are worth a call."""
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLEAR = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint8)
+
+
+def _function(name: str, result: object, *arguments: type) -> Any:
+    function = getattr(libggml, name)
+    function.restype, function.argtypes = result, list(arguments)
+    return function
+
+
+_clear_all = _function(_NAME, None, ctypes.c_void_p, ctypes.c_uint8)
+_type_of = _function("ggml_backend_buffer_get_type", ctypes.c_void_p, ctypes.c_void_p)
+_base_of = _function("ggml_backend_buffer_get_base", ctypes.c_void_p, ctypes.c_void_p)
+_size_of = _function("ggml_backend_buffer_get_size", ctypes.c_size_t, ctypes.c_void_p)
+_processor = _function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)
+
+
+def clear(buffer: int, value: int) -> None:
+    """Make all bytes of ``buffer``, a ggml_backend_buffer, ``value``: ggml's own function."""
+    size = _size_of(buffer)
+    if value or size < _LEAST or _type_of(buffer) != _processor():
+        _clear_all(buffer, value)
+        return
+    begin = _base_of(buffer)
+    end = begin + size
+    first, last = begin + -begin % mmap.PAGESIZE, end - end % mmap.PAGESIZE
+    if _libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONT_NEED):
+        _clear_all(buffer, value)  # pages that are locked into memory stay
+        return
+    ctypes.memset(begin, 0, first - begin)
+    ctypes.memset(last, 0, end - last)
+
+
+_callback = _CLEAR(clear)
+ON_USE = link(llama._lib, _NAME, ctypes.cast(_callback, ctypes.c_void_p).value or 0)
+"""Whether a cache takes its memory as it is used; else all of it at once, as llama.cpp does."""
