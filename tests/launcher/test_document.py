@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from .documented import like, request
 from .running import LLAMAEDGE, START, Server, running
 
 PARIS = """\
@@ -58,46 +59,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def curl(server: Server, command: str, folder: Path = Path()) -> Any:
     """The JSON that the command gets, its address replaced by the server's."""
-    words = iter(shlex.split(command.replace("\\\n", " ")))
-    assert next(words) == "curl"
-    method, url, headers, content, form = "", "", {}, None, None
-    for word in words:
-        match word:
-            case "-X":
-                method = next(words)
-            case "-H":
-                name, _, value = next(words).partition(":")
-                headers[name] = value.strip()
-            case "-d":
-                content = next(words).encode()
-            case "-F":
-                name, _, path = next(words).partition("=@")
-                form = {name: (path, folder.joinpath(path).read_bytes())}
-            case _:
-                url = re.sub(r"http://[a-z0-9.]+:(8080|10086)", server.wait_ready(), word)
-    response = httpx.request(
-        method, url, headers=headers, content=content, files=form, timeout=START
-    )
+    with httpx.Client(timeout=START) as client:
+        response = client.send(request(command, server.wait_ready(), folder))
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/json"
     return response.json()
-
-
-def like(found: object, documented: object) -> bool:
-    """Whether ``found`` has what is documented, of the same types, and all of a list like one."""
-    match documented:
-        case dict():
-            return isinstance(found, dict) and all(
-                name in found and like(found[name], value) for name, value in documented.items()
-            )
-        case [first, *_]:
-            return isinstance(found, list) and all(like(each, first) for each in found)
-        case float():
-            return isinstance(found, float | int)
-        case None:
-            return found is None
-        case _:
-            return type(found) is type(documented)
 
 
 def test_models(server: Server) -> None:
