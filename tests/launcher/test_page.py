@@ -1,6 +1,7 @@
 """The web page's files and the rendering of its texts, before a scripted guest."""
 
 import gzip
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -220,3 +221,11 @@ def test_the_process_that_renders_ends_with_the_server(start_front: StartFront) 
         assert time.monotonic() < deadline, "it is still there"
         time.sleep(0.05)
     assert "Traceback" not in front.log.read_text()
+
+
+def test_the_page_asks_for_all_its_modules_at_once_and_for_its_styles_first() -> None:
+    index = PAGE.joinpath("index.html").read_text()
+    early = re.findall(r'<link rel="modulepreload" fetchpriority="low" href="js/(.*?)">', index)
+    modules = {file.name for file in PAGE.joinpath("js").iterdir()} - {"first.js", "main.js"}
+    assert sorted(early) == sorted(modules)
+    assert index.count("modulepreload") == len(early)
