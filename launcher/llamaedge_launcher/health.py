@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .fleet.recipe import Model
 
@@ -37,6 +37,16 @@ class Figures:
     engines: Engines
 
 
+class Source(NamedTuple):
+    """Whose figures they are: those of a model, and in which replica of its server if it has any.
+
+    ``model`` is the id of the first one that the server has.
+    """
+
+    model: str
+    replica: str = ""
+
+
 class Watched(Protocol):
     """What can be asked how it is, and for whose models."""
 
@@ -46,5 +56,5 @@ class Watched(Protocol):
     def health(self) -> Health:
         """How it is now."""
 
-    async def figures(self) -> Mapping[str, Figures]:
-        """What each model's guests have done, by the model's id."""
+    async def figures(self) -> Mapping[Source, Figures]:
+        """What the guests of each have done."""

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from llamaedge_launcher.fleet.recipe import Model
-from llamaedge_launcher.health import Figures, Health
+from llamaedge_launcher.health import Figures, Health, Source
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Loading:
     def health(self) -> Health:
         return Health("loading", 0)
 
-    async def figures(self) -> dict[str, Figures]:
+    async def figures(self) -> dict[Source, Figures]:
         return {}
 
 

@@ -43,7 +43,7 @@ class Placement:
 
     def matched(self, prefix: Prefix, place: str) -> int:
         """The number of blocks of ``prefix`` that ``place`` is known to have."""
-        kept = self._kept.get(place, {})
+        kept = self._kept.get(place, ())
         return next(
             (n for n, block in enumerate(prefix.blocks) if block not in kept), len(prefix.blocks)
         )

@@ -124,9 +124,25 @@ def _server_options(command: click.Command) -> click.Command:
 @public_options
 @config_options
 @click.pass_context
-def run(
+def run(context: click.Context, /, parent: int | None, **given: Any) -> int:
+    """Serve MODEL at http://127.0.0.1:8080/v1, or where --socket-addr says.
+
+    MODEL is a GGUF file, ORG/REPO or ORG/REPO:QUANTIZATION on Hugging Face, or a URL; what is not
+    here is fetched. Without it and --nn-preload it is the demo model, if llamaedge-host[demo] is
+    installed. The server options go to the server as they are given.
+
+    A command line of WasmEdge's is understood too: a .wasm file is the server to run, and what
+    follows it is the server's.
+    """
+    plan, settings = prepare(context, **given)
+    with closing(plan.address.listen()) as listener:
+        return _serve(plan, settings, listener, parent)
+
+
+def prepare(
     context: click.Context,
     /,
+    *,
     model: str | None,
     named: str | None,
     embeddings: str | None,
@@ -140,17 +156,11 @@ def run(
     environment: tuple[tuple[str, str], ...],
     log_level: str | None,
     log_format: str,
-    parent: int | None,
     **rest: Any,
-) -> int:
-    """Serve MODEL at http://127.0.0.1:8080/v1, or where --socket-addr says.
+) -> tuple[Plan, Settings]:
+    """What the parameters of run ask for; a model that is not here is fetched.
 
-    MODEL is a GGUF file, ORG/REPO or ORG/REPO:QUANTIZATION on Hugging Face, or a URL; what is not
-    here is fetched. Without it and --nn-preload it is the demo model, if llamaedge-host[demo] is
-    installed. The server options go to the server as they are given.
-
-    A command line of WasmEdge's is understood too: a .wasm file is the server to run, and what
-    follows it is the server's.
+    Raises click.UsageError and LauncherError.
     """
     if model is not None and named is not None:
         raise click.UsageError(f"{model} and {named} are two models; name one", context)
@@ -158,15 +168,10 @@ def run(
         raise click.UsageError("--socket-addr and --port exclude each other", context)
     log.configure(log_level or "info", log_format)
     variables = dict(environment)
-    settings = take_settings(rest, variables)
-    given = {
-        param.server_option: rest[param.name]
-        for param in context.command.params
-        if isinstance(param, ServerClickOption) and param.name and rest[param.name]
-    }
-    strict = {} if guest == BUNDLED else _take(given, "--strict-model")
-    if strict and rest["raw"]:
-        raise click.UsageError("--strict-model and --raw exclude each other", context)
+    settings = public_settings(context, variables)
+    given = server_options(context)
+    if guest != BUNDLED:
+        _take(given, "--strict-model")
     plan = make_plan(
         context,
         model=model or named,
@@ -183,16 +188,36 @@ def run(
         server=given,
         others=context.obj,
     )
-    if plan.bundled and rest["raw"]:
-        raise click.UsageError("--raw is for other servers than the bundled one", context)
-    if not plan.bundled:
-        made_right = not rest["raw"]
-        settings = replace(settings, official=made_right, strict_model=bool(strict))
+    if settings.official:
         dirs = give_files(plan.dirs, settings.data_dir)
-        plan = replace(plan, dirs=dirs, made_right=made_right)
-    settings = give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
-    with closing(plan.address.listen()) as listener:
-        return _serve(plan, settings, listener, parent)
+        plan = replace(plan, dirs=dirs, made_right=True)
+    return plan, give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
+
+
+def public_settings(context: click.Context, variables: dict[str, str]) -> Settings:
+    """What the parameters of run say of the public server, but for its page.
+
+    Raises click.UsageError and LauncherError.
+    """
+    given, raw = context.params, context.params["raw"]
+    settings = take_settings(given, variables)
+    if given["guest"] == BUNDLED:
+        if raw:
+            raise click.UsageError("--raw is for other servers than the bundled one", context)
+        return settings
+    strict = bool(_take(server_options(context), "--strict-model"))
+    if strict and raw:
+        raise click.UsageError("--strict-model and --raw exclude each other", context)
+    return replace(settings, official=not raw, strict_model=strict)
+
+
+def server_options(context: click.Context) -> dict[ServerOption, str | bool]:
+    """The server's options that were given to run."""
+    return {
+        param.server_option: context.params[param.name]
+        for param in context.command.params
+        if isinstance(param, ServerClickOption) and param.name and context.params[param.name]
+    }
 
 
 def _take(given: dict[ServerOption, str | bool], name: str) -> dict[ServerOption, str | bool]:

@@ -13,6 +13,10 @@ class InUse(ModelRefused):
     """The model's state forbids what was asked for."""
 
 
+class NotManaged(ModelRefused):
+    """Requests may not load, fetch or remove models here."""
+
+
 class DoesNotFit(ModelRefused):
     """The model takes more memory than is free."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..control import Sized
 from ..errors import LauncherError
-from ..health import Figures, Health
+from ..health import Figures, Health, Source
 from ..pool import Overloaded, Pool, Unavailable
 from ..settings import FOR_EVER, Settings
 from .deployment import Deployment, Launch
@@ -128,6 +128,9 @@ class Fleet:
         finally:
             member.last_used = time.time()
             self._rest(member)
+
+    def manage(self) -> None:
+        """Requests may load, fetch and remove models: it raises nothing."""
 
     async def load(self, name: str) -> Member:
         """Load the model that is called ``name``, or load it again if its files have changed.
@@ -258,11 +261,11 @@ class Fleet:
         wrong = "; ".join(each.message for each in found if each.message)
         return Health(status, sum(each.guests for each in found), wrong or None)
 
-    async def figures(self) -> dict[str, Figures]:
-        """What each model's deployments have done, by the first model's id."""
+    async def figures(self) -> dict[Source, Figures]:
+        """What each model's deployments have done."""
         members = list(self._members)
         told = await asyncio.gather(*(each.figures() for each in members))
-        return {each.recipe.id: found for each, found in zip(members, told, strict=True)}
+        return {Source(each.recipe.id): found for each, found in zip(members, told, strict=True)}
 
 
 def _does(recipe: Recipe, wanted: Wanted) -> bool:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from ..fleet.fleet import Fleet
+from ..fleet.managed import Managed
 from ..settings import Settings
 from . import chunks, files, guest_api, hub, manage, metrics, models, openapi, rendering
 from .body import Bodies, Room
@@ -81,17 +81,19 @@ _HANDLERS: dict[Any, Any] = {
 
 def create_app(
     transport: Transport,
-    fleet: Fleet,
+    fleet: Managed,
     settings: Settings,
     *,
     known_only: bool,
     local: bool,
+    replica: str | None = None,
 ) -> Starlette:
     """The public server's application.
 
     With ``known_only`` a path outside the table is a 404; else it goes to the guest, which
-    may serve more. ``local`` says that only this machine reaches the server. Its ``state.shelf``
-    has what is to begin once the models are ready.
+    may serve more. ``local`` says that only this machine reaches the server. One of several servers
+    tells its numbers under the name ``replica``. Its ``state.shelf`` has what is to begin once the
+    models are ready.
     """
 
     async def answer_health(scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +109,7 @@ def create_app(
         known = names if settings.strict_model else None
         return Official(guest, known=known) if settings.official else guest
 
-    counted = Metrics(fleet)
+    counted = Metrics(fleet, replica=replica)
     observers = (log_line, counted.observe)
     described = OpenApi(DESCRIBED, keys=bool(settings.keys))
     room = Room(most=settings.max_body_size, together=settings.max_body_memory)

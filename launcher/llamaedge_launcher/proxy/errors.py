@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from ..fleet.errors import DoesNotFit, InUse, LoadFailed, ModelRefused, UnknownModel
+from ..fleet.errors import DoesNotFit, InUse, LoadFailed, ModelRefused, NotManaged, UnknownModel
 
 _TYPES = {429: "rate_limit_error"}
 _WORTH_READING = 1024 * 1024  # bytes; a client that sends more is cut off
@@ -59,6 +59,7 @@ class ApiError(Exception):
 _REFUSALS: dict[type[ModelRefused], tuple[int, str]] = {
     UnknownModel: (404, "model_not_found"),
     InUse: (409, "model_in_use"),
+    NotManaged: (403, "models_not_managed"),
     LoadFailed: (500, "model_not_loaded"),
     DoesNotFit: (507, "insufficient_memory"),
 }

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ..errors import LauncherError
-from ..fleet.fleet import Fleet
+from ..fleet.managed import Managed
 from ..models.downloads import Downloads, Step
 from ..models.reference import HubModel, WebModel, parse_name
 from ..models.watch import Watcher
@@ -31,6 +31,7 @@ from .describe import (
     record,
 )
 from .errors import ApiError
+from .forward import refusing
 from .gone import until_gone
 from .manage import NAMED, named
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ..models.store import Stored
 
 _MOST, _FEW = 100, 20  # repositories that a search finds
+_LOADED = ("loading", "ready")
 _HEADERS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 _FOUND = record(
     {"name": STRING, "downloads": COUNT, "likes": COUNT, "gated": BOOLEAN},
@@ -49,6 +51,7 @@ DESCRIBED: Described = {
         tag="models",
         body=NAMED,
         answers={EVENTS: record({"data": STRING})},
+        errors=(403,),
     ),
     ("/api/models/search", "GET"): operation(
         "Find repositories with GGUF files on the hub",
@@ -61,7 +64,7 @@ DESCRIBED: Described = {
         "Delete a model's files",
         tag="models",
         answers={JSON: record({"name": STRING, "deleted": BOOLEAN})},
-        errors=(404, 409),
+        errors=(403, 404, 409),
     ),
 }
 
@@ -69,12 +72,14 @@ DESCRIBED: Described = {
 class HubModels:
     """Fetches and deletes models, beside the ``fleet`` that serves some."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Managed) -> None:
         self._fleet = fleet
         self._downloads = Downloads(_pull)
 
     async def pull(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /api/models/pull, answered by an event stream."""
+        with refusing():
+            self._fleet.manage()
         name = await named(Request(scope, receive))
         model = parse_name(name)
         if not isinstance(model, HubModel):
@@ -109,7 +114,9 @@ class HubModels:
     async def delete(self, request: Request) -> Response:
         """DELETE /api/models/{name}."""
         name = request.path_params["name"]
-        if any(member.recipe.serves(name) and member.deployment for member in self._fleet.members):
+        with refusing():
+            self._fleet.manage()
+        if any(each.recipe.serves(name) and each.status in _LOADED for each in self._fleet.members):
             raise _conflict(f"{name} is loaded; unload it first")
         return JSONResponse(await asyncio.to_thread(self._delete, name))
 

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from ..control import ModelSize
-from ..fleet.fleet import Fleet
+from ..fleet.managed import Managed
 from ..fleet.recipe import Model
 from ..models import fit
 from ..models.facts import facts
@@ -61,14 +61,14 @@ DESCRIBED: Described = {
         tag="models",
         body=NAMED,
         answers={JSON: MODEL},
-        errors=(404, 500, 503, 507),
+        errors=(403, 404, 500, 503, 507),
     ),
     ("/api/models/unload", "POST"): operation(
         "Unload a model once its requests have ended",
         tag="models",
         body=NAMED,
         answers={JSON: MODEL},
-        errors=(404, 409, 500),
+        errors=(403, 404, 409, 500),
     ),
 }
 
@@ -110,7 +110,7 @@ class _Row:
 class ManagedModels:
     """Answers for ``fleet``."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Managed) -> None:
         self._fleet = fleet
 
     async def list(self, request: Request) -> Response:

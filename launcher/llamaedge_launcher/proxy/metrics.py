@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..health import Figures, Watched
+from ..health import Figures, Source, Watched
 from .describe import STRING, Described, operation
 from .record import OVER_WEBSOCKET, Record
 
@@ -62,7 +62,7 @@ _HISTOGRAMS = (
     ("batch_tokens", "llamaedge_batch_tokens", "Tokens of a step"),
     ("step_seconds", "llamaedge_step_seconds", "Seconds of a step"),
 )
-_MODEL, _ENGINE = ("model",), ("model", "engine")
+_REPLICA = "replica"
 _RATES = (
     ("llamacpp:prompt_tokens_seconds", "Prompt tokens read a second", _COUNTERS[0], _COUNTERS[1]),
     ("llamacpp:predicted_tokens_seconds", "Tokens made a second", _COUNTERS[2], _COUNTERS[3]),
@@ -81,16 +81,20 @@ DESCRIBED: Described = {
 
 
 class Metrics:
-    """Counts requests, and asks ``watched`` for the rest when it is asked itself."""
+    """Counts requests, and asks ``watched`` for the rest when it is asked itself.
 
-    def __init__(self, watched: Watched) -> None:
+    With a ``replica``, which this server is then called by, all numbers say whose they are.
+    """
+
+    def __init__(self, watched: Watched, *, replica: str | None = None) -> None:
         self._watched = watched
+        self._own = {} if replica is None else {_REPLICA: replica}
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
             "llamaedge_requests",
             "Requests by route, method and status",
-            ("route", "method", "status"),
+            ("route", "method", "status", *self._own),
             registry=self._registry,
         )
         self._seconds = self._histogram("request_seconds", "Seconds of a request", _LONG)
@@ -103,60 +107,74 @@ class Metrics:
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(
-            f"llamaedge_{name}", meaning, ("route",), buckets=buckets, registry=self._registry
+            f"llamaedge_{name}",
+            meaning,
+            ("route", *self._own),
+            buckets=buckets,
+            registry=self._registry,
         )
 
     def observe(self, record: Record) -> None:
         """Count a request that has ended."""
         method = record.method if record.method in _METHODS else "other"
         status = "none" if record.status is None else str(record.status)
-        self._requests.labels(record.route, method, status).inc()
-        self._seconds.labels(record.route).observe(record.seconds)
+        route = (record.route, *self._own.values())
+        self._requests.labels(record.route, method, status, *self._own.values()).inc()
+        self._seconds.labels(*route).observe(record.seconds)
         if record.first is not None:
-            self._first.labels(record.route).observe(record.first)
+            self._first.labels(*route).observe(record.first)
         for gap in record.gaps:
-            self._gaps.labels(record.route).observe(gap)
+            self._gaps.labels(*route).observe(gap)
 
     async def answer(self, request: Request) -> Response:
         """GET /metrics."""
         inside = CollectorRegistry()
-        inside.register(_Inside(await self._watched.figures()))
+        inside.register(_Inside(await self._watched.figures(), replicas=bool(self._own)))
         body = generate_latest(self._registry) + generate_latest(inside)
         return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
 class _Inside(Collector):
-    """Figures as metrics, labelled by the model, those of engines by their names too."""
+    """Figures as metrics, labelled by their source, those of engines by their names too."""
 
-    def __init__(self, figures: Mapping[str, Figures]) -> None:
-        self._figures: Rows = {(model,): vars(found) for model, found in figures.items()}
+    def __init__(self, figures: Mapping[Source, Figures], *, replicas: bool) -> None:
+        self._labels = ("model", _REPLICA) if replicas else ("model",)
+        self._figures: Rows = {
+            source[: len(self._labels)]: vars(found) for source, found in figures.items()
+        }
         self._engines: Rows = {
-            (model, engine): numbers
-            for model, found in figures.items()
+            (*source[: len(self._labels)], engine): numbers
+            for source, found in figures.items()
             for engine, numbers in found.engines.items()
         }
 
     def collect(self) -> Iterator[Metric]:
         """Each metric once."""
         for field, name, meaning in _FRONT:
-            yield _filled(GaugeMetricFamily(name, meaning, labels=_MODEL), self._figures, field)
+            yield _filled(
+                GaugeMetricFamily(name, meaning, labels=self._labels), self._figures, field
+            )
         for field, name, meaning in _RESTARTS:
-            yield _filled(CounterMetricFamily(name, meaning, labels=_MODEL), self._figures, field)
+            yield _filled(
+                CounterMetricFamily(name, meaning, labels=self._labels), self._figures, field
+            )
         for field, name, meaning in _COUNTERS:
-            counter = CounterMetricFamily(name, meaning, labels=_ENGINE)
+            counter = CounterMetricFamily(name, meaning, labels=(*self._labels, "engine"))
             yield _filled(counter, self._engines, field)
         for field, name, meaning in _GAUGES:
-            gauge = GaugeMetricFamily(name, meaning, labels=_ENGINE)
+            gauge = GaugeMetricFamily(name, meaning, labels=(*self._labels, "engine"))
             yield _filled(gauge, self._engines, field)
         yield from self._steps()
 
     def _steps(self) -> Iterator[Metric]:
-        decodes = CounterMetricFamily("llamacpp:n_decode", "Steps", labels=_ENGINE)
+        decodes = CounterMetricFamily(
+            "llamacpp:n_decode", "Steps", labels=(*self._labels, "engine")
+        )
         for labels, numbers in self._engines.items():
             decodes.add_metric(labels, sum(numbers["step_seconds"]["counts"]))
         yield decodes
         for field, name, meaning in _HISTOGRAMS:
-            histogram = HistogramMetricFamily(name, meaning, labels=_ENGINE)
+            histogram = HistogramMetricFamily(name, meaning, labels=(*self._labels, "engine"))
             for labels, numbers in self._engines.items():
                 counted = numbers[field]
                 bounds = [*map(str, map(float, counted["bounds"])), "+Inf"]
@@ -164,7 +182,7 @@ class _Inside(Collector):
                 histogram.add_metric(labels, buckets, counted["sum"])
             yield histogram
         for name, meaning, (tokens, *_), (seconds, *_) in _RATES:
-            rate = GaugeMetricFamily(name, meaning, labels=_ENGINE)
+            rate = GaugeMetricFamily(name, meaning, labels=(*self._labels, "engine"))
             for labels, numbers in self._engines.items():
                 if numbers[seconds]:
                     rate.add_metric(labels, numbers[tokens] / numbers[seconds])

@@ -1,0 +1,57 @@
+"""What a server's models are to its public side."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ..control import ModelSize
+from ..health import Watched
+from .member import Status
+from .recipe import Model, Recipe
+
+
+class Shown(Protocol):
+    """A member of a fleet, as it is shown."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What serves it."""
+
+    @property
+    def status(self) -> Status:
+        """Where it stands."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it failed."""
+
+    @property
+    def last_used(self) -> float | None:
+        """When its last request ended, in seconds since 1970."""
+
+    @property
+    def sizes(self) -> Mapping[Model, ModelSize]:
+        """What each model takes; empty while that is not known."""
+
+
+class Managed(Watched, Protocol):
+    """Models that are shown, and loaded and removed where requests may do that."""
+
+    @property
+    def members(self) -> Sequence[Shown]:
+        """What is known to it, the default one first."""
+
+    async def here(self) -> list[Model]:
+        """The models of this machine that no member serves."""
+
+    def manage(self) -> None:
+        """Raise ModelRefused where requests may load, fetch and remove no models."""
+
+    async def load(self, name: str) -> Shown:
+        """Load the model that is called ``name``. Raises ModelRefused."""
+
+    async def unload(self, name: str) -> Shown:
+        """Unload the model that is called ``name``. Raises ModelRefused."""
+
+    def using(self, files: Iterable[Path]) -> bool:
+        """Whether one of ``files`` serves a model now, or is about to."""
