@@ -44,7 +44,7 @@ class Settings:
     held at once ``max_body_memory``. At most ``max_connections`` are open. ``tls`` is what the
     server speaks TLS with. ``root_path`` is what a reverse proxy puts before every path, and
     ``forwarded`` the addresses whose forwarding headers are believed, separated by commas, ``*``
-    any.
+    any. Pictures may be fetched from the hosts of ``image_urls`` (remote.hosts.Hosts).
     """
 
     keys: tuple[str, ...] = ()
@@ -67,3 +67,4 @@ class Settings:
     tls: Tls | None = None
     root_path: str = ""
     forwarded: str = ""
+    image_urls: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ SAMPLES = {
     "Key": "k-1",
     "KeyFile": "keys.txt",
     "Proxies": "127.0.0.1,10.0.0.0/8",
+    "ImageHosts": "example.org,127.0.0.1:8000",
     "Root": "/llm",
     "Origin": "https://example.com",
     "StringParamType": TEXT,

@@ -111,7 +111,7 @@ def test_a_conversation_keeps_its_picture(client: OpenAI) -> None:
 
 
 BAD = {
-    "an address": ("https://127.0.0.1/sea.png", "the server fetches nothing"),
+    "an address": ("https://127.0.0.1/sea.png", "fetches no pictures.*--image-urls"),
     "WebP": ("data:image/webp;base64,UklGRiQAAABXRUJQVlA4IBgA", "format WebP; PNG, JPEG, GIF and"),
     "no base64": ("data:image/png;base64,!!!", "base64"),
     "no picture": ("data:image/png;base64,AAAA", "of no format that is known"),

@@ -10,6 +10,7 @@ import click
 from llamaedge_host.paths import expanded
 
 from .. import rlimit, tls
+from ..proxy.remote.hosts import Hosts
 from ..settings import (
     FOR_EVER,
     HANG_TIMEOUT,
@@ -41,6 +42,22 @@ class Proxies(click.ParamType[str]):
             except ValueError as error:
                 message = f"{each.strip()!r} is neither an address, nor a network, nor *"
                 raise click.BadParameter(f"{message}: {error}", context, param) from error
+        return str(value)
+
+
+class ImageHosts(click.ParamType[str]):
+    """Hosts that pictures may come from, separated by commas, or any."""
+
+    name = "hosts"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """The hosts as they were given."""
+        try:
+            Hosts(str(value).split(","))
+        except ValueError as error:
+            self.fail(str(error), param, context)
         return str(value)
 
 
@@ -116,6 +133,14 @@ OPTIONS = (
         f"  [default: {MAX_CONNECTIONS}, or what the system allows]",
     ),
     click.option(
+        "--image-urls",
+        type=ImageHosts(),
+        metavar="HOST[,HOST...]",
+        help="Fetch pictures that requests name by URL from these hosts: example.org,"
+        " *.example.org, example.org:8443, any; of private addresses only those named themselves,"
+        " with their port, such as 192.168.1.5:8000  [default: none]",
+    ),
+    click.option(
         "--ssl-certfile",
         metavar="PATH",
         help="Serve HTTPS with this certificate and its chain, a PEM file",
@@ -155,6 +180,7 @@ def take_bounds(given: Mapping[str, Any]) -> dict[str, Any]:
         "max_connections": _connections(given["max_connections"]),
         "tls": _tls(given["ssl_certfile"], given["ssl_keyfile"]),
         "root_path": given["root_path"] or "",
+        "image_urls": tuple(given["image_urls"].split(",")) if given["image_urls"] else (),
         "forwarded": given["forwarded_allow_ips"] or "",
     }
 

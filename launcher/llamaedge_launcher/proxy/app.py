@@ -41,6 +41,7 @@ from .openapi import OpenApi
 from .origins import Cors, Origins
 from .page import Page
 from .record import Observer, Recorded, log_line
+from .remote.pictures import Pictures
 from .rendering import Rendering
 from .retrieval import description as retrieval
 from .retrieval.embedder import GuestEmbedder
@@ -128,9 +129,16 @@ def create_app(
         ollama_models.PULL: from_hub.pull,
         ollama_models.DELETE: request_response(from_hub.delete),
     }
+    pictures = Pictures(settings.image_urls)
     for each in ENDPOINTS:
         guest = made_right(
-            Forward(transport, requires=each.requires, computes=each.computes, kind=each.kind)
+            Forward(
+                transport,
+                requires=each.requires,
+                computes=each.computes,
+                kind=each.kind,
+                pictures=pictures if each.requires == "messages" else None,
+            )
         )
         asked[each.path] = guest
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))

@@ -1,6 +1,6 @@
 """A client's request to a guest, and the guest's answer back, piece by piece."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from .client import Client, Headers
 from .errors import ApiError, refused, retry_after, unread
 from .exchange import GuestGone
 from .gone import until_gone
+from .remote.pictures import Pictures
 from .transport import Answer, TimedOut, Transport
 
 _HOP_BY_HOP = frozenset(
@@ -25,6 +26,7 @@ _NOT_TO_GUEST = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-e
 _CORS = b"access-control-"
 _NOT_TO_CLIENT = _HOP_BY_HOP | {b"date"}
 _REFUSALS = {Unavailable: (503, "unavailable"), Overloaded: (429, "overloaded")}
+_Prepared = Callable[[], Awaitable[bytes]]
 _LONGEST_MODEL = 256  # characters that are kept of a model's name
 
 
@@ -32,7 +34,8 @@ class Forward:
     """An ASGI application that lets a guest answer.
 
     With ``requires``, a request must be a JSON object with that field before a guest sees it;
-    a model of ``kind`` answers it, unless it names one. ``computes`` is the transport's.
+    a model of ``kind`` answers it, unless it names one. ``computes`` is the transport's. With
+    ``pictures`` those that its messages name by URL are put into it.
     """
 
     def __init__(
@@ -42,11 +45,13 @@ class Forward:
         requires: str | None,
         computes: bool,
         kind: Kind | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self._transport = transport
         self._requires = requires
         self._computes = computes
         self._kind = kind
+        self._pictures = pictures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or stop the guest's work on it when the client has gone.
@@ -68,7 +73,12 @@ class Forward:
             scope["record"].model = wanted.name[:_LONGEST_MODEL]
         self.check(scope, wanted)
         client = Client(send, streams=fields.get("stream") is True)
-        await until_gone(receive, self._answer(_request(scope, body), wanted, client))
+
+        async def prepared() -> bytes:
+            seen = await self._with_pictures(fields, scope)
+            return _request(scope, body if seen is None else seen)
+
+        await until_gone(receive, self._answer(prepared, wanted, client))
 
     def check(self, scope: Scope, wanted: Wanted | None = None) -> None:
         """Raise ApiError if the request would get no place."""
@@ -87,10 +97,16 @@ class Forward:
         except ApiError:
             return {}
 
-    async def _answer(self, request: bytes, wanted: Wanted, client: Client) -> None:
+    async def _with_pictures(self, fields: dict[str, Any], scope: Scope) -> bytes | None:
+        """The request with the pictures that it names by URL, None if there are none."""
+        if self._pictures is None:
+            return None
+        return await self._pictures.inline(fields, lambda more: scope["place"].take(more, scope))
+
+    async def _answer(self, prepared: _Prepared, wanted: Wanted, client: Client) -> None:
         with client.kept_awake():
             try:
-                await self._relay(request, wanted, client)
+                await self._relay(await prepared(), wanted, client)
             except ApiError as error:
                 if not client.begun:
                     raise
