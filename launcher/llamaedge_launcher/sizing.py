@@ -10,6 +10,7 @@ from pathlib import Path
 
 from llamaedge_host import Encoding, NeuralNetwork, PreloadError
 from llamaedge_host.ggml.backend import GgmlBackend
+from llamaedge_host.ggml.llama.context import CACHE_TYPES
 from llamaedge_host.ggml.llama.memory import available_memory, gpu_free
 from llamaedge_host.ggml.llama.needs import Need, Needs
 from llamaedge_host.ggml.metadata.parse import Value
@@ -24,7 +25,8 @@ OF_ALL_MODELS = ("threads", "n-gpu-layers")
 _MARKS = {"threads": rb"[Tt]hreads to (use|compute)"}
 """What the help says of an option whose name is everywhere."""
 _WORDS = ("split-mode", "tensor-split")
-_NUMBERS = (*OF_ALL_MODELS, "main-gpu")
+_NUMBERS = (*OF_ALL_MODELS, "main-gpu", "threads-batch")
+_TYPES = ("cache-type-k", "cache-type-v")
 _EMBEDDING = "embedding"
 
 
@@ -73,6 +75,7 @@ def _metadata(given: Mapping[str, str], index: int) -> dict[str, Value]:
     """What was given that a model's needs depend on; 0 tokens are the model's own context."""
     found: dict[str, Value] = {name: given[name] for name in _WORDS if name in given}
     found |= {name: int(given[name]) for name in _NUMBERS if name in given}
+    found |= {name: CACHE_TYPES[given[name]] for name in _TYPES if name in given}
     for name in OF_EACH_MODEL:
         parts = given.get(name, "").split(",")
         if index < len(parts) and parts[index].strip("0"):

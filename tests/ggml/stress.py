@@ -54,7 +54,7 @@ def value(key: Key, rng: random.Random) -> Any:
     if key.kind is str:
         return rng.choice(TEXTS[key.name])
     if key.name.startswith("cache-type"):
-        return rng.choice([*CACHE_TYPES, rng.randrange(43)])
+        return rng.choice([*CACHE_TYPES.values(), rng.randrange(43)])
     if key.name == "ctx-size":
         return rng.choice((0, 1, 256, 257, 1000, 4096))
     numbers = [number for number in (*WHOLE, key.low, key.high) if key.low <= number <= key.high]

@@ -200,6 +200,7 @@ def test_ignore_eos_goes_on(load: Load) -> None:
     [
         {"cache_type_k": 10},
         {"cache_type_v": 42},
+        {"flash_attn": "off", "cache_type_v": 8},
         {"tensor_split": "x"},
         {"tensor_split": "1," * 17},
         {"tensor_split": "-1"},

@@ -69,6 +69,22 @@ def test_what_was_not_given_suits_the_model(
     assert [each.name for each in sized.models] == ["default"]
 
 
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ("--cache-type-k=f32", 1.5),
+        ("--cache-type-k=f32 --cache-type-v=f32", 2),
+        ("--cache-type-v=bf16 --threads-batch=1", 1),
+    ],
+)
+def test_the_types_of_the_cache_are_counted(
+    model: Path, guest: Path, given: str, part: float
+) -> None:
+    with network(model) as nn:
+        plain = suited([], guest, nn)[1].models[0].cache
+        assert suited(given.split(), guest, nn)[1].models[0].cache == part * plain
+
+
 def test_an_embedding_model_takes_inputs_as_long_as_its_context(
     model: Path, guest: Path, tmp_path: Path
 ) -> None:

@@ -30,6 +30,9 @@ type Options struct {
 	MainGPU          *int
 	TensorSplit      string
 	Threads          *int
+	ThreadsBatch     *int
+	CacheTypeK       string // ggml's name of a type of numbers
+	CacheTypeV       string
 	DraftMax         int // tokens
 	NoMmap           *bool
 	Temp             float64

@@ -11,7 +11,7 @@ import (
 var names3 = []string{"auto", "chatml", "llama-3-chat", "embedding", "none"}
 
 func TestParse(t *testing.T) {
-	one, no := 1, true
+	one, three, no := 1, 3, true
 	table := []struct {
 		name      string
 		arguments string
@@ -33,6 +33,9 @@ func TestParse(t *testing.T) {
 			o.ReversePrompt, o.Grammar, o.JSONSchema, o.Mmproj, o.WebUI = "STOP", "root", "{}", "m.gguf", "ui"
 			o.TensorSplit, o.SplitMode, o.NoMmap = "3,2", "row", &no
 		}},
+		{"cache", "-p chatml --cache-type-k q8_0 --cache-type-v bf16 --threads-batch 3", func(o *Options) {
+			o.CacheTypeK, o.CacheTypeV, o.ThreadsBatch = "q8_0", "bf16", &three
+		}},
 		{"flags", "-p chatml --include-usage --strict-model --log-prompts --log-stat --log-all", func(o *Options) {
 			o.IncludeUsage, o.StrictModel, o.LogPrompts, o.LogStat, o.LogAll = true, true, true, true, true
 		}},
@@ -43,7 +46,8 @@ func TestParse(t *testing.T) {
 			want := &Options{
 				ModelNames: []string{"default"}, ModelAliases: []string{"default", "embedding"},
 				CtxSizes: []int{4096, 384}, BatchSizes: []int{512, 512}, UbatchSizes: []int{512, 512},
-				Templates: []string{"chatml"}, ReasoningBudget: -1, ReasoningFormat: "auto", NPredict: 1024, NGPULayers: 100, SplitMode: "layer", DraftMax: 15,
+				Templates: []string{"chatml"}, ReasoningBudget: -1, ReasoningFormat: "auto", NPredict: 1024, NGPULayers: 100, SplitMode: "layer",
+				CacheTypeK: "f16", CacheTypeV: "f16", DraftMax: 15,
 				Temp: 1, TopP: 1, RepeatPenalty: 1.1, Port: 8080, WebUI: "chatbot-ui",
 			}
 			row.change(want)

@@ -3,6 +3,7 @@ package options
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -69,6 +70,13 @@ func choice(target *string, allowed ...string) rule {
 		into(target, func(value string) (string, error) { return oneOf(value, allowed) }),
 		func(int) any { return *target },
 	}
+}
+
+// cacheType is the name of a type of which the host is told the number.
+func cacheType(target *string) rule {
+	kept := choice(target, slices.Sorted(maps.Keys(cacheTypes))...)
+	kept.get = func(int) any { return cacheTypes[*target] }
+	return kept
 }
 
 // text is told to the host where it is not empty.

@@ -46,6 +46,11 @@ const (
 	mostDraft = 31 // tokens
 )
 
+// cacheTypes are the types that a KV cache can be of, by ggml's names for them: its ggml_type.
+var cacheTypes = map[string]int{
+	"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2, "iq4_nl": 20,
+}
+
 func table(o *Options, templates []string) []Option {
 	return []Option{
 		{"m", "model-name", "MODEL_NAME", "default",
@@ -91,6 +96,13 @@ func table(o *Options, templates []string) []Option {
 			fractions(&o.TensorSplit)},
 		{"", "threads", "THREADS", "",
 			"Threads to compute with [default: the host chooses]", "threads", optional(&o.Threads, 1, math.MaxInt32)},
+		{"", "threads-batch", "THREADS_BATCH", "",
+			"Threads to read prompts with [default: as --threads]", "threads-batch",
+			optional(&o.ThreadsBatch, 1, math.MaxInt32)},
+		{"", "cache-type-k", "CACHE_TYPE_K", "f16",
+			"Type of the numbers that the KV cache keeps of keys", "cache-type-k", cacheType(&o.CacheTypeK)},
+		{"", "cache-type-v", "CACHE_TYPE_V", "f16",
+			"Type of the numbers that the KV cache keeps of values", "cache-type-v", cacheType(&o.CacheTypeV)},
 		{"", "draft-max", "DRAFT_MAX", "15",
 			"Most tokens at once that are looked up in the text so far; 0 is none", "n-max-speculative",
 			number(&o.DraftMax, 0, mostDraft)},

@@ -29,11 +29,11 @@ EMBEDDINGS_AT_ONCE = 32
 POSITIONS = "position_embd.weight"
 """The tensor of a model that learnt each position by itself."""
 _FLASH = {"on": 1, "enabled": 1, "off": 0, "disabled": 0, "auto": -1}
-_F32, _F16 = 0, 1
 _NON_CAUSAL = 1
-CACHE_TYPES = {_F32: 4.0, _F16: 2.0, 30: 2.0, 8: 1.0625, 2: 0.5625, 3: 0.625, 20: 0.5625}
-CACHE_TYPES |= {6: 0.6875, 7: 0.75}
-"""Bytes a value of each ggml_type that llama.cpp's KV cache can be of."""
+CACHE_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3}
+CACHE_TYPES |= {"q4_0": 2, "iq4_nl": 20}
+"""What llama.cpp's KV cache can be of: each ggml_type by its name."""
+_PLAIN = (CACHE_TYPES["f32"], CACHE_TYPES["f16"], CACHE_TYPES["bf16"])
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,19 @@ class ContextParameters:
         """What ``settings`` ask for on ``model``. Raises GgmlError for what is impossible."""
         types = settings["cache-type-k"], settings["cache-type-v"]
         for key, kind in zip(("cache-type-k", "cache-type-v"), types, strict=True):
-            if kind not in CACHE_TYPES:
+            if kind not in CACHE_TYPES.values():
                 raise GgmlError(
                     NnErrno.INVALID_ARGUMENT,
                     f"the option {key} cannot be used: {kind} is not a type of a cache; it"
-                    f" must be one of {', '.join(map(str, sorted(CACHE_TYPES)))}",
+                    f" must be one of {_types_named()}",
                 )
+        flash = _FLASH[settings["flash-attn"]]
+        if not flash and types[1] not in _PLAIN:
+            raise GgmlError(
+                NnErrno.INVALID_ARGUMENT,
+                "the option cache-type-v cannot be used: values are quantised with flash attention"
+                " alone, and flash-attn is off",
+            )
         cells = _cells(settings["ctx-size"] or model.context_length, model)
         embeddings = settings["embedding"]
         batch = min(settings["batch-size"], cells)
@@ -85,7 +92,7 @@ class ContextParameters:
             embeddings=embeddings,
             pooling=settings["pooling-type"] if embeddings else -1,
             attention=settings["attention-type"],
-            flash=_FLASH[settings["flash-attn"]],
+            flash=flash,
             cache_types=types,
             offload=not settings["no-kv-offload"],
             rope=(
@@ -105,6 +112,10 @@ class ContextParameters:
             unified=embeddings or settings["kv-unified"],
             swap=settings["cache-ram"] * 2**20,
         )
+
+
+def _types_named() -> str:
+    return ", ".join(f"{number} ({name})" for name, number in CACHE_TYPES.items())
 
 
 def _cells(wanted: int, model: Model) -> int:
