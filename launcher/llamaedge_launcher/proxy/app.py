@@ -20,6 +20,7 @@ from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
 from .dialects import ollama_models, responses, table
+from .dialects.errors import ToldErrors
 from .dialects.responses import Responses
 from .dialects.table import dialects
 from .errors import (
@@ -161,6 +162,7 @@ def create_app(
         middleware=[
             *([Middleware(Rooted, root=root)] if root else []),
             Middleware(Recorded, observers=observers),
+            Middleware(ToldErrors),
             Middleware(Bodies, room=room),
             *_middleware(settings, _first_parts(routes), known_only=known_only, local=local),
         ],

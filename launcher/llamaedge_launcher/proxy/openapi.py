@@ -12,7 +12,7 @@ from .. import __version__
 from .describe import JSON, STRING, Described, Operation, nullable, operation, record
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
-_ERROR = record(
+ERROR = record(
     {
         "error": record(
             dict.fromkeys(("message", "type"), STRING)
@@ -23,6 +23,7 @@ _ERROR = record(
         )
     }
 )
+"""OpenAI's error object."""
 _SHADOWS = ("HEAD", "OPTIONS")
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -60,7 +61,7 @@ class OpenApi:
             "servers": [{"url": request.scope.get("root_path") or "/"}],
             "paths": self._paths,
             "components": {
-                "schemas": {"Error": _ERROR},
+                "schemas": {"Error": ERROR},
                 "responses": {
                     "Error": {
                         "description": "What is wrong",
@@ -90,7 +91,7 @@ def _completed(path: str, described: Operation, *, keys: bool) -> Operation:
     ]
     responses = dict(described["responses"])
     if keys and described.get("security") != []:
-        responses["401"] = {"$ref": "#/components/responses/Error"}
+        responses["401"] = responses["403"]  # both are what stands before the endpoint
     parameters = [*inside, *described.get("parameters", ())]
     completed = {**described, "responses": responses}
     return {**completed, "parameters": parameters} if parameters else completed

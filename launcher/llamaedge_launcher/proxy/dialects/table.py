@@ -118,11 +118,12 @@ def _request(required: Mapping[str, Schema], **optional: Schema) -> Schema:
     return {**record(required, **optional), "additionalProperties": False}
 
 
-def _with_errors(described: Operation, error: Schema) -> Operation:
-    """``described``, whose errors are its API's, or OpenAI's from what stands before it."""
-    either = {"anyOf": [error, {"$ref": "#/components/schemas/Error"}]}
-    content = {JSON: {"schema": either}}
-    told = {str(each): {"description": "What is wrong", "content": content} for each in _FAILURES}
+def _with_errors(
+    described: Operation, error: Schema, statuses: Sequence[int] = _FAILURES
+) -> Operation:
+    """``described``, whose errors are its API's."""
+    content = {JSON: {"schema": error}}
+    told = {str(each): {"description": "What is wrong", "content": content} for each in statuses}
     return {**described, "responses": {**described["responses"], **told}}
 
 
@@ -130,20 +131,32 @@ _DETAILS = {"type": "object"}
 _LISTED = record({"name": STRING, "model": STRING, "size": COUNT, "details": _DETAILS})
 DESCRIBED: Described = {
     **llama_cpp.DESCRIBED,
-    ("/api/tags", "GET"): operation(
-        "Ollama's list of models",
-        tag="ollama",
-        answers={JSON: record({"models": array(_LISTED)})},
+    ("/api/tags", "GET"): _with_errors(
+        operation(
+            "Ollama's list of models",
+            tag="ollama",
+            answers={JSON: record({"models": array(_LISTED)})},
+        ),
+        _OLLAMA_ERROR,
+        (403,),
     ),
-    ("/api/ps", "GET"): operation(
-        "Ollama's list of loaded models",
-        tag="ollama",
-        answers={JSON: record({"models": array(_LISTED)})},
+    ("/api/ps", "GET"): _with_errors(
+        operation(
+            "Ollama's list of loaded models",
+            tag="ollama",
+            answers={JSON: record({"models": array(_LISTED)})},
+        ),
+        _OLLAMA_ERROR,
+        (403,),
     ),
-    ("/api/version", "GET"): operation(
-        "The version of Ollama whose API this is",
-        tag="ollama",
-        answers={JSON: record({"version": STRING})},
+    ("/api/version", "GET"): _with_errors(
+        operation(
+            "The version of Ollama whose API this is",
+            tag="ollama",
+            answers={JSON: record({"version": STRING})},
+        ),
+        _OLLAMA_ERROR,
+        (403,),
     ),
     ("/api/pull", "POST"): _with_errors(
         operation(
