@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from ..fleet.managed import Managed
 from ..settings import Settings
-from . import chunks, files, guest_api, hub, manage, metrics, models, openapi, rendering
+from . import absent, chunks, files, guest_api, hub, manage, metrics, models, openapi, rendering
 from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
@@ -54,6 +54,7 @@ from .websocket import WebSockets
 
 _HEALTH = record({"status": enum("ready", "loading", "unavailable")}, message=STRING)
 DESCRIBED: Described = {
+    **absent.DESCRIBED,
     **chunks.DESCRIBED,
     **files.DESCRIBED,
     **table.DESCRIBED,
@@ -121,7 +122,8 @@ def create_app(
         _route("/health", {"GET": answer_health}),
         _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
-        _route("/v1/models", {"GET": request_response(Models(fleet).list)}),
+        *(_route(path, apps) for path, apps in Models(fleet).apps.items()),
+        *(_route(path, apps) for path, apps in absent.apps().items()),
         *_model_routes(managed, from_hub),
     ]
     asked: dict[str, ASGIApp] = {

@@ -1,21 +1,44 @@
 """/v1/models: what a request's ``model`` may say."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import request_response
+from starlette.types import ASGIApp
 
+from ..fleet.recipe import DEFAULT, Model
 from ..health import Watched
 from .describe import INTEGER, JSON, STRING, Described, array, const, operation, record
 from .errors import ApiError, retry_after
+from .openapi import ERROR
+
+ALL, ONE = "/v1/models", "/v1/models/{id:path}"
 
 _MODEL = record({"id": STRING, "created": INTEGER, "object": const("model"), "owned_by": STRING})
 DESCRIBED: Described = {
-    ("/v1/models", "GET"): operation(
+    (ALL, "GET"): operation(
         "The models that requests may name",
         tag="models",
         answers={JSON: record({"object": const("list"), "data": array(_MODEL)})},
         errors=(503,),
+    ),
+    **{
+        (path, "GET"): operation(
+            "A model that requests may name",
+            tag="models",
+            answers={JSON: _MODEL},
+            errors=(404, 503),
+        )
+        for path in (ONE, ONE.removeprefix("/v1"))
+    },
+    (ONE, "DELETE"): operation(
+        "Not here: models are deleted at /api/models",
+        tag="models",
+        status=405,
+        answers={JSON: ERROR},
     ),
 }
 
@@ -26,19 +49,48 @@ class Models:
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
         self._created = int(time.time())
+        get, delete = request_response(self.get), request_response(self.delete)
+        self.apps: dict[str, Mapping[str, ASGIApp]] = {
+            ALL: {"GET": request_response(self.all)},
+            ONE: {"GET": get, "DELETE": delete},
+            ONE.removeprefix("/v1"): {"GET": get},
+        }
+        """By path and method."""
 
-    async def list(self, request: Request) -> Response:
+    async def all(self, request: Request) -> Response:
         """GET /v1/models, as LlamaEdge's server answers it."""
+        data = [self._told(each) for each in await self._known()]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def get(self, request: Request) -> Response:
+        """GET /v1/models/{id}, where a model may be called what a request may call it."""
+        name, known = request.path_params["id"], await self._known()
+        found = [each for each in known if name in (each.id, each.name)]
+        found += known if name == DEFAULT else []
+        if not found:
+            message = f"the model {name!r:.256} does not exist; GET /v1/models lists those that do"
+            raise ApiError(404, message, code="model_not_found", param="model")
+        return JSONResponse(self._told(found[0]))
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /v1/models/{id}, which is for models that were fine-tuned at OpenAI's."""
+        message = (
+            "a model is deleted with its files, by DELETE /api/models/NAME; POST"
+            " /api/models/unload unloads it"
+        )
+        allow = [(b"allow", b"GET, HEAD, OPTIONS")]
+        raise ApiError(405, message, code="method_not_allowed", headers=allow)
+
+    async def _known(self) -> list[Model]:
         if self._watched.health().status == "loading":
             again = retry_after(1)
             raise ApiError(503, "the models are being loaded", code="unavailable", headers=again)
-        data = [
-            {
-                "id": each.id,
-                "created": self._created,
-                "object": "model",
-                "owned_by": "Not specified",
-            }
-            for each in await self._watched.models()
-        ]
-        return JSONResponse({"object": "list", "data": data})
+        return list(await self._watched.models())
+
+    def _told(self, model: Model) -> dict[str, Any]:
+        return {
+            "id": model.id,
+            "created": self._created,
+            "object": "model",
+            "owned_by": "Not specified",
+        }
