@@ -3,6 +3,7 @@
 import copy
 import datetime
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from jinja2 import TemplateError
 from transformers.utils.chat_template_utils import render_jinja_template
 
+from llamaedge_host.ggml.chat import implied
 from llamaedge_host.ggml.chat.conversation import Conversation
 from llamaedge_host.ggml.chat.renderer import Renderer, TemplateFailure, TemplateRefusal
 from llamaedge_host.ggml.chat.sources import sources
@@ -116,11 +118,20 @@ def referee(source: str, conversation: dict[str, Any], *, text_arguments: bool) 
             chat_template=source,
             add_generation_prompt=given.get("add_generation_prompt", True),
             **NAMES,
+            **implied.implied(source, {"tools": given.get("tools")}),
             **given.get("chat_template_kwargs", {}),
         )
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError):
         return None
     return str(text)
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock that templates are told of stands."""
+    layouts = {name: layout for name, (layout, _) in implied._TIMES.items()}
+    noon = time.gmtime(1764158400)  # 2025-11-26 12:00 GMT
+    monkeypatch.setattr(implied, "_TIMES", {n: (each, lambda: noon) for n, each in layouts.items()})
 
 
 @pytest.mark.timeout(900)
@@ -129,6 +140,7 @@ def test_all_published_templates_are_had(templates: dict[str, str]) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.usefixtures("stopped")
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_templates_write_what_transformers_writes(
     templates: dict[str, str], renderer: Renderer, name: str
@@ -150,6 +162,31 @@ def test_templates_write_what_transformers_writes(
             assert text == expected or day != datetime.date.today(), model
             written += 1
     assert written > len(templates) // 2
+
+
+@pytest.mark.usefixtures("stopped")
+@pytest.mark.parametrize(
+    ("source", "given", "text"),
+    [
+        ("{% if not date_string is defined %}old{% else %}{{ date_string }}{% endif %}", {}, None),
+        ("{{ date_string }}", {"date_string": "today"}, "today"),
+        ("{{ datetime }}", {}, "Nov 26 2025 12:00:00 GMT"),
+        ("{{ '-' + functions }}", {}, "-"),
+        ("{{ functions | default('none') }}", {}, "none"),
+    ],
+)
+def test_a_template_is_told_the_time_and_its_functions(
+    renderer: Renderer, source: str, given: dict[str, Any], text: str | None
+) -> None:
+    template = ChatTemplate({"default": source}, Plain(), renderer)
+    conversation = {"messages": [USER], "chat_template_kwargs": given}
+    assert template.write(Conversation.parse(conversation)).text == (text or "26 Nov 2025")
+
+
+def test_functions_are_told_as_text(renderer: Renderer) -> None:
+    template = ChatTemplate({"default": "{{ '-' + functions }}"}, Plain(), renderer)
+    written = template.write(Conversation.parse({"messages": [USER], "tools": [WEATHER]})).text
+    assert json.loads(written.removeprefix("-"))[0]["function"]["name"] == "get_weather"
 
 
 def test_named_templates_are_found() -> None:

@@ -13,6 +13,7 @@ from . import pictures
 from .calls import KEY, NAME, NUMBER, SAID, VALUES, Calls, calling, learn
 from .conversation import Conversation, Traits
 from .generic import without_tools
+from .implied import implied
 from .marks import Controls, Private, mark
 from .reasoning import thoughts
 from .renderer import Renderer, TemplateFailure, TemplateRefusal
@@ -192,7 +193,8 @@ class ChatTemplate:
         return next(iter(self._sources))
 
     def _render(self, name: str, values: Mapping[str, Any]) -> str:
-        return self._renderer.render(self._sources[name], {**self._names, **values})
+        source = self._sources[name]
+        return self._renderer.render(source, {**self._names, **implied(source, values), **values})
 
     @cached_property
     def _names(self) -> dict[str, str]:
