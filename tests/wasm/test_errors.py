@@ -47,7 +47,7 @@ def test_a_bad_schema_of_a_tool_is_named_with_its_reason(server: httpx.Client) -
 
 
 @pytest.mark.parametrize(
-    ("words", "size"), [(300, " tokens; "), (100_000, " bytes; ")], ids=["counted", "uncounted"]
+    ("words", "size"), [(300, " tokens, "), (100_000, " bytes, ")], ids=["counted", "uncounted"]
 )
 def test_a_prompt_too_long_is_told_with_both_numbers(
     server: httpx.Client, words: int, size: str

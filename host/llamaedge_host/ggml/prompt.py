@@ -9,7 +9,6 @@ from ..nn.errno import NnErrno
 from .chat.conversation import Conversation
 from .chat.template import ChatTemplate
 from .errors import GgmlError
-from .llama.context import MIN_CONTEXT
 from .llama.model import Model
 from .llama.vocabulary import Vocabulary
 from .media import image, speech
@@ -19,6 +18,8 @@ from .metadata.parse import Settings
 
 MOST_BYTES = 64
 """Bytes of a prompt for each token of the context; more would only take llama.cpp's time."""
+LEAST_BYTES = 65536
+"""Bytes of a prompt that are read for any context, so that who sends too much learns how much."""
 TENSOR_I32 = 4
 """A prompt of this type is token numbers; WasmEdge takes every prompt for text."""
 
@@ -193,7 +194,7 @@ def _with_pictures(source: Source, settings: Settings, files: Files, data: bytes
 
 
 def _check_length(source: Source, length: int) -> None:
-    most = MOST_BYTES * max(source.cells, MIN_CONTEXT)
+    most = max(MOST_BYTES * source.cells, LEAST_BYTES)
     if length > most:
         raise GgmlError(
             NnErrno.PROMPT_TOO_LONG,
