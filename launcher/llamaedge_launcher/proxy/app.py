@@ -20,7 +20,10 @@ from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
 from .dialects import ollama_models, responses, table
+from .dialects.bridge import Bridge
 from .dialects.errors import ToldErrors
+from .dialects.llama_cpp import CountByAnswering, Renamed
+from .dialects.llama_cpp.unversioned import HEADERS, without_version
 from .dialects.responses import Responses
 from .dialects.table import dialects
 from .errors import (
@@ -31,7 +34,7 @@ from .errors import (
 )
 from .files import Files
 from .forward import Forward
-from .guest_api import CHAT, ENDPOINTS
+from .guest_api import CHAT, COUNT_TOKENS, ENDPOINTS
 from .hub import HubModels
 from .keys import Keys
 from .manage import ManagedModels
@@ -143,6 +146,8 @@ def create_app(
                 pictures=pictures if each.requires == "messages" else None,
             )
         )
+        if settings.official and each.path == COUNT_TOKENS:
+            guest = Bridge(CountByAnswering(), asked)
         asked[each.path] = guest
         routes.append(_route(each.path, dict.fromkeys(each.methods, guest)))
         if each.path == CHAT:
@@ -153,6 +158,7 @@ def create_app(
     routes += [_route(path, apps) for path, apps in dialects(asked).items()]
     kept = Responses(settings.data_dir, asked)
     routes += [_route(path, apps) for path, apps in kept.apps.items()]
+    routes += _unversioned(routes)
     routes.append(_route("/openapi.json", {"GET": request_response(described.answer)}))
     described.serve(routes)
     if not known_only:
@@ -214,6 +220,18 @@ def _stored_routes(stored: Files, shelf: Shelf) -> list[Route]:
     stored.on_delete = shelf.forget
     stores = [_route(path, apps) for path, apps in shelf_routes(shelf).items()]
     return [*_file_routes(stored), *stores]
+
+
+def _unversioned(routes: Sequence[BaseRoute]) -> list[Route]:
+    """Those of ``routes`` that are there without their version, too."""
+    return [
+        _route(
+            without_version(route.path),
+            dict.fromkeys(route.app.methods, Renamed(route.app, route.path)),
+        )
+        for route in routes
+        if isinstance(route, Route) and isinstance(route.app, _Methods) and route.path in HEADERS
+    ]
 
 
 def _model_routes(models: ManagedModels, hub_models: HubModels) -> list[Route]:

@@ -41,9 +41,11 @@ class Endpoint:
 
 
 CHAT = "/v1/chat/completions"
+COUNT_TOKENS = "/v1/chat/completions/input_tokens"
 ENDPOINTS = (
     Endpoint("/v1/info", ("GET",)),
     Endpoint(CHAT, ("POST",), "messages", computes=True, kind="chat"),
+    Endpoint(COUNT_TOKENS, ("POST",), "messages", kind="chat"),
     Endpoint("/v1/completions", ("POST",), "prompt", computes=True, kind="chat"),
     Endpoint("/v1/embeddings", ("POST",), "input", computes=True, kind="embeddings"),
     Endpoint("/tokenize", ("POST",), "content", kind="chat"),
@@ -206,9 +208,22 @@ DESCRIBED: Described = {
             logprobs=nullable(BOOLEAN),
             top_logprobs=nullable({"type": "integer", "minimum": 0, "maximum": 20}),
             timings_per_token=nullable(BOOLEAN),
+            truncation=nullable(enum("auto", "disabled")),
             **SAMPLING,
         ),
         answers={JSON: _CHAT, EVENTS: STREAM},
+        errors=_COMPUTED,
+    ),
+    (COUNT_TOKENS, "POST"): operation(
+        "How many tokens a conversation has for the model; nothing is computed",
+        tag="chat",
+        body=record(
+            {"messages": array(_MESSAGE, minItems=1)},
+            tools=nullable(array(_TOOL)),
+            tool_choice=_CHOICE,
+            model=nullable(STRING),
+        ),
+        answers={JSON: record({"object": const("response.input_tokens"), "input_tokens": COUNT})},
         errors=_COMPUTED,
     ),
     ("/v1/completions", "POST"): operation(

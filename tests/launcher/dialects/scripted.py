@@ -9,14 +9,21 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llamaedge_launcher.proxy.body import Bodies, Room
-from llamaedge_launcher.proxy.dialects.bridge import Bridge, Dialect
+from llamaedge_launcher.proxy.dialects.bridge import COUNT_TOKENS, Bridge, Dialect
 from llamaedge_launcher.proxy.dialects.ollama_models import DELETE, PULL
 from llamaedge_launcher.proxy.errors import ApiError
 from llamaedge_launcher.proxy.record import Record, Recorded
 
 Json = dict[str, Any]
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", PULL, DELETE)
+PATHS = (
+    "/v1/chat/completions",
+    COUNT_TOKENS,
+    "/v1/completions",
+    "/v1/embeddings",
+    PULL,
+    DELETE,
+)
 
 
 class Scripted:
@@ -36,11 +43,13 @@ class Scripted:
         self.error = error
         self.asked: Json = {}
         self.path = ""
+        self.headers: dict[bytes, bytes] = {}
         self.records: list[Record] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.path, self.method = scope["path"], scope["method"]
         self.params = scope.get("path_params")
+        self.headers = dict(scope["headers"])
         self.asked = json.loads((await receive())["body"])
         if self.chunks:
             await self._stream(send)

@@ -294,8 +294,21 @@ def test_errors_have_anthropics_types(status: int, kind: str, raised: bool) -> N
     assert response.headers["retry-after"] == "3"
 
 
-def test_tokens_are_counted_by_reading() -> None:
-    guest = Scripted(answer=whole({"content": "x"}))
+def test_tokens_are_counted() -> None:
+    guest = Scripted(answer={"object": "response.input_tokens", "input_tokens": 9})
     body = {"model": "m", "messages": ASK["messages"], "system": "s"}
     assert guest.post(CountTokens(), body).json() == {"input_tokens": 9}
-    assert guest.asked["max_tokens"] == 1
+    assert guest.path == "/v1/chat/completions/input_tokens"
+    assert guest.asked["messages"][0] == {"role": "system", "content": "s"}
+
+
+def test_a_conversation_without_room_is_told_in_anthropics_words() -> None:
+    error = {"message": "so it is", "code": "context_length_exceeded"}
+    error |= {"n_prompt_tokens": 300, "n_ctx": 128}
+    guest = Scripted(answer={"error": error}, status=400)
+    told = guest.post(Messages(), ASK).json()["error"]
+    assert told == {
+        "type": "invalid_request_error",
+        "message": "prompt is too long: 300 tokens > 128 maximum",
+    }
+    assert guest.headers[b"x-truncation"] == b"disabled"

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from llamaedge_launcher.proxy.dialects.llama_cpp import Completion, Embedding, Infill, Renamed
+from llamaedge_launcher.proxy.dialects.llama_cpp import (
+    Completion,
+    CountByAnswering,
+    Embedding,
+    Infill,
+    Renamed,
+)
 
 from .scripted import LAST, USAGE, Json, Scripted
 
@@ -158,11 +164,12 @@ def test_embeddings_are_lists_of_vectors() -> None:
     assert (guest.path, guest.asked) == ("/v1/embeddings", {"input": "a", "model": "m"})
 
 
-def test_a_path_without_its_version_is_the_same() -> None:
-    seen: list[Any] = []
+async def renamed(path: str, *headers: tuple[bytes, bytes]) -> Scope:
+    """What an application sees of a request to ``path`` without its version."""
+    seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append((scope["path"], scope["raw_path"], scope["method"]))
+        seen.append(scope)
 
     async def receive() -> Message:
         return {}
@@ -170,5 +177,28 @@ def test_a_path_without_its_version_is_the_same() -> None:
     async def send(message: Message) -> None: ...
 
     scope = {"type": "http", "path": "/x", "raw_path": b"/x", "method": "POST"}
-    asyncio.run(Renamed(app, "/v1/x")(scope, receive, send))
-    assert seen == [("/v1/x", b"/v1/x", "POST")]
+    await Renamed(app, path)({**scope, "headers": [*headers]}, receive, send)
+    return seen[0]
+
+
+def test_a_path_without_its_version_is_the_same() -> None:
+    seen = asyncio.run(renamed("/v1/x"))
+    assert (seen["path"], seen["raw_path"], seen["method"]) == ("/v1/x", b"/v1/x", "POST")
+    assert seen["headers"] == []
+
+
+def test_a_chat_without_version_is_llama_cpps_unless_it_says_otherwise() -> None:
+    path, dialect = "/v1/chat/completions", (b"x-dialect", b"llama.cpp")
+    given = asyncio.run(renamed(path))["headers"]
+    assert given == [(b"x-truncation", b"disabled"), dialect]
+    own = (b"x-truncation", b"auto")
+    assert asyncio.run(renamed(path, own))["headers"] == [own, dialect]
+
+
+def test_a_guest_that_cannot_count_reads_instead() -> None:
+    guest = Scripted(answer={"choices": [], "usage": USAGE})
+    body = {"messages": [{"role": "user", "content": "a"}], "stream": True, "n": 3}
+    answer = guest.post(CountByAnswering(), body).json()
+    assert answer == {"object": "response.input_tokens", "input_tokens": 9}
+    assert guest.path == "/v1/chat/completions"
+    assert guest.asked == {"messages": body["messages"], "max_tokens": 1}

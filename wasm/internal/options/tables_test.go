@@ -99,7 +99,7 @@ func TestTheLaunchersOptions(t *testing.T) {
 func TestTheMetadataOfOptions(t *testing.T) {
 	values := map[string]string{
 		"model-name": "x,y", "model-alias": "x,y", "ctx-size": "7,8", "batch-size": "7,8", "ubatch-size": "7,8",
-		"prompt-template": "none,embedding", "split-mode": "row", "no-mmap": "true", "top-p": "0.25", "reasoning-format": "none", "socket-addr": "127.0.0.1:1",
+		"prompt-template": "none,embedding", "split-mode": "row", "no-mmap": "true", "top-p": "0.25", "reasoning-format": "none", "reasoning": "off", "truncation": "disabled", "socket-addr": "127.0.0.1:1",
 		"cache-type-k": "q8_0", "cache-type-v": "bf16",
 	}
 	for _, option := range split(false) {

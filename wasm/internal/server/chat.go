@@ -25,6 +25,8 @@ type chatRequest struct {
 	Logprobs      bool              `json:"logprobs"`
 	TopLogprobs   int               `json:"top_logprobs"`
 	TimesTokens   bool              `json:"timings_per_token"`
+	Truncation    string            `json:"truncation"`
+	llamaCpp      bool              // it came by a path of llama.cpp's
 	templateSettings
 }
 
@@ -57,7 +59,7 @@ type chatResponse struct {
 type chatChoice struct {
 	Index        int           `json:"index"`
 	Message      *chatAnswer   `json:"message,omitempty"`
-	Delta        *chatDelta    `json:"delta,omitempty"`
+	Delta        any           `json:"delta,omitempty"`
 	Logprobs     *chatLogprobs `json:"logprobs"`
 	FinishReason *string       `json:"finish_reason"`
 }
@@ -74,6 +76,12 @@ type chatDelta struct {
 	Content   *string     `json:"content,omitempty"`
 	Reasoning string      `json:"reasoning_content,omitempty"`
 	ToolCalls []callDelta `json:"tool_calls,omitempty"`
+}
+
+// firstDelta begins a stream as llama.cpp's server does it.
+type firstDelta struct {
+	Role    string  `json:"role"`
+	Content *string `json:"content"`
 }
 
 // chatWork is a chat request made ready.
@@ -97,6 +105,14 @@ func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 		return err
 	}
 	if err := request.check(fields, model); err != nil {
+		return err
+	}
+	if request.llamaCpp = r.Header[dialectHeader] == llamaCpp; request.llamaCpp {
+		if err := request.prefill(model.Template); err != nil {
+			return err
+		}
+	}
+	if request.Truncation, err = request.truncation(r.Header[truncationHeader], s.Options.Truncation); err != nil {
 		return err
 	}
 	work, err := s.chatWork(r.Context(), model, &request)
@@ -136,7 +152,12 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 	work.logprobs = request.logprobs.told
 	work.stops = s.stops(template.Stops, request.Stop.texts)
 	work.keep = bound.format.Keep
-	if work.prompt, work.dropped, err = model.fit(ctx, *conversation); err != nil {
+	if request.Truncation == truncationDisabled {
+		work.prompt, err = model.render(*conversation)
+	} else {
+		work.prompt, work.dropped, err = model.fit(ctx, *conversation)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return work, nil
@@ -269,7 +290,7 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 	var last *timings
 	var writing sync.Mutex
 	err := together(ctx, request.choices(), func(ctx context.Context, index int, begun func()) error {
-		chunks := chunks{events: events, reply: reply, index: index, asked: request.logprobs, timed: request.TimesTokens}
+		chunks := chunks{events: events, reply: reply, index: index, asked: request.logprobs, timed: request.TimesTokens, null: request.llamaCpp}
 		var reader answer.Reader
 		result, err := model.generate(ctx, s.choice(model, work, request, index, &reader, begun), func(more piece) error {
 			writing.Lock()

@@ -16,6 +16,7 @@ type chunks struct {
 	calls  int
 	tokens []chance // that no chunk has told yet
 	texts  *textFrames
+	null   bool // the first chunk says that there is no content yet
 }
 
 func (c *chunks) send(parts []answer.Part, more piece) error {
@@ -90,7 +91,10 @@ func (c *chunks) begin() error {
 	c.begun = true
 	reply := c.reply
 	reply.Timings = nil
-	reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{Role: prompt.Assistant, Content: new(string)}}}
+	reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{Role: prompt.Assistant}}}
+	if c.null {
+		reply.Choices[0].Delta = firstDelta{Role: prompt.Assistant}
+	}
 	return c.events.send(reply)
 }
 

@@ -160,7 +160,7 @@ func (m *Model) embed(ctx context.Context, input input) ([]float64, int, error) 
 }
 
 func tooManyTokens(limit, tokens int) error {
-	return newError(400, "context_length_exceeded", "input", "A text has %d tokens; the model takes %d.", tokens, limit)
+	return newError(400, "context_length_exceeded", "input", "The input is too large: a text has %d tokens; the model takes %d.", tokens, limit)
 }
 
 // encode is the vector as the request wants it: cut to its dimensions and of length 1 again.

@@ -263,8 +263,8 @@ func TestTheHostsErrors(t *testing.T) {
 		code    any
 		message string
 	}{
-		{"a prompt too long", &nntest.Graph{End: nn.PromptTooLong}, ``, 400, "messages", "context_length_exceeded", "The request's prompt has 5 tokens; the model's context has room for 4096 tokens"},
-		{"a prompt too long to count", &nntest.Graph{Refused: map[uint32]error{nn.Text: nn.PromptTooLong}, Reason: why}, ``, 400, "messages", "context_length_exceeded", "is far too long with its 60 bytes; the model's context has room for 4096 tokens"},
+		{"a prompt too long", &nntest.Graph{End: nn.PromptTooLong}, ``, 400, "messages", "context_length_exceeded", "The request's prompt has 5 tokens, which exceeds the available context size of 4096 tokens"},
+		{"a prompt too long to count", &nntest.Graph{Refused: map[uint32]error{nn.Text: nn.PromptTooLong}, Reason: why}, ``, 400, "messages", "context_length_exceeded", "is far too long with its 60 bytes, which exceeds the available context size of 4096 tokens"},
 		{"on WasmEdge", &nntest.Graph{End: nn.InvalidArgument}, schema, 400, nil, nil, "the model does not accept the request's settings, its text or an image: invalid argument"},
 		{"a bad schema", bad(nn.Metadata), schema, 400, "response_format.json_schema.schema", nil, why},
 		{"a bad setting", bad(nn.Metadata), ``, 400, nil, nil, why},

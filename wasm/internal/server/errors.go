@@ -16,6 +16,14 @@ type apiError struct {
 	Type    string  `json:"type"`
 	Param   *string `json:"param"`
 	Code    *string `json:"code"`
+	*overflow
+}
+
+// overflow is what llama.cpp's server tells of a prompt that has no room: its tokens, where
+// anybody counted them, and the context's size, where it is not the model's own.
+type overflow struct {
+	Prompt  int `json:"n_prompt_tokens,omitempty"`
+	Context int `json:"n_ctx,omitempty"`
 }
 
 func (e *apiError) Error() string { return e.Message }
@@ -45,18 +53,22 @@ func internal(format string, values ...any) *apiError {
 }
 
 // contextLengthExceeded is the error for a prompt that is too long: of so many tokens, or of so
-// many bytes that nobody counted them. The context's size is 0 where it is the model's own.
+// many bytes that nobody counted them. The context's size is 0 where it is the model's own. Its
+// code is OpenAI's, its type llama.cpp's.
 func contextLengthExceeded(prompt fault, limit int) *apiError {
 	size := fmt.Sprintf("has %d tokens", prompt.tokens)
 	if prompt.tokens == 0 {
 		size = fmt.Sprintf("is far too long with its %d bytes", prompt.bytes)
 	}
-	room := "is too small for it"
+	room := ""
 	if limit > 0 {
-		room = fmt.Sprintf("has room for %d tokens, of which %d are kept free", limit, reserve)
+		room = fmt.Sprintf(" of %d tokens, of which %d are kept free", limit, reserve)
 	}
-	return newError(400, "context_length_exceeded", prompt.param,
-		"The request's prompt %s; the model's context %s.", size, room)
+	failure := newError(400, "context_length_exceeded", prompt.param,
+		"The request's prompt %s, which exceeds the available context size%s.", size, room)
+	failure.Type = "exceed_context_size_error"
+	failure.overflow = &overflow{prompt.tokens, limit}
+	return failure
 }
 
 func modelNotFound(name string, known []string) *apiError {

@@ -27,6 +27,7 @@ var fields = []field{
 	{"chat_template_kwargs", "o--", "what the model's own template is told", nil},
 	{"reasoning_effort", "o--", "the same, by OpenAI's name", nil},
 	{"reasoning_format", "o--", "auto and deepseek: reasoning is apart from the answer, none: it is in it", nil},
+	{"truncation", "o--", "auto: the oldest turns go where the prompt leaves no room for an answer; disabled: that is a 400", nil},
 	{"documents", "o--", "documents for the model's own template", nil},
 	{"add_generation_prompt", "o--", "false: the prompt ends with the last message", nil},
 	{"continue_final_message", "o--", "the answer goes on with the last message", nil},

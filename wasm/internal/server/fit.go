@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -25,6 +26,22 @@ const (
 	mostBytesOfAToken = 8
 	leastOfAMessage   = 2 // tokens
 )
+
+// What becomes of a conversation that has no room.
+const (
+	truncationAuto     = "auto"
+	truncationDisabled = "disabled"
+	truncationHeader   = "x-truncation"
+)
+
+// truncation is what a request says of it, the front for its path, or the command line.
+func (c *chatRequest) truncation(header, otherwise string) (string, error) {
+	asked := cmp.Or(c.Truncation, header, otherwise)
+	if asked != truncationAuto && asked != truncationDisabled {
+		return "", invalid("truncation", "'truncation' is '%s'; auto and disabled are allowed.", asked)
+	}
+	return asked, nil
+}
 
 // fit is the prompt of a conversation, without as many of its oldest turns as it takes to leave
 // room for an answer; the system's turn and the last user's stay. It answers how many messages

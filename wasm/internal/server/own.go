@@ -54,7 +54,7 @@ type templateSettings struct {
 }
 
 // give tells them to a conversation, or says that a named template does not take them.
-func (t *templateSettings) give(template *prompt.Template, conversation *prompt.Conversation) error {
+func (t *templateSettings) give(template *prompt.Template, conversation *prompt.Conversation, reasoning string) error {
 	if !template.Own {
 		for param, given := range map[string]bool{
 			"chat_template_kwargs": len(t.Keywords) > 0, "documents": len(t.Documents) > 0,
@@ -75,8 +75,17 @@ func (t *templateSettings) give(template *prompt.Template, conversation *prompt.
 	for name, value := range t.Keywords {
 		conversation.Keywords[name] = value
 	}
-	return t.effort(conversation.Keywords)
+	if err := t.effort(conversation.Keywords); err != nil {
+		return err
+	}
+	if _, given := conversation.Keywords[enableThinking]; !given && reasoning != "auto" {
+		conversation.Keywords[enableThinking] = json.RawMessage(fmt.Sprint(reasoning == "on"))
+	}
+	return nil
 }
+
+// enableThinking is what most templates are told to reason by.
+const enableThinking = "enable_thinking"
 
 // effort is OpenAI's reasoning_effort in the words of the templates.
 func (t *templateSettings) effort(keywords map[string]json.RawMessage) error {
@@ -89,7 +98,7 @@ func (t *templateSettings) effort(keywords map[string]json.RawMessage) error {
 	}
 	for name, value := range map[string]json.RawMessage{
 		"reasoning_effort": written,
-		"enable_thinking":  json.RawMessage(fmt.Sprint(t.ReasoningEffort != "none")),
+		enableThinking:     json.RawMessage(fmt.Sprint(t.ReasoningEffort != "none")),
 	} {
 		if _, given := keywords[name]; !given {
 			keywords[name] = value

@@ -200,3 +200,22 @@ func TestOneCallAtATime(t *testing.T) {
 		}
 	}
 }
+
+func TestTheServerSaysWhetherToReasonWhereARequestDoesNot(t *testing.T) {
+	for _, row := range []struct {
+		option, fields string
+		want           any
+	}{
+		{"on", ``, true}, {"off", ``, false}, {"auto", ``, nil},
+		{"off", `"reasoning_effort":"low"`, true},
+		{"on", `"chat_template_kwargs":{"enable_thinking":false}`, false},
+	} {
+		graph := &nntest.Graph{Pieces: []string{"a"}, Template: plainTemplate}
+		address := serve(t, graph, "-p", "auto", "--reasoning", row.option)
+		do(t, "POST", address+"/v1/chat/completions", chatBody(row.fields))
+		given, _ := graph.Conversations[len(graph.Conversations)-1]["chat_template_kwargs"].(map[string]any)
+		if given["enable_thinking"] != row.want {
+			t.Errorf("%v: %v", row, given)
+		}
+	}
+}

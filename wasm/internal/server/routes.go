@@ -19,6 +19,7 @@ var routes = []route{
 	{"/v1/models", []string{"GET"}, (*Server).listModels},
 	{"/v1/info", []string{"GET"}, (*Server).info},
 	{"/v1/chat/completions", []string{"POST"}, (*Server).chat},
+	{"/v1/chat/completions/input_tokens", []string{"POST"}, (*Server).countTokens},
 	{"/v1/completions", []string{"POST"}, (*Server).completions},
 	{"/v1/embeddings", []string{"POST"}, (*Server).embeddings},
 	{"/tokenize", []string{"POST"}, (*Server).tokenize},

@@ -155,6 +155,43 @@ func (s *Server) applyTemplate(w *http1.Response, r *http1.Request) error {
 	return writeJSON(w, 200, map[string]string{"prompt": text})
 }
 
+// countTokens answers how many tokens a conversation has as the model sees it; nothing is computed.
+func (s *Server) countTokens(w *http1.Response, r *http1.Request) error {
+	var request chatRequest
+	fields, err := decode(r, &request)
+	if err != nil {
+		return err
+	}
+	fields.tell(w, forChat)
+	model, err := s.model("chat", request.Model)
+	if err != nil {
+		return err
+	}
+	if err := request.check(fields, model); err != nil {
+		return err
+	}
+	conversation, _, err := s.conversation(model, &request)
+	if err != nil {
+		return err
+	}
+	text, err := model.render(*conversation)
+	if err != nil {
+		return err
+	}
+	used, err := model.acquire(r.Context())
+	if err != nil {
+		return err
+	}
+	defer model.release(used)
+	model.pace.take()
+	defer model.pace.give()
+	tokens, err := model.input(used, "messages", text, model.Template.Own)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, 200, map[string]any{"object": "response.input_tokens", "input_tokens": tokens})
+}
+
 // conversation is the request's for the model's template, and what its answer has to be.
 func (s *Server) conversation(model *Model, request *chatRequest) (*prompt.Conversation, *bound, error) {
 	template := model.Template
@@ -178,5 +215,5 @@ func (s *Server) conversation(model *Model, request *chatRequest) (*prompt.Conve
 	if err != nil {
 		return nil, nil, err
 	}
-	return &conversation, bound, request.templateSettings.give(template, &conversation)
+	return &conversation, bound, request.templateSettings.give(template, &conversation, s.Options.Reasoning)
 }

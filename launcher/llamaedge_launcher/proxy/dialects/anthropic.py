@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from .bridge import CHAT, Json, Stream, Translated
+from .bridge import CHAT, COUNT_TOKENS, NOTHING_DROPPED, Json, Stream, Translated
 from .fields import Fields, wrong
 
 _OBEYED = (
@@ -55,7 +55,7 @@ class Messages:
         stream = _Events(body["model"]) if fields.take("stream", bool) else None
         if stream is not None:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return Translated(CHAT, body, stream, message)
+        return Translated(CHAT, body, stream, message, headers=(NOTHING_DROPPED,))
 
     def error(self, status: int, error: Json) -> Json:
         """Anthropic's error object."""
@@ -63,15 +63,14 @@ class Messages:
 
 
 class CountTokens:
-    """POST /v1/messages/count_tokens: the conversation is read, and a token made of the answer."""
+    """POST /v1/messages/count_tokens."""
 
     async def read(self, request: Json) -> Translated:
-        """As a chat completion of one token."""
+        """As a question for the tokens of a chat."""
         fields = Fields(request)
         fields.refuse(_REFUSED)
         fields.only(_OBEYED)
-        body = _conversation(fields) | {"max_tokens": 1}
-        return Translated(CHAT, body, None, _count)
+        return Translated(COUNT_TOKENS, _conversation(fields), None, _count)
 
     def error(self, status: int, error: Json) -> Json:
         """Anthropic's error object."""
@@ -81,11 +80,15 @@ class CountTokens:
 def failure(status: int, error: Json) -> Json:
     """Anthropic's error object for OpenAI's."""
     kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return {"type": "error", "error": {"type": kind, "message": error["message"]}}
+    message = error["message"]
+    if "n_prompt_tokens" in error and "n_ctx" in error:
+        tokens, most = error["n_prompt_tokens"], error["n_ctx"]
+        message = f"prompt is too long: {tokens} tokens > {most} maximum"
+    return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def _count(answer: Json) -> Json:
-    return {"input_tokens": answer["usage"]["prompt_tokens"]}
+    return {"input_tokens": answer["input_tokens"]}
 
 
 def _positive(fields: Fields, name: str) -> int:

@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+COUNT_TOKENS = "/v1/chat/completions/input_tokens"
+NOTHING_DROPPED = (b"x-truncation", b"disabled")
+"""The header that lets no old turns of a conversation be left out: one without room is a 400."""
 _JSON = (b"content-type", b"application/json")
 _NO_ANSWER = (LookupError, TypeError, ValueError, AttributeError)
 """What reading an answer raises that is none of OpenAI's."""
@@ -52,7 +55,7 @@ class Translated:
     """OpenAI's request: ``body`` for the endpoint ``path``, and how its answer is told.
 
     ``stream`` is there if the answer is to be streamed, else ``answer`` makes it from OpenAI's.
-    ``params`` are those of the endpoint's path.
+    ``params`` are those of the endpoint's path, ``headers`` are sent beside the client's.
     """
 
     path: str
@@ -61,6 +64,7 @@ class Translated:
     answer: "Answer"
     method: str = "POST"
     params: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class Answer(Protocol):
@@ -235,8 +239,9 @@ class _Teller:
 
 def _inner(scope: Scope, wanted: Translated, length: int) -> Scope:
     """The request as if it had come to OpenAI's endpoint."""
-    others = [pair for pair in scope["headers"] if pair[0] not in _OWN]
-    headers = [*others, _JSON, (b"content-length", b"%d" % length)]
+    own = {*_OWN, *(name for name, _ in wanted.headers)}
+    others = [pair for pair in scope["headers"] if pair[0] not in own]
+    headers = [*others, *wanted.headers, _JSON, (b"content-length", b"%d" % length)]
     path = wanted.path
     target = {"path": path, "raw_path": path.encode(), "query_string": b""}
     asked = {"method": wanted.method, "path_params": wanted.params, "headers": headers}

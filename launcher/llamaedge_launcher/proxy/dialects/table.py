@@ -70,7 +70,6 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         **llama_cpp.posts(),
     }
     apps: dict[str, ASGIApp] = {path: Bridge(each, endpoints) for path, each in posts.items()}
-    apps.update(llama_cpp.unversioned_apps(endpoints))
     return {
         **{path: {"GET": app} for path, app in gets.items()},
         **{path: {"POST": app} for path, app in apps.items()},

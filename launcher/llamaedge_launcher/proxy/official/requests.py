@@ -91,6 +91,7 @@ _UNDONE: dict[str, Callable[[Any], bool]] = {
     "response_format": lambda value: value.get("type", "text") != "text",
     "suffix": bool,
     "echo": bool,
+    "truncation": lambda value: value != "auto",
 }
 """What these servers take and do not do, and the values that ask for it."""
 

@@ -3,18 +3,15 @@
 What a request asks of the model is the guest's to judge: its fields go on as they are.
 """
 
-from collections.abc import Mapping
-
-from starlette.types import ASGIApp
-
 from ...describe import Described
 from ..bridge import Dialect
 from . import completion, embedding, unversioned
 from .completion import Completion, Infill
+from .counting import CountByAnswering
 from .embedding import Embedding
 from .unversioned import Renamed
 
-__all__ = ["DESCRIBED", "Completion", "Embedding", "Infill", "Renamed", "posts", "unversioned_apps"]
+__all__ = ["DESCRIBED", "Completion", "CountByAnswering", "Embedding", "Infill", "Renamed", "posts"]
 
 DESCRIBED: Described = {
     **completion.DESCRIBED,
@@ -31,8 +28,3 @@ def posts() -> dict[str, Dialect]:
         "/infill": Infill(),
         "/embedding": Embedding(),
     }
-
-
-def unversioned_apps(endpoints: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
-    """OpenAI's ``endpoints`` at their paths without the version."""
-    return {path.removeprefix("/v1"): Renamed(endpoints[path], path) for path in unversioned.PATHS}

@@ -3,10 +3,32 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ... import guest_api
-from ...describe import EVENTS, GUEST, JSON, Described, array, operation, record
-from ..bridge import CHAT, EMBEDDINGS
+from ...describe import (
+    COUNT,
+    EVENTS,
+    GUEST,
+    JSON,
+    STRING,
+    Described,
+    array,
+    const,
+    operation,
+    record,
+)
+from .. import bridge
 
-PATHS = (CHAT, EMBEDDINGS)
+_VERSION = "/v1"
+_OURS = (b"x-dialect", b"llama.cpp")
+"""What lets a chat go on with a last message of the assistant's, and begin as llama.cpp's."""
+HEADERS: dict[str, tuple[tuple[bytes, bytes], ...]] = {
+    bridge.CHAT: (bridge.NOTHING_DROPPED, _OURS),
+    bridge.COUNT_TOKENS: (),
+    bridge.EMBEDDINGS: (),
+    "/v1/models": (),
+    "/v1/responses": (),
+    "/v1/responses/input_tokens": (),
+}
+"""The paths, and what a request without the version says by headers if the client does not."""
 
 
 class Renamed:
@@ -19,16 +41,30 @@ class Renamed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         target = {"path": self._path, "raw_path": self._path.encode()}
-        await self._app({**scope, **target}, receive, send)
+        given = {name for name, _ in scope["headers"]}
+        added = [pair for pair in HEADERS.get(self._path, ()) if pair[0] not in given]
+        await self._app({**scope, **target, "headers": [*scope["headers"], *added]}, receive, send)
+
+
+def without_version(path: str) -> str:
+    """The ``path`` as llama.cpp's server has it, too."""
+    return path.removeprefix(_VERSION)
 
 
 _ERRORS = (404, *GUEST)
 DESCRIBED: Described = {
     ("/chat/completions", "POST"): operation(
-        "The same as /v1/chat/completions",
+        "The same as /v1/chat/completions, but as llama.cpp answers it",
         tag="llama.cpp",
         body=record({"messages": array({"type": "object"})}),
         answers={JSON: {"type": "object"}, EVENTS: guest_api.STREAM},
+        errors=_ERRORS,
+    ),
+    ("/chat/completions/input_tokens", "POST"): operation(
+        "The same as /v1/chat/completions/input_tokens",
+        tag="llama.cpp",
+        body=record({"messages": array({"type": "object"})}),
+        answers={JSON: record({"input_tokens": COUNT})},
         errors=_ERRORS,
     ),
     ("/embeddings", "POST"): operation(
@@ -37,5 +73,25 @@ DESCRIBED: Described = {
         body=record({"input": guest_api.INPUT}),
         answers={JSON: {"type": "object"}},
         errors=_ERRORS,
+    ),
+    ("/models", "GET"): operation(
+        "The same as /v1/models",
+        tag="llama.cpp",
+        answers={JSON: record({"object": const("list"), "data": array({"type": "object"})})},
+        errors=(503,),
+    ),
+    ("/responses", "POST"): operation(
+        "The same as /v1/responses",
+        tag="llama.cpp",
+        body={"type": "object"},
+        answers={JSON: record({"id": STRING}), EVENTS: guest_api.STREAM},
+        errors=(404, 507, *GUEST),
+    ),
+    ("/responses/input_tokens", "POST"): operation(
+        "The same as /v1/responses/input_tokens",
+        tag="llama.cpp",
+        body={"type": "object"},
+        answers={JSON: record({"input_tokens": COUNT})},
+        errors=(404, 507, *GUEST),
     ),
 }

@@ -30,7 +30,7 @@ from ...describe import (
     record,
 )
 from ...errors import ApiError
-from ..bridge import CHAT, Bridge, Json, Translated
+from ..bridge import CHAT, COUNT_TOKENS, NOTHING_DROPPED, Bridge, Json, Translated
 from . import output
 from .events import Events
 from .items import as_messages
@@ -118,29 +118,30 @@ class _Create:
             keep(whole)
             return whole
 
-        return Translated(CHAT, chat, Events(wanted, keep) if wanted.stream else None, answer)
+        stream = Events(wanted, keep) if wanted.stream else None
+        headers = () if wanted.truncates else (NOTHING_DROPPED,)
+        return Translated(CHAT, chat, stream, answer, headers=headers)
 
     def error(self, status: int, error: Json) -> Json:
         return {"error": error}
 
 
 class _Count:
-    """POST /v1/responses/input_tokens: the conversation is read, and one token made."""
+    """POST /v1/responses/input_tokens."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def read(self, request: Json) -> Translated:
         chat = await run_in_threadpool(_chat, read(counted(request)), self._store)
-        return Translated(CHAT, {**chat, "max_tokens": 1}, None, _tokens)
+        return Translated(COUNT_TOKENS, chat, None, _tokens)
 
     def error(self, status: int, error: Json) -> Json:
         return {"error": error}
 
 
 def _tokens(answer: Json) -> Json:
-    tokens = answer["usage"]["prompt_tokens"]
-    return {"object": "response.input_tokens", "input_tokens": tokens}
+    return {"object": "response.input_tokens", "input_tokens": answer["input_tokens"]}
 
 
 def _chat(wanted: Wanted, store: Store) -> Json:

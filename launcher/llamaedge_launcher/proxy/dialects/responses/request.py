@@ -50,6 +50,7 @@ class Wanted:
     store: bool
     logprobs: bool
     summary: bool
+    truncates: bool
     chat: Json = field(default_factory=dict)
     told: Json = field(default_factory=dict)
 
@@ -59,7 +60,7 @@ def read(request: Json) -> Wanted:
     fields = Fields(request)
     fields.refuse(_REFUSED)
     fields.only(_KNOWN)
-    fields.one("truncation", ("disabled",))
+    truncation = fields.one("truncation", ("auto", "disabled")) or "disabled"
     includes = fields.take("include", list) or []
     for each in includes:
         if each not in _INCLUDES:
@@ -87,8 +88,9 @@ def read(request: Json) -> Wanted:
         store=fields.take("store", bool) is not False,
         logprobs=logprobs,
         summary=summary is not None,
+        truncates=truncation == "auto",
         chat={name: value for name, value in chat.items() if value is not None},
-        told=_told(fields, effort, summary),
+        told=_told(fields, effort, summary) | {"truncation": truncation},
     )
 
 
@@ -109,7 +111,6 @@ def _told(fields: Fields, effort: str | None, summary: str | None) -> Json:
         "tools": fields.take("tools", list) or [],
         "top_logprobs": fields.take("top_logprobs", int) or 0,
         "top_p": fields.take("top_p", float),
-        "truncation": "disabled",
         "user": fields.take("user", str),
     }
 
