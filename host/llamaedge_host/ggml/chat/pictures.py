@@ -1,7 +1,11 @@
-"""Pictures among a conversation's contents: taken out, and a private character put there."""
+"""Pictures and recordings among a conversation's contents: a private character takes their place.
+
+They are as OpenAI's API has them: a picture is a data: URI, a recording its base64.
+"""
 
 import base64
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ...nn.errno import NnErrno
@@ -10,18 +14,24 @@ from ..errors import GgmlError
 _DATA = re.compile(r"data:image/[^;,]*;base64,", re.IGNORECASE)
 
 
-def take(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[Any, bytes]]]:
-    """The messages with an empty text part in each picture's place; those parts, and the files.
+class Recording(bytes):
+    """A sound file, where a picture could be as well."""
 
-    Raises GgmlError (INVALID_ARGUMENT) for a picture that is no data URI of base64.
+
+def take(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[Any, bytes]]]:
+    """The messages with an empty text part in each one's place; those parts, and the files.
+
+    Raises GgmlError (INVALID_ARGUMENT) for a picture that is no data URI of base64, and for a
+    recording that is no base64.
     """
     taken: list[tuple[Any, bytes]] = []
 
     def part(given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("type") != "image_url":
+        kind = given.get("type") if isinstance(given, dict) else None
+        if not isinstance(kind, str) or kind not in _FILES:
             return given
         place = {"type": "text", "text": ""}
-        taken.append((place, _file(given.get("image_url"))))
+        taken.append((place, _FILES[kind](given.get(kind))))
         return place
 
     changed = [
@@ -33,17 +43,29 @@ def take(messages: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[tup
     return changed, taken
 
 
-def _file(picture: Any) -> bytes:
+def _picture(picture: Any) -> bytes:
     url = picture.get("url") if isinstance(picture, dict) else picture
     if not isinstance(url, str) or not (start := _DATA.match(url)):
-        _refuse("it is no data: URI of a picture")
+        _refuse("a picture", "it is no data: URI of a picture")
+    return _decoded("a picture", url[start.end() :])
+
+
+def _recording(recording: Any) -> Recording:
+    data = recording.get("data") if isinstance(recording, dict) else None
+    if not isinstance(data, str):
+        _refuse("a recording", "it has no data")
+    return Recording(_decoded("a recording", data))
+
+
+_FILES: dict[str, Callable[[Any], bytes]] = {"image_url": _picture, "input_audio": _recording}
+
+
+def _decoded(what: str, text: str) -> bytes:
     try:
-        return base64.b64decode(url[start.end() :], validate=True)
+        return base64.b64decode(text, validate=True)
     except ValueError as error:
-        _refuse(f"its base64 cannot be read: {error}")
+        _refuse(what, f"its base64 cannot be read: {error}")
 
 
-def _refuse(why: str) -> NoReturn:
-    raise GgmlError(
-        NnErrno.INVALID_ARGUMENT, f"a picture of the conversation cannot be used: {why}"
-    )
+def _refuse(what: str, why: str) -> NoReturn:
+    raise GgmlError(NnErrno.INVALID_ARGUMENT, f"{what} of the conversation cannot be used: {why}")

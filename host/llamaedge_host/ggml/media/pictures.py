@@ -1,4 +1,6 @@
-"""Pictures in prompts: projectors, and prompts of text and pictures, through llama.cpp's mtmd.
+"""Pictures and recordings in prompts: projectors, and prompts with both, by llama.cpp's mtmd.
+
+What is said of pictures here holds for recordings too, where nothing else is said of them.
 
 Source: WasmEdge's GGML/core/input_processor.cpp, llama.cpp's tools/mtmd.
 """
@@ -19,19 +21,21 @@ from weakref import WeakValueDictionary
 from llama_cpp import mtmd_cpp as mtmd
 
 from ...nn.errno import NnErrno
+from ..chat.pictures import Recording
 from ..errors import GgmlError
 from ..llama import gguf
 from ..llama.library import first_error, forget_errors, llama, log_callback
 from ..llama.memory import lacking
 from ..llama.model import Model
-from . import image, trial
+from . import image, recording, trial
+from .recording import MAX_SECONDS
 
 MARKER = b"<image>"
 """Where the picture that metadata names stands in a prompt."""
 MAX_PIXELS = 4 * image.MAX_PIXELS
 """Pixels of a prompt's pictures together: 768 MiB when decoded."""
 ARCHITECTURE = "clip"
-_TAG = rb'<img src="data:image/[^;"<>]*;base64,([^"]*)">'
+_TAG = rb'<(img src="data:image|audio src="data:audio)/[^;"<>]*;base64,([^"]*)">'
 _TAGS = re.compile(_TAG)
 _PLACES = re.compile(_TAG + b"|" + re.escape(MARKER))
 
@@ -51,25 +55,30 @@ mtmd.mtmd_helper_log_set(log_callback, ctypes.c_void_p(0))
 def split(prompt: bytes, named: bytes | None) -> tuple[list[bytes], list[bytes]]:
     """The texts around a prompt's pictures, one more than those, and the pictures' files.
 
-    A picture is base64 in the prompt, or a marker for the file ``named``. Raises GgmlError
-    (INVALID_ARGUMENT) for a picture that is not base64, and for a named one without a place.
+    A picture is base64 in the prompt, or a marker for the file ``named``; a recording is base64.
+    Raises GgmlError (INVALID_ARGUMENT) for what is not base64, and for a named picture without a
+    place.
     """
     texts = (_TAGS if named is None else _PLACES).split(prompt)
-    pictures = [named or b"" if text is None else _decoded(text) for text in texts[1::2]]
+    given = zip(texts[1::3], texts[2::3], strict=True)
+    pictures = [named or b"" if kind is None else _decoded(kind, text) for kind, text in given]
     if named is not None and not pictures:
         raise _refused(f"the prompt has no {MARKER.decode()} for the image")
-    return texts[::2], pictures
+    return texts[::3], pictures
 
 
-def _decoded(text: bytes) -> bytes:
+def _decoded(kind: bytes, text: bytes) -> bytes:
+    heard = kind.startswith(b"audio")
     try:
-        return base64.b64decode(text, validate=True)
+        file = base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise _refused(f"the image is not base64: {error}") from None
+        what = "recording" if heard else "image"
+        raise _refused(f"the {what} is not base64: {error}") from None
+    return Recording(file) if heard else file
 
 
 class Projector:
-    """A projector file: it turns pictures into embeddings for ``model``.
+    """A projector file: it turns pictures, recordings or both into embeddings for ``model``.
 
     Raises GgmlError (INVALID_ARGUMENT) for a file that is none, or one for another model.
     """
@@ -84,8 +93,11 @@ class Projector:
         self.pointer = mtmd.mtmd_init_from_file(str(path).encode(), model.pointer, asked)
         if not self.pointer:
             raise _unusable(path, first_error("mtmd does not say why"))
-        if not mtmd.mtmd_support_vision(self.pointer):
-            raise _unusable(path, "it is for sounds, not for pictures")
+        self._path = path
+        self._sees: bool = mtmd.mtmd_support_vision(self.pointer)
+        self._hears: bool = mtmd.mtmd_support_audio(self.pointer)
+        if not (self._sees or self._hears):
+            raise _unusable(path, "it is neither for pictures nor for sounds")
         self.number = next(_numbers)
 
     def prompt(self, texts: list[Runs], pictures: list[bytes]) -> "PicturePrompt":
@@ -93,41 +105,79 @@ class Projector:
 
         A text is in runs, each with whether names of control tokens are tokens in it.
 
-        Raises GgmlError (INVALID_ARGUMENT) for a picture that cannot be read, and for pictures
-        of more than MAX_PIXELS together.
+        Raises GgmlError (INVALID_ARGUMENT) for a picture that cannot be read, for one that this
+        projector is not for, and for pictures of more than MAX_PIXELS, or recordings of more than
+        MAX_SECONDS, together.
         """
-        try:
-            pixels = sum(map(image.check, pictures))
-        except image.ImageError as error:
-            raise _refused(f"the image cannot be read: {error}") from None
-        if pixels > MAX_PIXELS:
-            raise _refused(
-                f"the images have {pixels} pixels together; {MAX_PIXELS} can be read at once"
-            )
+        files = self._checked(pictures)
         bitmaps: list[ctypes.c_void_p] = []
         try:
-            for picture in pictures:
+            for file in files:
                 with _decoding:
-                    bitmaps.append(self._bitmap(picture))
+                    bitmaps.append(self._bitmap(file))
             return PicturePrompt(self, texts, bitmaps)
         finally:
             for bitmap in bitmaps:
                 mtmd.mtmd_bitmap_free(bitmap)
 
-    def _bitmap(self, picture: bytes) -> ctypes.c_void_p:
-        buffer = (ctypes.c_uint8 * len(picture)).from_buffer_copy(picture)
+    def _checked(self, pictures: list[bytes]) -> list[bytes]:
+        """What of each file is to be decoded."""
+        pixels, seconds = 0, 0.0
+        files: list[bytes] = []
+        for file in pictures:
+            heard = isinstance(file, Recording)
+            if not (self._hears if heard else self._sees):
+                what, other = ("sound", "pictures") if heard else ("pictures", "sound")
+                raise _refused(
+                    f"the model takes no {what}: the projector {self._path.name} is for {other}"
+                )
+            if heard:
+                data, length = _readable(file)
+                files.append(Recording(data))
+                seconds += length
+            else:
+                files.append(file)
+                pixels += _pixels(file)
+        if pixels > MAX_PIXELS:
+            raise _refused(
+                f"the images have {pixels} pixels together; {MAX_PIXELS} can be read at once"
+            )
+        if seconds > MAX_SECONDS:
+            raise _refused(
+                f"the recordings are {seconds:.0f} seconds long together; {MAX_SECONDS} can be read"
+                " at once"
+            )
+        return files
+
+    def _bitmap(self, file: bytes) -> ctypes.c_void_p:
+        buffer = (ctypes.c_uint8 * len(file)).from_buffer_copy(file)
         bitmap: ctypes.c_void_p | None = mtmd.mtmd_helper_bitmap_init_from_buf(
-            self.pointer, buffer, len(picture), False, _PICTURES_ALONE
+            self.pointer, buffer, len(file), False, _PICTURES_ALONE
         )
         if not bitmap:
+            what = "recording" if isinstance(file, Recording) else "image"
             raise _refused(
-                "the image cannot be read: it is damaged, or of a variant that cannot be read"
+                f"the {what} cannot be read: it is damaged, or of a variant that cannot be read"
             )
         return bitmap
 
     def __del__(self) -> None:
         if getattr(self, "pointer", None):
             mtmd.mtmd_free(self.pointer)
+
+
+def _pixels(file: bytes) -> int:
+    try:
+        return image.check(file)
+    except image.ImageError as error:
+        raise _refused(f"the image cannot be read: {error}") from None
+
+
+def _readable(file: bytes) -> tuple[bytes, float]:
+    try:
+        return recording.readable(file)
+    except recording.RecordingError as error:
+        raise _refused(f"the recording cannot be read: {error}") from None
 
 
 class Projectors:
@@ -251,7 +301,7 @@ class PicturePrompt:
             self._add(mtmd.mtmd_input_chunks_get(chunks.pointer, index))
         self.cells: int = mtmd.mtmd_helper_get_n_tokens(chunks.pointer)
         if not self.tokens or self.tokens[-1] < 0:
-            raise _refused("the prompt ends with a picture; text must follow the last one")
+            raise _refused("the prompt ends with a picture or a recording; text must follow it")
 
     def _add(self, chunk: ctypes.c_void_p) -> None:
         if mtmd.mtmd_input_chunk_get_type(chunk) == mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT:
