@@ -37,6 +37,7 @@ type Options struct {
 	CacheTypeK       string // ggml's name of a type of numbers
 	CacheTypeV       string
 	DraftMax         int // tokens
+	Seed             *int
 	NoMmap           *bool
 	Temp             float64
 	TopP             float64

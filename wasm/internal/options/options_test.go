@@ -11,7 +11,7 @@ import (
 var names3 = []string{"auto", "chatml", "llama-3-chat", "embedding", "none"}
 
 func TestParse(t *testing.T) {
-	one, three, no := 1, 3, true
+	one, three, seven, no := 1, 3, 7, true
 	table := []struct {
 		name      string
 		arguments string
@@ -25,8 +25,9 @@ func TestParse(t *testing.T) {
 			o.ModelNames, o.ModelAliases = []string{"a", "b"}, []string{"x", "y"}
 			o.CtxSizes, o.BatchSizes, o.UbatchSizes = []int{1, 2}, []int{3, 4}, []int{5, 6}
 		}},
-		{"numbers", "-p chatml -n -1 -g 0 --main-gpu 1 --threads 1 --temp 0 --top-p 0.5 --repeat-penalty 1 --presence-penalty -0.5 --frequency-penalty 2", func(o *Options) {
+		{"numbers", "-p chatml -n -1 -g 0 --main-gpu 1 --threads 1 --seed 7 --temp 0 --top-p 0.5 --repeat-penalty 1 --presence-penalty -0.5 --frequency-penalty 2", func(o *Options) {
 			o.NPredict, o.NGPULayers, o.MainGPU, o.Threads = -1, 0, &one, &one
+			o.Seed = &seven
 			o.Temp, o.TopP, o.RepeatPenalty, o.PresencePenalty, o.FrequencyPenalty = 0, .5, 1, -.5, 2
 		}},
 		{"texts", "-p chatml -r STOP --grammar root --json-schema {} --llava-mmproj m.gguf --web-ui ui --tensor-split 3,2 --split-mode row --no-mmap true", func(o *Options) {

@@ -93,7 +93,11 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 		model.Counts = counts
 	}
 	model.able = nn.ReadAbilities(context)
-	maps.Copy(model.metadata, model.defaults())
+	for key, value := range model.defaults() {
+		if _, said := model.metadata[key]; !said {
+			model.metadata[key] = value
+		}
+	}
 	if template == prompt.Auto {
 		if err := model.takeOwn(context); err != nil {
 			return nil, err
@@ -123,6 +127,9 @@ func metadata(settings *options.Options, index int, kind string, debug bool) map
 		"single-wait":      turnMilliseconds,
 	}
 	maps.Copy(values, settings.Metadata(index))
+	if settings.Seed != nil && *settings.Seed == -1 {
+		delete(values, "seed")
+	}
 	if kind == "embedding" {
 		delete(values, "mmproj")
 		delete(values, "json-schema")

@@ -46,6 +46,11 @@ func (g given) settings(endpoint int, model *Model) (map[string]any, error) {
 			found[row.sets.key] = value
 		}
 	}
+	if _, asked := found["seed"]; !asked {
+		if seed, said := model.metadata["seed"].(int); said {
+			found["seed"] = int64(seed)
+		}
+	}
 	return found, nil
 }
 

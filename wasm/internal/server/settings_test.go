@@ -119,3 +119,25 @@ func TestSeeds(t *testing.T) {
 		}
 	}
 }
+
+func TestSeedOption(t *testing.T) {
+	const random = 4294967295.0
+	for _, row := range []struct {
+		option, fields string
+		want           []any
+	}{
+		{"9", "", []any{9.0}}, {"9", `"n":2`, []any{9.0, 10.0}}, {"9", `"seed":5`, []any{5.0}}, {"9", `"seed":-1`, []any{random}},
+		{"-1", "", []any{random}},
+	} {
+		graph := &nntest.Graph{Pieces: []string{"a"}}
+		do(t, "POST", serve(t, graph, "-p", "chatml", "--seed", row.option)+"/v1/chat/completions", chatBody(row.fields))
+		var seeds []any
+		for _, settings := range graph.Settings[1:] {
+			seeds = append(seeds, settings["seed"])
+		}
+		slices.SortFunc(seeds, func(one, other any) int { return int(one.(float64) - other.(float64)) })
+		if !slices.Equal(seeds, row.want) {
+			t.Errorf("--seed %s, %s: %v, want %v", row.option, row.fields, seeds, row.want)
+		}
+	}
+}
