@@ -2,8 +2,8 @@
 
 They share one Unix socket, the worker's standard input. The front writes the configuration,
 one line of JSON, and keeps its end open for as long as it lives; the line STATISTICS asks for
-numbers. The worker writes events, one line of JSON each. The end of the socket tells each of the
-other's end.
+numbers, and a line of JSON is a question. The worker writes events, one line of JSON each. The end
+of the socket tells each of the other's end.
 """
 
 import json
@@ -57,6 +57,24 @@ class WorkerConfig:
         for name in ("args", "dirs", "preloads"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the front asks of a worker's models: ``about`` is a topic, ``given`` its JSON values."""
+
+    number: int
+    about: str
+    given: dict[str, Any]
+
+    def encode(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Question":
+        """Read what encode() wrote."""
+        return cls(**json.loads(line))
 
 
 @dataclass(frozen=True)
@@ -135,17 +153,31 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """The answer to the question of this number: what was ``found``, or the ``problem``.
+
+    A problem that lies in what was asked is the asker's ``fault``.
+    """
+
+    number: int
+    found: Any = None
+    problem: str | None = None
+    fault: bool = False
+
+
+@dataclass(frozen=True)
 class Alive:
     """The worker is alive; it says so every second."""
 
 
-Event = Sized | Listening | Ended | Failed | Statistics | Alive
+Event = Sized | Listening | Ended | Failed | Statistics | Answered | Alive
 _EVENTS: dict[str, Callable[..., Event]] = {
     "sized": lambda **fields: Sized.decode(fields),
     "listening": Listening,
     "ended": Ended,
     "failed": Failed,
     "statistics": Statistics,
+    "answered": Answered,
     "alive": Alive,
 }
 _NAMES: dict[type[Event], str] = {
@@ -154,6 +186,7 @@ _NAMES: dict[type[Event], str] = {
     Ended: "ended",
     Failed: "failed",
     Statistics: "statistics",
+    Answered: "answered",
     Alive: "alive",
 }
 

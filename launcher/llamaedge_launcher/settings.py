@@ -45,6 +45,7 @@ class Settings:
     server speaks TLS with. ``root_path`` is what a reverse proxy puts before every path, and
     ``forwarded`` the addresses whose forwarding headers are believed, separated by commas, ``*``
     any. Pictures may be fetched from the hosts of ``image_urls`` (remote.hosts.Hosts).
+    ``slots`` says whether clients may see what the places of sequences are doing.
     """
 
     keys: tuple[str, ...] = ()
@@ -68,3 +69,4 @@ class Settings:
     root_path: str = ""
     forwarded: str = ""
     image_urls: tuple[str, ...] = ()
+    slots: bool = True

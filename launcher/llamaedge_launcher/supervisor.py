@@ -9,19 +9,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import ExitStack, aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from .asking import Inquiries
 from .control import (
     ALIVE,
     LONGEST_LINE,
     STATISTICS,
+    Answered,
     Ended,
     Event,
     Failed,
     Listening,
+    Question,
     Sized,
     Statistics,
     WorkerConfig,
@@ -83,9 +87,16 @@ class WorkerProcess:
 
     def ask_statistics(self) -> bool:
         """Have the worker report a Statistics event; False if it is not there."""
+        return self._write(STATISTICS)
+
+    def ask(self, question: Question) -> bool:
+        """Have the worker report an Answered event; False if it is not there."""
+        return self._write(question.encode())
+
+    def _write(self, line: bytes) -> bool:
         if self._writer is None or self._writer.is_closing():
             return False
-        self._writer.write(STATISTICS)
+        self._writer.write(line)
         return True
 
     async def end(self) -> str:
@@ -149,6 +160,11 @@ class Supervisor:
         self._worker_restarts = 0
         self._asking: asyncio.Future[Statistics] | None = None
         self._silent = 0.0
+        self._inquiries = Inquiries(lambda question: self._worker.ask(question))
+
+    async def ask(self, about: str, given: Mapping[str, Any]) -> Any:
+        """What the worker answers, JSON values, as Inquiries' ask()."""
+        return await self._inquiries.ask(about, given)
 
     def health(self) -> Health:
         """What /health says."""
@@ -192,6 +208,7 @@ class Supervisor:
                 failed = await self._follow()
                 how = failed.message if failed else "the worker process ended"
                 self._refuse(how, self._delay)
+                self._inquiries.give_up(Unavailable(f"{how}; it is started again"))
                 ended = await self._worker.end()
                 if not failed:
                     how = f"{how} {ended}"
@@ -199,7 +216,9 @@ class Supervisor:
                     raise LauncherError(how, exit_code=failed.exit_code if failed else 1)
                 self._worker = await self._start_again(how)
         finally:
-            self._pool.close(Unavailable("the server is stopping"))
+            stopping = Unavailable("the server is stopping")
+            self._pool.close(stopping)
+            self._inquiries.give_up(stopping)
             await self._worker.end()
 
     async def _start_again(self, how: str) -> WorkerProcess:
@@ -268,6 +287,8 @@ class Supervisor:
                         if self._asking is not None:
                             self._asking.set_result(event)
                             self._asking = None
+                    case Answered():
+                        self._inquiries.take(event)
                     case Failed():
                         return event
         return None

@@ -21,8 +21,10 @@ from .control import (
     ALIVE,
     STATISTICS,
     Alive,
+    Answered,
     Event,
     Failed,
+    Question,
     Statistics,
     WorkerConfig,
     encode_event,
@@ -74,6 +76,8 @@ def _follow_front(lines: BinaryIO, worker: "Worker", folder: str) -> None:
         for line in lines:
             if line == STATISTICS:
                 worker.tell_statistics()
+            else:
+                worker.answer(Question.decode(line))
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -89,6 +93,7 @@ class Worker:
         self._front = front
         self._sending = threading.Lock()
         self._statistics: Callable[[], dict[str, dict[str, object]]] = dict
+        self._answers: Callable[[Question], Answered] = not_yet
         self._keepers: list[Keeper] = []
 
     def tell_statistics(self) -> None:
@@ -98,10 +103,19 @@ class Worker:
         except Exception:
             _log.exception("the statistics cannot be told")
 
+    def answer(self, question: Question) -> None:
+        """Answer in a thread, as some answers are computed."""
+
+        def work() -> None:
+            self._tell(self._answers(question))
+
+        threading.Thread(target=work, daemon=True).start()
+
     def run(self) -> None:
         """Serve; never returns. Guests start when the models are checked, and fit."""
         from llamaedge_host import HostError, Preload, Preopen
 
+        from .answers import Answers
         from .limits import Limits
         from .loading import LoadingNetwork
         from .sizing import suited
@@ -113,6 +127,7 @@ class Worker:
             dirs = [Preopen.parse(text) for text in config.dirs]
             nn = LoadingNetwork(preloads, parallel=config.parallel, limits=limits)
             self._statistics = nn.statistics
+            self._answers = Answers(nn)
             nn.preload_all()
             args, sized = suited(config.args, Path(config.guest), nn, sharing=config.sharing)
             if sized.models:
@@ -146,6 +161,11 @@ class Worker:
                 self._front.sendall(encode_event(event))
             except OSError:
                 _log.debug("the front has gone")
+
+
+def not_yet(question: Question) -> Answered:
+    """The answer before there are models."""
+    return Answered(question.number, problem="the models are being loaded")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaedge_launcher.control import (
+    Answered,
     Ended,
     Event,
     Failed,
     Listening,
+    Question,
     Statistics,
     WorkerConfig,
     decode_event,
@@ -16,7 +18,15 @@ texts = st.lists(st.text()).map(tuple)
 
 
 numbers = st.dictionaries(st.text(), st.dictionaries(st.text(), st.integers()))
-events = st.builds(Listening), st.builds(Ended), st.builds(Failed), st.builds(Statistics, numbers)
+values = st.dictionaries(st.text(), st.lists(st.integers() | st.text()))
+answers = st.builds(Answered, found=values)
+events = (
+    answers,
+    st.builds(Listening),
+    st.builds(Ended),
+    st.builds(Failed),
+    st.builds(Statistics, numbers),
+)
 
 
 @given(st.one_of(events))
@@ -39,3 +49,10 @@ def test_a_configuration_is_one_line_and_comes_back(config: WorkerConfig) -> Non
     line = config.encode()
     assert line.count(b"\n") == 1
     assert WorkerConfig.decode(line) == config
+
+
+@given(st.builds(Question, given=values))
+def test_a_question_is_one_line_and_comes_back(question: Question) -> None:
+    line = question.encode()
+    assert line.count(b"\n") == 1
+    assert Question.decode(line) == question

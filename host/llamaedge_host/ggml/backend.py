@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..nn.errno import NnErrno
 from ..nn.preload import Target
 from .chat.renderer import Renderer
 from .engine.counters import Counters
 from .engine.engines import Engines
+from .engine.slots import SlotState
+from .errors import GgmlError
 from .graph import GgmlGraph
 from .llama.model import Models
 from .llama.needs import Needs
 from .media.pictures import Projectors
 from .metadata.parse import Settings, Value, parse
+from .properties import Properties
 from .suited import Suited, suit
 
 
@@ -82,6 +86,21 @@ class GgmlBackend:
     def statistics(self) -> dict[str, dict[str, object]]:
         """The same as plain numbers, fit for JSON."""
         return {name: counters.as_dict() for name, counters in self.counters().items()}
+
+    def slots(self) -> list[SlotState]:
+        """What the slots of the first engine that makes text are doing; none before there is one.
+
+        Raises GgmlError.
+        """
+        engine = self._engines.text()
+        return [] if engine is None else engine.slots()
+
+    def properties(self) -> Properties:
+        """What there is to tell of the first model. Raises GgmlError if none is loaded."""
+        engine = self._engines.first()
+        if engine is None:
+            raise GgmlError(NnErrno.RUNTIME_ERROR, "no model is loaded yet")
+        return Properties.of(engine)
 
     def close(self) -> None:
         """Free the models that stay by ``preload`` once no graph uses them."""

@@ -94,11 +94,14 @@ OPTIONS = (
     ),
     click.option(
         "--keep-alive",
+        "--sleep-idle-seconds",
+        "keep_alive",
         type=Whole(FOR_EVER, 31_536_000),
         default=FOR_EVER,
         show_default=True,
         metavar="SECONDS",
-        help="How long a model that is not used stays loaded; -1 is for ever",
+        help="How long a model that is not used stays loaded; -1 is for ever (the second name is"
+        " llama.cpp's)",
     ),
     click.option(
         "--request-timeout",

@@ -121,6 +121,11 @@ _OPTIONS = (
         help="Pass on what another server than the bundled one says, its faults too",
     ),
     click.option(
+        "--no-slots",
+        is_flag=True,
+        help="Do not tell at /slots what sequences are doing",
+    ),
+    click.option(
         "--drain-timeout",
         type=Whole(0, 86400),
         default=DRAIN_TIMEOUT,
@@ -165,6 +170,7 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
         drain_timeout=given["drain_timeout"],
         **bounds.take_bounds(given),
         opens_page=given["opens_page"],
+        slots=not given["no_slots"],
     )
 
 

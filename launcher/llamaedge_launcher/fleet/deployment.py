@@ -1,10 +1,11 @@
 """A worker that serves one recipe, from its start to its end."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from ..control import Sized, WorkerConfig
 from ..health import Figures, Health
@@ -91,6 +92,15 @@ class Deployment:
     def health(self) -> Health:
         """How it is now."""
         return self._supervisor.health()
+
+    async def ask(self, about: str, given: Mapping[str, Any]) -> Any:
+        """What the worker answers to a question. Raises as Inquiries' ask() does."""
+        return await self._supervisor.ask(about, given)
+
+    async def properties(self) -> Mapping[str, Any]:
+        """What the worker tells of its first model. Raises as Inquiries' ask() does."""
+        found: Mapping[str, Any] = await self.ask("properties", {})
+        return found
 
     @property
     def sized(self) -> Sized | None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from ..control import Sized
 from ..errors import LauncherError
@@ -120,11 +121,37 @@ class Fleet:
 
         Raises ModelRefused.
         """
+        async with self._used(wanted) as deployment:
+            yield deployment.pool
+
+    async def ask(self, wanted: Wanted, about: str, given: Mapping[str, Any]) -> Any:
+        """What the worker that serves what is ``wanted`` answers to a question about its models.
+
+        Raises ModelRefused, and as Inquiries' ask() does.
+        """
+        async with self._used(wanted) as deployment:
+            return await deployment.ask(about, given)
+
+    async def properties(self, wanted: Wanted) -> tuple[Member, Mapping[str, Any]]:
+        """Who serves what is ``wanted``, and what its worker tells of its models.
+
+        One that is unloaded told before; one that never was loaded is loaded. It counts as no
+        use of the model. Raises as ask() does.
+        """
+        member = self._pick(wanted) or await self._found(wanted.name or "")
+        if member.deployment is None and member.properties is None:
+            await self._deployed(member)
+        if member.deployment is not None:
+            member.properties = await member.deployment.properties()
+        return member, member.properties or {}
+
+    @asynccontextmanager
+    async def _used(self, wanted: Wanted) -> AsyncIterator[Deployment]:
         member = self._pick(wanted) or await self._found(wanted.name or "")
         deployment = await self._deployed(member)
         try:
-            with deployment.use() as pool:
-                yield pool
+            with deployment.use():
+                yield deployment
         finally:
             member.last_used = time.time()
             self._rest(member)

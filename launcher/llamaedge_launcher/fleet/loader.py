@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from ..asking import AskedWrongly, NotAnswered
 from ..control import Sized
 from ..errors import LauncherError
 from ..models.sizes import size_text
+from ..pool import Unavailable
 from ..settings import Settings
 from .deployment import Deployment, Launch
 from .errors import DoesNotFit, LoadFailed
@@ -16,6 +19,7 @@ from .member import Member
 from .recipe import Recipe
 
 _log = logging.getLogger(__name__)
+_TELL = 2.0  # seconds that a worker has for its last words
 
 
 class Loader:
@@ -126,6 +130,9 @@ class Loader:
     async def _drain(self, member: Member, deployment: Deployment) -> None:
         await deployment.drained()
         member.count(await deployment.figures())
+        with suppress(AskedWrongly, NotAnswered, Unavailable, TimeoutError):
+            async with asyncio.timeout(_TELL):
+                member.properties = await deployment.properties()
         await self._end(deployment)
         member.leaving -= 1
         _log.info("%s is unloaded", deployment.recipe.models[0].name)

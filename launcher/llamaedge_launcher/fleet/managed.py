@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..control import ModelSize
 from ..health import Watched
 from .member import Status
-from .recipe import Model, Recipe
+from .recipe import Model, Recipe, Wanted
 
 
 class Shown(Protocol):
@@ -52,6 +52,15 @@ class Managed(Watched, Protocol):
 
     async def unload(self, name: str) -> Shown:
         """Unload the model that is called ``name``. Raises ModelRefused."""
+
+    async def ask(self, wanted: Wanted, about: str, given: Mapping[str, Any]) -> Any:
+        """What the worker that serves what is ``wanted`` answers to a question about its models.
+
+        Raises ModelRefused, Unavailable, AskedWrongly and NotAnswered.
+        """
+
+    async def properties(self, wanted: Wanted) -> tuple[Shown, Mapping[str, Any]]:
+        """Who serves what is ``wanted``, and what its worker tells of it. Raises as ask() does."""
 
     def using(self, files: Iterable[Path]) -> bool:
         """Whether one of ``files`` serves a model now, or is about to."""

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..control import ModelSize
 from ..health import Figures
@@ -21,6 +21,7 @@ class Member:
 
     One that is ``named`` stays known when it is unloaded: the command line names it. ``waiting``
     requests wait until it is loaded; the last one ended at ``last_used``, in seconds since 1970.
+    ``properties`` are what its worker told last of its models.
     """
 
     recipe: Recipe
@@ -34,6 +35,7 @@ class Member:
     timer: asyncio.TimerHandle | None = None
     touched: float = field(default_factory=time.monotonic)
     ended: Figures = _NOTHING
+    properties: Mapping[str, Any] | None = None
 
     @property
     def status(self) -> Status:

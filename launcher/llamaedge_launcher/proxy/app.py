@@ -22,7 +22,7 @@ from .describe import JSON, STRING, Described, answered, enum, operation, record
 from .dialects import ollama_models, responses, table
 from .dialects.bridge import Bridge
 from .dialects.errors import ToldErrors
-from .dialects.llama_cpp import CountByAnswering, Renamed
+from .dialects.llama_cpp import CountByAnswering, Renamed, server
 from .dialects.llama_cpp.unversioned import HEADERS, without_version
 from .dialects.responses import Responses
 from .dialects.table import dialects
@@ -44,6 +44,7 @@ from .official import Official
 from .openapi import OpenApi
 from .origins import Cors, Origins
 from .page import Page
+from .questions import Questions
 from .record import Observer, Recorded, log_line
 from .remote.pictures import Pictures
 from .rendering import Rendering
@@ -156,6 +157,8 @@ def create_app(
     shelf = Shelf(settings.data_dir, stored, GuestEmbedder(transport))
     routes += _stored_routes(stored, shelf)
     routes += [_route(path, apps) for path, apps in dialects(asked).items()]
+    own = server.apps(Questions(fleet), settings)
+    routes += [_route(path, apps) for path, apps in own.items()]
     kept = Responses(settings.data_dir, asked)
     routes += [_route(path, apps) for path, apps in kept.apps.items()]
     routes += _unversioned(routes)

@@ -2,6 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,13 +17,16 @@ from ..llama.library import first_error, forget_errors
 from ..llama.model import Model
 from ..sampling.sampler import logits
 from .arrivals import Arrivals
-from .cache import Cache
+from .cache import Cache, Slot
 from .counters import Counters
 from .placement import Placement
 from .scheduler import MAX_WAITING, Part, Scheduler
 from .sequence import End, Sequence
+from .slots import SlotState
 from .swap import Swap
 from .threads import Threads
+
+Found = TypeVar("Found")
 
 SHARED_STEP = 0.3
 """Seconds that prompts may take of a step in which others decode."""
@@ -95,6 +101,25 @@ class Engine:
     def cancel(self, sequence: Sequence) -> None:
         """Forget ``sequence`` at the next step, if it has not ended."""
         self._thread.post(self._cancel, sequence, self)
+
+    def ask(self, question: Callable[[], Found]) -> Found:
+        """What ``question`` answers in the computing thread, between two steps. Blocks.
+
+        Raises GgmlError if the engine ends, and what ``question`` raises.
+        """
+        answer: Future[Found] = Future()
+        with self._lock:
+            if self._closed:
+                raise GgmlError(NnErrno.RUNTIME_ERROR, UNLOADED)
+            self._thread.post(_answer, (question, answer), self)
+        return answer.result()
+
+    def slots(self) -> list[SlotState]:
+        """What each slot is doing. Blocks. Raises GgmlError."""
+        return self.ask(lambda: [self._slot(slot) for slot in self._cache.slots])
+
+    def _slot(self, slot: Slot) -> SlotState:
+        return SlotState.of(slot, cells=self.cells, drafts=self.drafts)
 
     def close(self) -> None:
         """End what is unfinished, after the present step, and free the context."""
@@ -283,3 +308,11 @@ class Engine:
             slot = self._cache.slots[sequence.slot]
             self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
             self._placement.drop(slot)
+
+
+def _answer(asked: tuple[Callable[[], Any], Future[Any]]) -> None:
+    question, answer = asked
+    try:
+        answer.set_result(question())
+    except Exception as error:
+        answer.set_exception(error)

@@ -96,6 +96,16 @@ class Engines:
                 for number, ((model, _), engine) in enumerate(self._engines.items())
             }
 
+    def first(self) -> Engine | Embedder | None:
+        """The first engine, if there is one."""
+        with self._lock:
+            return next(iter(self._engines.values()), None)
+
+    def text(self) -> Engine | None:
+        """The first engine that makes text, if there is one."""
+        with self._lock:
+            return next((each for each in self._engines.values() if isinstance(each, Engine)), None)
+
     def _sequences(self, settings: Settings) -> int:
         """The number of sequences that is asked for, 0 for one that suits."""
         several: int = settings["n-parallel"]

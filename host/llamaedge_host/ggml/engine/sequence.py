@@ -170,6 +170,12 @@ class Sequence:
         self._speculation.judge(drafted, right)
 
     @property
+    def left(self) -> int | None:
+        """Tokens that it may still make; None for no limit but the context's."""
+        most = self._limits.tokens
+        return None if most is None else max(most - self.made, 0)
+
+    @property
     def lead(self) -> int:
         """Tokens made that the guest has not taken."""
         return self.made - self._taken

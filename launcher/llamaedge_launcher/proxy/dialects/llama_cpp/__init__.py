@@ -5,7 +5,7 @@ What a request asks of the model is the guest's to judge: its fields go on as th
 
 from ...describe import Described
 from ..bridge import Dialect
-from . import completion, embedding, unversioned
+from . import completion, embedding, server, unversioned
 from .completion import Completion, Infill
 from .counting import CountByAnswering
 from .embedding import Embedding
@@ -16,6 +16,7 @@ __all__ = ["DESCRIBED", "Completion", "CountByAnswering", "Embedding", "Infill",
 DESCRIBED: Described = {
     **completion.DESCRIBED,
     **embedding.DESCRIBED,
+    **server.DESCRIBED,
     **unversioned.DESCRIBED,
 }
 

@@ -1,0 +1,26 @@
+"""What llama.cpp's server tells of itself and its models: workers are asked for it."""
+
+from starlette.routing import request_response
+from starlette.types import ASGIApp
+
+from ....settings import Settings
+from ...describe import Described
+from ...questions import Questions
+from . import props, slots
+from .props import Props
+from .slots import Slots
+
+DESCRIBED: Described = {
+    **props.DESCRIBED,
+    **slots.DESCRIBED,
+}
+
+
+def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]:
+    """The applications of every path, by their methods."""
+    told = Props(models, slots=settings.slots, page=settings.web_ui is not None)
+    listed = Slots(models, shown=settings.slots)
+    return {
+        "/props": {"GET": request_response(told.get), "POST": request_response(told.change)},
+        "/slots": {"GET": request_response(listed.list)},
+    }

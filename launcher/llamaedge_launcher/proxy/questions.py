@@ -1,0 +1,44 @@
+"""What endpoints ask of a model's worker itself, past its guests."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ..asking import AskedWrongly, NotAnswered
+from ..fleet.managed import Managed, Shown
+from ..fleet.recipe import Kind, Wanted
+from .errors import ApiError
+from .forward import refusing
+
+
+class Questions:
+    """Asks the workers of ``fleet``."""
+
+    def __init__(self, fleet: Managed) -> None:
+        self._fleet = fleet
+
+    async def ask(
+        self, model: str | None, about: str, given: Mapping[str, Any], *, kind: Kind | None = None
+    ) -> Any:
+        """What the worker of ``model``, loaded if need be, answers. Raises ApiError."""
+        with _answering():
+            return await self._fleet.ask(Wanted(model, kind), about, given)
+
+    async def properties(self, model: str | None) -> tuple[Shown, Mapping[str, Any]]:
+        """Who serves ``model``, and what its worker tells of it, or told before it was unloaded.
+
+        Raises ApiError.
+        """
+        with _answering():
+            return await self._fleet.properties(Wanted(model))
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    with refusing():
+        try:
+            yield
+        except AskedWrongly as error:
+            raise ApiError(400, str(error), code="invalid_value") from error
+        except NotAnswered as error:
+            raise ApiError(500, str(error)) from error

@@ -1,0 +1,89 @@
+"""llama.cpp's /props and /slots: what is asked of the worker itself."""
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from llamaedge_launcher.proxy.dialects.llama_cpp.props import _defaults
+
+from ..conftest import StartFront, starting
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with starting(tmp_path_factory.mktemp("front")) as start:
+        yield start("serve", "--temp=0.5", "--seed=9", models={"other": "serve"}).url
+
+
+def test_slots_tell_what_they_are_doing(url: str) -> None:
+    idle, busy = httpx.get(f"{url}/slots").json()
+    assert idle == {
+        "id": 0, "n_ctx": 512, "speculative": True, "is_processing": False, "n_prompt_tokens": 0
+    }  # fmt: skip
+    assert busy == {
+        "id": 1, "n_ctx": 512, "speculative": True, "is_processing": True, "n_prompt_tokens": 9,
+        "n_prompt_tokens_processed": 4, "n_prompt_tokens_cache": 3,
+        "next_token": [{"has_next_token": True, "n_remain": 5, "n_decoded": 3}],
+    }  # fmt: skip
+
+
+def test_a_free_slot_is_enough(url: str) -> None:
+    assert httpx.get(f"{url}/slots?fail_on_no_slot=1").status_code == 200
+
+
+def test_slots_are_those_of_the_model_that_is_named(url: str) -> None:
+    assert httpx.get(f"{url}/slots?model=other").status_code == 200
+    response = httpx.get(f"{url}/slots?model=none")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "model_not_found"
+
+
+def test_properties_are_the_models_and_the_servers(url: str) -> None:
+    found = httpx.get(f"{url}/props").json()
+    settings = found["default_generation_settings"]
+    assert settings["n_ctx"] == 512
+    assert settings["params"]["temperature"] == 0.5
+    assert settings["params"]["seed"] == 9
+    assert found["total_slots"] == 2
+    assert found["model_alias"] == "default"
+    assert found["model_path"].endswith("default.gguf")
+    assert found["chat_template"] == "{{ messages }}"
+    assert found["endpoint_slots"] is True
+    assert found["is_sleeping"] is False
+
+
+def test_properties_are_not_changed(url: str) -> None:
+    response = httpx.post(f"{url}/props", json={})
+    assert response.status_code == 501
+    assert response.json()["error"]["code"] == "not_supported"
+
+
+def test_settings_that_are_not_given_are_the_guests() -> None:
+    assert _defaults(["--temp=0", "--no-mmap", "--web-ui=x"]) == {
+        "seed": -1, "temperature": 0.0, "top_p": 1.0, "repeat_penalty": 1.1,
+        "presence_penalty": 0.0, "frequency_penalty": 0.0, "n_predict": 1024,
+    }  # fmt: skip
+
+
+def test_slots_may_be_nobodys_business(start_front: StartFront) -> None:
+    front = start_front(slots=False)
+    response = httpx.get(f"{front.url}/slots")
+    assert response.status_code == 501
+    assert "--no-slots" in response.json()["error"]["message"]
+    assert httpx.get(f"{front.url}/props").json()["endpoint_slots"] is False
+
+
+def test_an_idle_model_sleeps_while_its_properties_are_read(start_front: StartFront) -> None:
+    """Nothing keeps it awake but use, and nothing that is told wakes it."""
+    front = start_front(keep_alive=1)
+    deadline = time.monotonic() + 20
+    while not httpx.get(f"{front.url}/props").json()["is_sleeping"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert httpx.get(f"{front.url}/health").status_code == 200
+    assert httpx.get(f"{front.url}/props").json()["total_slots"] == 2
+    assert httpx.get(f"{front.url}/props").json()["is_sleeping"] is True
+    assert httpx.get(f"{front.url}/slots").status_code == 200
+    assert httpx.get(f"{front.url}/props").json()["is_sleeping"] is False
