@@ -6,7 +6,7 @@ Source: ggml-backend.h.
 import ctypes
 from dataclasses import dataclass
 
-from llama_cpp._ggml import libggml
+from .library import ggml
 
 KINDS = {0: "CPU", 1: "GPU", 2: "integrated GPU", 3: "accelerator"}
 """ggml_backend_dev_type."""
@@ -25,20 +25,20 @@ class Device:
 
 def devices() -> tuple[Device, ...]:
     """Every device, in ggml's order. A driver that is broken may end the process."""
-    count = libggml.ggml_backend_dev_count
+    count = ggml.ggml_backend_dev_count
     count.restype, count.argtypes = ctypes.c_size_t, []
-    get = libggml.ggml_backend_dev_get
+    get = ggml.ggml_backend_dev_get
     get.restype, get.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     return tuple(_device(get(number)) for number in range(count()))
 
 
 def _device(pointer: int) -> Device:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
-    memory = libggml.ggml_backend_dev_memory
+    memory = ggml.ggml_backend_dev_memory
     memory.restype = None
     memory.argtypes = [ctypes.c_void_p, *[ctypes.POINTER(ctypes.c_size_t)] * 2]
     memory(pointer, ctypes.byref(free), ctypes.byref(total))
-    kind = libggml.ggml_backend_dev_type
+    kind = ggml.ggml_backend_dev_type
     kind.restype, kind.argtypes = ctypes.c_int, [ctypes.c_void_p]
     number = kind(pointer)
     return Device(
@@ -51,6 +51,6 @@ def _device(pointer: int) -> Device:
 
 
 def _text(function: str, pointer: int) -> str:
-    call = getattr(libggml, function)
+    call = getattr(ggml, function)
     call.restype, call.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
     return (call(pointer) or b"").decode(errors="replace")

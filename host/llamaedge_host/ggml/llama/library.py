@@ -23,6 +23,7 @@ __all__ = [
     "cpus",
     "first_error",
     "forget_errors",
+    "ggml",
     "llama",
     "log_callback",
     "logging_to",
@@ -35,6 +36,10 @@ COMMITS = {"0.3.36": "0c1e57098"}
 """llama.cpp's commit in each llama-cpp-python release, from its changelog."""
 BUILD_NUMBER = 0
 """llama.cpp's build number; one built from a source archive has none."""
+
+ggml = llama._lib
+"""ggml's functions, found by way of llama.cpp's library: another copy of ggml's, such as the
+bindings' own, has devices of its own."""
 
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 _CONTINUED = 5  # GGML_LOG_LEVEL_CONT: the rest of the line before
@@ -73,6 +78,20 @@ def _words(path: Path) -> list[str]:
         return path.read_text().split()
     except OSError:
         return []
+
+
+def _load_backends() -> None:
+    """Load the backends that are libraries of their own, of several for CPUs the best one.
+
+    They lie beside llama.cpp's library; ggml itself would look in the current directory.
+    """
+    count = ggml.ggml_backend_dev_count
+    count.restype, count.argtypes = ctypes.c_size_t, []
+    if count():
+        return
+    load = ggml.ggml_backend_load_all_from_path
+    load.restype, load.argtypes = None, [ctypes.c_char_p]
+    load(os.fsencode(Path(ggml._name).parent))
 
 
 class _Lines(threading.local):
@@ -121,6 +140,7 @@ class _Log:
 _sink = _Log()
 log_callback = llama.llama_log_callback(_sink.write)
 llama.llama_log_set(log_callback, ctypes.c_void_p(0))
+_load_backends()
 llama.llama_backend_init()
 
 

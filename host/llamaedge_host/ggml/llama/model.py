@@ -13,7 +13,7 @@ from ...nn.preload import Target
 from ..errors import GgmlError
 from ..metadata.parse import Settings
 from . import gguf, split
-from .library import build, first_error, forget_errors, llama
+from .library import build, first_error, forget_errors, ggml, llama
 from .memory import gpu_count, gpu_free, lacking, shown, weights
 from .vocabulary import Vocabulary
 
@@ -163,10 +163,8 @@ def _load(path: Path, parameters: ModelParameters, *, hollow: bool) -> ctypes.c_
 def _experts_on_cpu(layers: int) -> "ctypes.Array[_BufferOverride] | None":
     if not layers:
         return None
-    from llama_cpp._ggml import libggml
-
-    libggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
-    cpu = libggml.ggml_backend_cpu_buffer_type()
+    ggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
+    cpu = ggml.ggml_backend_cpu_buffer_type()
     patterns = (rf"blk\.{layer}\.ffn_(up|down|gate)_exps".encode() for layer in range(layers))
     rows = (_BufferOverride(pattern, cpu) for pattern in patterns)
     return (_BufferOverride * (layers + 1))(*rows, _BufferOverride(None, None))

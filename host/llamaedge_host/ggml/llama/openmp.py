@@ -5,6 +5,7 @@ libgomp reads its environment when it is loaded, and llama.cpp's library loads i
 
 import logging
 import os
+import re
 from pathlib import Path
 
 SPINCOUNT = "GOMP_SPINCOUNT"
@@ -40,4 +41,4 @@ def _loaded() -> bool:
         maps = Path("/proc/self/maps").read_text()
     except OSError:
         return False
-    return "/libgomp.so" in maps
+    return re.search(r"/libgomp[-.]", maps) is not None
