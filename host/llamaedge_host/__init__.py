@@ -9,6 +9,7 @@ if sys.platform == "win32":
         "the guests' sockets; the Windows Subsystem for Linux is Linux"
     )
 
+from .bundled import offer
 from .errors import (
     GuestExit,
     GuestStopped,
@@ -27,6 +28,7 @@ from .preopen import Preopen
 from .sockets import HostNetwork, Network, PrivateNetwork
 from .values import Reference, Value
 
+offer()
 __version__ = version("llamaedge-host")
 
 __all__ = [
