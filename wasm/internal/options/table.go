@@ -2,7 +2,7 @@ package options
 
 import "math"
 
-// Option is a row of the command line's table: what the help text, the README, the launcher's
+// Option is a row of the command line's table: what the help text, docs/options.md, the launcher's
 // options and the models' metadata are made of.
 type Option struct {
 	Short    string `json:"short,omitempty"`

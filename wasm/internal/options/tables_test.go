@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the README's tables and the launcher's options anew")
+var update = flag.Bool("update", false, "write the tables of docs/options.md and the launcher's options anew")
 
 // guestsOwn are the options that `llamaedge run` does not pass on: it has its own.
 var guestsOwn = []string{"socket-addr", "port", "help", "version"}
@@ -51,7 +51,7 @@ func quoted(text string) string {
 	return "`" + text + "`"
 }
 
-// markdown is options as a table of the README's.
+// markdown is options as a table of docs/options.md.
 func markdown(options []Option) string {
 	rows := "| Option | Default | What it says | Metadata |\n|---|---|---|---|\n"
 	for _, option := range options {
@@ -66,21 +66,18 @@ func markdown(options []Option) string {
 
 var tables = regexp.MustCompile(`(?m)(^\|.*\n)+`)
 
-func TestTheREADMEsTables(t *testing.T) {
-	const path = "../../../README.md"
-	readme := read(t, path)
-	before, section, _ := strings.Cut(readme, "\n## Server options\n")
-	section, after, found := strings.Cut(section, "\n## ")
-	if !found || len(tables.FindAllString(section, -1)) != 2 {
-		t.Fatal("the README has no section 'Server options' with two tables")
+func TestTheDocumentsTables(t *testing.T) {
+	const path = "../../../docs/options.md"
+	page := read(t, path)
+	if len(tables.FindAllString(page, -1)) != 2 {
+		t.Fatal("docs/options.md has not two tables")
 	}
 	made := []string{markdown(split(false)), markdown(split(true))}
-	section = tables.ReplaceAllStringFunc(section, func(string) string {
+	same(t, path, page, tables.ReplaceAllStringFunc(page, func(string) string {
 		next := made[0]
 		made = made[1:]
 		return next
-	})
-	same(t, path, readme, before+"\n## Server options\n"+section+"\n## "+after)
+	}))
 }
 
 func TestTheLaunchersOptions(t *testing.T) {
