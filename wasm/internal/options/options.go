@@ -25,7 +25,6 @@ type Options struct {
 	Reasoning        string // "on", "off" or "auto"
 	ReasoningBudget  int    // tokens; below 0 is no limit
 	Truncation       string // "auto" drops the oldest turns that have no room, "disabled" refuses
-	Seed             int    // -1 is another one for each answer
 	ReasoningFormat  string // "auto" is apart from the answer, "none" in it
 	NPredict         int    // tokens; below 0 is no limit but the context's
 	NGPULayers       int

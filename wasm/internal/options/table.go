@@ -88,8 +88,6 @@ func table(o *Options, templates []string) []Option {
 		{"", "truncation", "TRUNCATION", "auto",
 			"What becomes of a conversation that has no room: auto drops its oldest turns, disabled refuses it", "",
 			choice(&o.Truncation, "auto", "disabled")},
-		{"", "seed", "SEED", "-1",
-			"Seed of answers whose request has none; -1 is another one each time", "", number(&o.Seed, -1, math.MaxInt32)},
 		{"n", "n-predict", "N_PREDICT", "1024",
 			"Most tokens of an answer; -1 is until the context is full", "n-predict",
 			notZero(&o.NPredict, -2, math.MaxInt32)},

@@ -30,7 +30,6 @@ type Model struct {
 	CtxSize  int // tokens
 	Batch    int // tokens
 	Ubatch   int // tokens
-	Seed     int // of requests that have none; -1 is another one for each answer
 	Counts   nn.Counts
 
 	graph    nn.Graph
@@ -70,7 +69,6 @@ func loadModel(settings *options.Options, index int, debug bool, load Load) (*Mo
 		CtxSize:  settings.CtxSizes[index],
 		Batch:    settings.BatchSizes[index],
 		Ubatch:   settings.UbatchSizes[index],
-		Seed:     settings.Seed,
 	}
 	if template == prompt.Embedding {
 		model.Kind = "embedding"

@@ -73,17 +73,6 @@ func TestTokensOfAConversationAreCountedWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-func TestTheServersSeedIsForRequestsThatHaveNone(t *testing.T) {
-	graph := &nntest.Graph{Pieces: []string{"a"}}
-	address := serve(t, graph, "-p", "chatml", "--seed", "7")
-	for fields, want := range map[string]float64{"": 7, `"seed":3`: 3, `"seed":-1`: randomSeed} {
-		do(t, "POST", address+"/v1/chat/completions", chatBody(fields))
-		if found := graph.Settings[len(graph.Settings)-1]["seed"]; found != want {
-			t.Errorf("%s: %v", fields, found)
-		}
-	}
-}
-
 func TestAStreamBeginsWithoutContent(t *testing.T) {
 	address := serve(t, &nntest.Graph{Pieces: []string{"a"}})
 	for dialect, want := range map[string]string{

@@ -133,9 +133,6 @@ func (s *sampling) check(fields given, endpoint int, model *Model) (err error) {
 	if s.settings, err = fields.settings(endpoint, model); err != nil {
 		return err
 	}
-	if _, given := s.settings["seed"]; !given && model.Seed >= 0 {
-		s.settings["seed"] = int64(model.Seed)
-	}
 	if n := s.choices(); n < 1 || n > mostChoices {
 		return invalid("n", "'n' is %d; a number from 1 to %d is allowed.", n, mostChoices)
 	}
