@@ -63,7 +63,9 @@ def test_nothing_is_told_that_was_not_asked_for(load: Load, tiny_llama: Path) ->
     context = load(tiny_llama).context()
     context.set_input(0, 3, SEA)
     context.compute_single()
-    assert context.output_single(PROBABILITIES_INDEX) == context.output_single(0)
+    told = json.loads(context.output_single(PROBABILITIES_INDEX))
+    assert bytes(told["bytes"]) == context.output_single(0)
+    assert set(told) == {"id", "bytes"}
 
 
 def test_a_bias_takes_a_token_out_or_puts_it_in(load: Load) -> None:

@@ -23,7 +23,7 @@ def test_compute_gives_the_text_with_its_end(context: GgmlContext) -> None:
     assert counts(context) == (16, 8)
     assert set(json.loads(context.output(1))) == {
         *("input_tokens", "output_tokens", "llama_build_number", "llama_commit", "n_parallel"),
-        "cached_tokens",
+        *("cached_tokens", "read_tokens"),
     }
 
 
@@ -47,6 +47,21 @@ def test_a_guest_need_not_wait_for_a_prompt_to_be_read(load: Load) -> None:
     text = context.output(0)
     context.set_input(1, 3, b'{"single-wait": -1, "n-predict": 4}')
     assert run(context, prompt) == text
+
+
+def test_how_far_a_prompt_is_read_is_told(load: Load) -> None:
+    prompt = b"Once upon a time there was a lighthouse keeper who lived by the sea. " * 12
+    context = load().context()
+    context.set_input(1, 3, b'{"single-wait": 1, "n-predict": 1, "cache-prompt": false}')
+    context.set_input(0, 3, prompt)
+    total = json.loads(context.output(1))["input_tokens"]
+    read = []
+    while context.compute_single() is NnErrno.BUSY:
+        read.append(json.loads(context.output(1))["read_tokens"])
+    read.append(json.loads(context.output(1))["read_tokens"])
+    assert read == sorted(read)
+    assert read[0] < total
+    assert read[-1] == total
 
 
 def test_the_end_stays_until_a_new_prompt(context: GgmlContext) -> None:
@@ -128,7 +143,7 @@ def test_a_prompt_too_long_names_both_numbers(load: Load) -> None:
 
 def test_a_prompt_of_megabytes_is_refused_at_once(load: Load, tiny_llama: Path) -> None:
     context = load(tiny_llama, ctx_size=512).context()
-    with pytest.raises(BackendError, match=r"10000000 bytes, .* 512 tokens .* 32768") as raised:
+    with pytest.raises(BackendError, match=r"10000000 bytes, .* 512 tokens .* 65536") as raised:
         context.set_input(0, 3, b"<s>a" * 2_500_000)
     assert raised.value.errno == NnErrno.PROMPT_TOO_LONG
 

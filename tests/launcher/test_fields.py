@@ -135,7 +135,7 @@ def test_a_field_is_obeyed_or_named(url: str) -> None:
     for field, value in {
         "logit_bias": {"999999": 1},
         "samplers": ["luck"],
-        "verbose": True,
+        "verbosity": "low",
     }.items():
         answer = httpx.post(f"{url}/v1/chat/completions", json=body | {field: value}, timeout=60)
         assert answer.status_code == 400

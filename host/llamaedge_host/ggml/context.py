@@ -38,7 +38,7 @@ METADATA_INDEX = 1
 PROMPT_INDEX = 2
 """The output that is the prompt as the chat template wrote it."""
 PROBABILITIES_INDEX = 3
-"""The single output that is what the last token was chosen among, with ``n-probs``."""
+"""The single output that is the last token, with ``n-probs`` what it was chosen among, too."""
 ABILITIES_INDEX = 4
 """The output that is what guests may ask for here and not in WasmEdge."""
 TOKENS_INDEX = 5
@@ -85,6 +85,7 @@ class GgmlContext:
         self._made = 0
         self._piece = b""
         self._seen: Probabilities | None = None
+        self._token: int | None = None
         self._reused = 0
         self._decoder = _Decoder()
         self._sequence: Sequence | None = None
@@ -211,6 +212,7 @@ class GgmlContext:
             return NnErrno.BUSY
         token = item.token if isinstance(item, End) else item
         self._reused = sequence.reused
+        self._token = token
         piece = b""
         if token is not None:
             self._seen = sequence.seen.popleft() if sequence.seen else None
@@ -320,18 +322,26 @@ class GgmlContext:
 
     def output_single(self, index: int) -> bytes:
         """The last token's piece, whole characters only; at index 1 the counts, 3 probabilities."""
-        if index == PROBABILITIES_INDEX and self._seen is not None:
-            return self._seen.as_json(self._graph.model.vocabulary.piece)
+        if index == PROBABILITIES_INDEX and self._token is not None:
+            return self._as_json(self._token)
         return self._counts() if index == METADATA_INDEX else self._piece
 
+    def _as_json(self, token: int) -> bytes:
+        piece = self._graph.model.vocabulary.piece
+        if self._seen is not None:
+            return self._seen.as_json(piece)
+        return json.dumps({"id": token, "bytes": list(piece(token))}).encode()
+
     def _counts(self) -> bytes:
+        sequence = self._sequence
         counts = {
             "input_tokens": self._prompt.cells,
             "output_tokens": self._made,
             "llama_build_number": BUILD_NUMBER,
             "llama_commit": COMMIT,
             "n_parallel": self._graph.parallel,
-            "cached_tokens": self._reused,
+            "cached_tokens": sequence.reused if sequence else self._reused,
+            "read_tokens": sequence.read if sequence else self._prompt.cells,
         }
         if self._settings["enable-chat-template"]:
             counts["chat_template"] = self._template()
@@ -345,8 +355,15 @@ class GgmlContext:
 
     def _abilities(self) -> bytes:
         """What guests may ask for here and not in WasmEdge, as JSON."""
-        infill = self._graph.model.vocabulary.infill is not None
-        return json.dumps({"keys": ADDED, "prompt": True, "infill": infill}).encode()
+        vocabulary = self._graph.model.vocabulary
+        able: dict[str, object] = {
+            "keys": ADDED,
+            "prompt": True,
+            "infill": vocabulary.infill is not None,
+            "token": True,
+            "ends": vocabulary.ends,
+        }
+        return json.dumps(able).encode()
 
     def _template(self) -> dict[str, object] | None:
         """What the chat template can do, None where the model has none."""
@@ -378,6 +395,7 @@ class GgmlContext:
         self._output = bytearray()
         self._piece = b""
         self._seen = None
+        self._token = None
         self._reused = 0
         self._made = 0
         self._decoder = _Decoder()

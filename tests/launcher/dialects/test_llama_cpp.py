@@ -49,18 +49,26 @@ def asked(dialect: Completion, body: Json) -> Json:
         ({"prompt": [[1], {"prompt_string": "a"}]}, {"prompt": [[1], "a"]}),
         ({"prompt": "a", "n_predict": 3, "top_k": 2}, {"prompt": "a", "n_predict": 3, "top_k": 2}),
         ({"prompt": "a", "unheard": 1}, {"prompt": "a", "unheard": 1}),
-        ({"prompt": "a", "return_tokens": True}, {"prompt": "a", "n_probs": 1}),
-        ({"prompt": "a", "return_tokens": True, "n_probs": 3}, {"prompt": "a", "n_probs": 3}),
+        ({"prompt": "a", "verbose": False}, {"prompt": "a"}),
+        ({"prompt": "a", "return_progress": True}, {"prompt": "a", "return_progress": True}),
     ],
     ids=str,
 )
 def test_a_completion_goes_on_as_it_is(body: Json, expected: Json) -> None:
-    assert asked(Completion(), body) == expected
+    told = {"verbose": True, "return_tokens": False}
+    assert asked(Completion(), body) == expected | told
+
+
+def test_tokens_are_asked_for_where_they_are_told() -> None:
+    assert asked(Completion(), {"prompt": "a", "return_tokens": True})["return_tokens"]
+    assert asked(Completion(), {"prompt": "a", "stream": True})["return_tokens"]
 
 
 def test_a_gap_is_a_suffix() -> None:
     body = {"input_prefix": "a", "input_suffix": "b", "input_extra": [], "n_predict": 1}
-    assert asked(Infill(), body) == {"prompt": "a", "suffix": "b", "n_predict": 1}
+    given = asked(Infill(), body)
+    assert (given["prompt"], given["suffix"], given["n_predict"]) == ("a", "b", 1)
+    assert "input_prefix" not in given
 
 
 @pytest.mark.parametrize(
@@ -127,9 +135,6 @@ def test_probabilities_and_tokens_are_told() -> None:
     assert after["prob"] == pytest.approx(math.exp(-0.5))
     assert after["top_probs"][0]["id"] == 7
     assert "logprob" not in after
-    tokens = guest.post(Completion(), {"prompt": "p", "return_tokens": True}).json()
-    assert tokens["tokens"] == [7, 8]
-    assert "completion_probabilities" not in tokens
 
 
 def test_fields_of_an_answer_are_picked() -> None:
@@ -155,6 +160,43 @@ def test_a_stream_ends_with_its_counts() -> None:
     assert frames[-1]["stop_type"] == "limit"
     assert frames[-1]["has_new_line"]
     assert frames[-1]["tokens_predicted"] == 4
+
+
+VERBOSE = {
+    "index": 0, "content": "a", "tokens": [7], "stop": True, "prompt": "<s>p",
+    "stop_type": "word", "stopping_word": "x", "generation_settings": {"seed": 3},
+}  # fmt: skip
+
+
+def test_a_guest_that_tells_all_is_repeated() -> None:
+    body = {"prompt": "p", "stop": ["x"], "return_tokens": True}
+    one = Scripted(answer=text({"text": "a", "tokens": [7]}, __verbose=VERBOSE))
+    assert one.post(Completion(), body).json() == VERBOSE
+    second = {**VERBOSE, "index": 1, "content": "b"}
+    choices = [{"text": "a", "__verbose": VERBOSE}, {"text": "b", "__verbose": second}]
+    two = Scripted(answer=text(*choices)).post(Completion(), {"prompt": ["p", "q"]})
+    assert two.json() == [VERBOSE, second]
+
+
+def test_a_stream_tells_tokens_progress_and_the_end() -> None:
+    def piece(given: str, finish: str | None = None, **more: Any) -> Json:
+        return {"index": 0, "text": given, "finish_reason": finish, **more}
+
+    progress = {"total": 9, "cache": 1, "processed": 9, "time_ms": 1.5}
+    chunks = [
+        {"choices": [piece("")], "prompt_progress": progress},
+        {"choices": [piece("a", tokens=[7])], "timings": {"predicted_n": 1}},
+        {"choices": [piece("", "stop")], "__verbose": VERBOSE},
+        LAST,
+    ]
+    response = Scripted(chunks=chunks).post(Completion(), {"prompt": "p", "stream": True})
+    frames = [json.loads(line[6:]) for line in response.text.splitlines() if line]
+    begun: Json = {"index": 0, "content": "", "tokens": [], "stop": False}
+    assert frames == [
+        {**begun, "prompt_progress": progress},
+        {**begun, "content": "a", "tokens": [7], "timings": {"predicted_n": 1}},
+        {**VERBOSE, "content": "", "tokens": []},
+    ]
 
 
 def test_embeddings_are_lists_of_vectors() -> None:

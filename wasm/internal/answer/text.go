@@ -16,6 +16,7 @@ type Text struct {
 	keep    []string
 	held    string
 	stopped bool
+	stop    string
 }
 
 // NewText ends its text before the first of stops. The control tokens in keep stay in it.
@@ -23,6 +24,9 @@ func NewText(stops, keep []string) *Text { return &Text{stops: stops, keep: keep
 
 // Stopped tells whether a stop has come.
 func (t *Text) Stopped() bool { return t.stopped }
+
+// Stop is the stop that has come.
+func (t *Text) Stop() string { return t.stop }
 
 // Hides tells whether a token's piece is a control token, which is no part of the text.
 func (t *Text) Hides(piece []byte) bool {
@@ -51,8 +55,8 @@ func (t *Text) cut(text string) string {
 		return ""
 	}
 	text = t.held + text
-	if at, _ := firstOf(text, t.stops); at >= 0 {
-		t.stopped, t.held = true, ""
+	if at, stop := firstOf(text, t.stops); at >= 0 {
+		t.stopped, t.stop, t.held = true, stop, ""
 		return text[:at]
 	}
 	keep := len(text) - overlap(text, t.stops)

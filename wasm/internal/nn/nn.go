@@ -52,7 +52,8 @@ const (
 	Metadata uint32 = 1
 	// Prompt is the output that a conversation was written out as; WasmEdge has none.
 	Prompt uint32 = 2
-	// Probabilities is the single output that the last token was chosen among; WasmEdge has none.
+	// Probabilities is the single output of the last token's number and, where that is asked for,
+	// what it was chosen among; WasmEdge has none.
 	Probabilities uint32 = 3
 	// Able is the output of the host's abilities; WasmEdge has none.
 	Able uint32 = 4
@@ -94,6 +95,8 @@ type Counts struct {
 	Error       string `json:"error"`
 	// Cached is how many tokens of the prompt were computed before; nil from WasmEdge.
 	Cached *int `json:"cached_tokens"`
+	// Read is how many tokens of the prompt were computed so far, cached ones among them.
+	Read int `json:"read_tokens"`
 	// Template is what the model's own template can do: null where it has none, nothing from
 	// a host that does not write templates out.
 	Template json.RawMessage `json:"chat_template"`
@@ -111,11 +114,14 @@ func ReadCounts(context Context) (Counts, error) {
 }
 
 // Abilities are what a host does and WasmEdge does not: the metadata keys it obeys, whether it
-// takes a prompt in parts, and whether the model fills in what stands between two texts.
+// takes a prompt in parts, whether the model fills in what stands between two texts, whether it
+// tells tokens by their numbers, and which of them end an answer.
 type Abilities struct {
 	Keys   []string `json:"keys"`
 	Prompt bool     `json:"prompt"`
 	Infill bool     `json:"infill"`
+	Token  bool     `json:"token"`
+	Ends   []int    `json:"ends"`
 }
 
 // ReadAbilities asks a fresh context for them; WasmEdge answers the text it has made, which is

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +25,6 @@ type chatRequest struct {
 	ParallelCalls *bool             `json:"parallel_tool_calls"`
 	Logprobs      bool              `json:"logprobs"`
 	TopLogprobs   int               `json:"top_logprobs"`
-	TimesTokens   bool              `json:"timings_per_token"`
 	Truncation    string            `json:"truncation"`
 	llamaCpp      bool              // it came by a path of llama.cpp's
 	templateSettings
@@ -54,6 +54,8 @@ type chatResponse struct {
 	Choices []chatChoice `json:"choices"`
 	Usage   *usage       `json:"usage,omitempty"`
 	Timings *timings     `json:"timings,omitempty"`
+	Read    *progress    `json:"prompt_progress,omitempty"`
+	Verbose *verbose     `json:"__verbose,omitempty"`
 }
 
 type chatChoice struct {
@@ -61,6 +63,7 @@ type chatChoice struct {
 	Message      *chatAnswer   `json:"message,omitempty"`
 	Delta        any           `json:"delta,omitempty"`
 	Logprobs     *chatLogprobs `json:"logprobs"`
+	Tokens       []int         `json:"tokens,omitempty"`
 	FinishReason *string       `json:"finish_reason"`
 }
 
@@ -91,6 +94,7 @@ type chatWork struct {
 	schema  string
 	tags    [2]string // around reasoning
 	dropped int       // messages that did not fit into the context
+	written string    // the prompt as the model sees it
 }
 
 func (s *Server) chat(w *http1.Response, r *http1.Request) error {
@@ -149,7 +153,7 @@ func (s *Server) chatWork(ctx context.Context, model *Model, request *chatReques
 		return reader
 	}
 	work.limit = request.limit(s.Options.NPredict)
-	work.logprobs = request.logprobs.told
+	work.numbers = request.logprobs.told || request.ReturnTokens
 	work.stops = s.stops(template.Stops, request.Stop.texts)
 	work.keep = bound.format.Keep
 	if request.Truncation == truncationDisabled {
@@ -203,7 +207,9 @@ func (s *Server) choice(model *Model, c *chatWork, request *chatRequest, index i
 		if *reader = c.reader(prompt); index == 0 {
 			s.Log.Prompt(prompt)
 		}
+		c.written = prompt
 	}
+	work.progress = request.Progress && request.Stream && index == 0
 	work.changes = request.changes(index)
 	if c.schema != "" {
 		work.changes["json-schema"] = c.schema
@@ -244,9 +250,12 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 		var reader answer.Reader
 		var parts []answer.Part
 		var tokens []chance
-		result, err := model.generate(ctx, s.choice(model, work, request, index, &reader, begun), func(more piece) error {
+		var text strings.Builder
+		one := s.choice(model, work, request, index, &reader, begun)
+		result, err := model.generate(ctx, one, func(more piece) error {
 			parts = append(parts, reader.Push(more.text)...)
 			tokens = append(tokens, more.tokens...)
+			text.WriteString(more.text)
 			return nil
 		})
 		if err != nil {
@@ -256,6 +265,7 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 		s.Log.Statistics(result)
 		if index == 0 {
 			reply.Timings = result.timings()
+			reply.Verbose = request.verbosely(model, &one, index, work.written, text.String(), tokens, &result)
 		}
 		message := wholeAnswer(append(parts, reader.Flush()...))
 		if len(message.ToolCalls) > 0 && result.finish == finishStop {
@@ -263,6 +273,9 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 		}
 		reply.Choices[index] = chatChoice{
 			Index: index, Message: message, Logprobs: request.logprobs.chat(tokens), FinishReason: &result.finish,
+		}
+		if request.ReturnTokens {
+			reply.Choices[index].Tokens = numbersOf(tokens)
 		}
 		return nil
 	})
@@ -290,11 +303,21 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 	var last *timings
 	var writing sync.Mutex
 	err := together(ctx, request.choices(), func(ctx context.Context, index int, begun func()) error {
-		chunks := chunks{events: events, reply: reply, index: index, asked: request.logprobs, timed: request.TimesTokens, null: request.llamaCpp}
+		chunks := chunks{events: events, reply: reply, index: index, request: request}
 		var reader answer.Reader
-		result, err := model.generate(ctx, s.choice(model, work, request, index, &reader, begun), func(more piece) error {
+		var text strings.Builder
+		var tokens []chance
+		one := s.choice(model, work, request, index, &reader, begun)
+		result, err := model.generate(ctx, one, func(more piece) error {
 			writing.Lock()
 			defer writing.Unlock()
+			if more.read != nil {
+				return chunks.progress(more.read)
+			}
+			if request.Verbose {
+				text.WriteString(more.text)
+				tokens = append(tokens, more.tokens...)
+			}
 			return chunks.send(reader.Push(more.text), more)
 		})
 		if err != nil {
@@ -311,6 +334,7 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 		if index == 0 {
 			last = timings
 		}
+		chunks.reply.Verbose = request.verbosely(model, &one, index, work.written, text.String(), tokens, &result)
 		return chunks.finish(result.finish, timings)
 	})
 	if err != nil {

@@ -7,21 +7,38 @@ import (
 
 // chunks are the frames of one choice: the role once, then what the answer is made of.
 type chunks struct {
-	events eventStream
-	reply  chatResponse
-	index  int
-	asked  logprobsAsked
-	timed  bool // each chunk tells how long the answer has taken
-	begun  bool
-	calls  int
-	tokens []chance // that no chunk has told yet
-	texts  *textFrames
-	null   bool // the first chunk says that there is no content yet
+	events  eventStream
+	reply   chatResponse
+	index   int
+	request *chatRequest
+	begun   bool
+	calls   int
+	tokens  []chance // that no chunk has told yet
+	texts   *textFrames
+}
+
+// plain tells whether a chunk of text differs from others by its text alone.
+func (c *chunks) plain() bool {
+	return !c.request.TimesTokens && !c.request.ReturnTokens && !c.request.logprobs.told
+}
+
+// progress tells how far the prompt is read.
+func (c *chunks) progress(read *progress) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	reply := c.reply
+	reply.Read = read
+	if c.request.TimesTokens {
+		reply.Timings = read.timings()
+	}
+	reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{}}}
+	return c.events.send(reply)
 }
 
 func (c *chunks) send(parts []answer.Part, more piece) error {
 	c.tokens = append(c.tokens, more.tokens...)
-	if c.timed {
+	if c.request.TimesTokens {
 		c.reply.Timings = more.sofar.timings()
 	}
 	for _, part := range parts {
@@ -34,7 +51,7 @@ func (c *chunks) send(parts []answer.Part, more piece) error {
 
 func (c *chunks) part(part answer.Part) error {
 	switch {
-	case part.Content != "" && !c.timed && !c.asked.told:
+	case part.Content != "" && c.plain():
 		return c.text(part.Content)
 	case part.Content != "":
 		return c.delta(chatDelta{Content: &part.Content}, nil)
@@ -90,9 +107,9 @@ func (c *chunks) begin() error {
 	}
 	c.begun = true
 	reply := c.reply
-	reply.Timings = nil
+	reply.Timings, reply.Verbose = nil, nil
 	reply.Choices = []chatChoice{{Index: c.index, Delta: &chatDelta{Role: prompt.Assistant}}}
-	if c.null {
+	if c.request.llamaCpp {
 		reply.Choices[0].Delta = firstDelta{Role: prompt.Assistant}
 	}
 	return c.events.send(reply)
@@ -102,7 +119,11 @@ func (c *chunks) delta(delta chatDelta, finish *string) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
-	c.reply.Choices = []chatChoice{{Index: c.index, Delta: &delta, Logprobs: c.asked.chat(c.tokens), FinishReason: finish}}
+	choice := chatChoice{Index: c.index, Delta: &delta, Logprobs: c.request.logprobs.chat(c.tokens), FinishReason: finish}
+	if c.request.ReturnTokens {
+		choice.Tokens = numbersOf(c.tokens)
+	}
+	c.reply.Choices = []chatChoice{choice}
 	c.tokens = nil
 	return c.events.send(c.reply)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,13 +32,20 @@ type completionResponse struct {
 	Choices []completionChoice `json:"choices"`
 	Usage   *usage             `json:"usage,omitempty"`
 	Timings *timings           `json:"timings,omitempty"`
+	Read    *progress          `json:"prompt_progress,omitempty"`
+	Verbose *verbose           `json:"__verbose,omitempty"`
 }
 
 type completionChoice struct {
 	Index        int                 `json:"index"`
 	Text         string              `json:"text"`
 	Logprobs     *completionLogprobs `json:"logprobs"`
+	Tokens       []int               `json:"tokens,omitempty"`
 	FinishReason *string             `json:"finish_reason"`
+	Verbose      *verbose            `json:"__verbose,omitempty"`
+
+	timings *timings
+	read    *progress
 }
 
 func (c *completionRequest) check(fields given, model *Model) error {
@@ -111,10 +119,15 @@ func (s *Server) completions(w *http1.Response, r *http1.Request) error {
 		choice.Index, choice.FinishReason = more.Index, more.FinishReason
 		choice.Text += more.Text
 		choice.Logprobs = choice.Logprobs.joined(more.Logprobs)
+		choice.Tokens = append(choice.Tokens, more.Tokens...)
+		choice.Verbose = more.Verbose
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if len(answer.Choices) == 1 {
+		answer.Verbose, answer.Choices[0].Verbose = answer.Choices[0].Verbose, nil
 	}
 	answer.Usage, answer.Timings = &made.total, made.timings
 	return writeJSON(w, 200, answer)
@@ -134,6 +147,8 @@ func (c *completing) stream(ctx context.Context, events eventStream, answer comp
 	err := c.each(ctx, func(more completionChoice) error {
 		writing.Lock()
 		defer writing.Unlock()
+		answer.Verbose, more.Verbose = more.Verbose, nil
+		answer.Timings, answer.Read = more.timings, more.read
 		answer.Choices = []completionChoice{more}
 		return events.send(answer)
 	})
@@ -142,6 +157,7 @@ func (c *completing) stream(ctx context.Context, events eventStream, answer comp
 	}
 	if c.request.includeUsage(c.Options.IncludeUsage) {
 		answer.Choices, answer.Usage, answer.Timings = []completionChoice{}, &c.total, c.timings
+		answer.Read, answer.Verbose = nil, nil
 		if err := events.send(answer); err != nil {
 			return err
 		}
@@ -156,6 +172,9 @@ func (c *completing) each(ctx context.Context, emit func(completionChoice) error
 		err := together(ctx, c.request.choices(), func(ctx context.Context, choice int, begun func()) error {
 			return c.one(ctx, prompt, choice, begun, func(more completionChoice) error {
 				more.Index = number*c.request.choices() + choice
+				if more.Verbose != nil {
+					more.Verbose.Index = more.Index
+				}
 				return emit(more)
 			})
 		})
@@ -169,7 +188,7 @@ func (c *completing) each(ctx context.Context, emit func(completionChoice) error
 // one makes one choice of a prompt.
 func (c *completing) one(ctx context.Context, prompt source, choice int, begun func(), emit func(completionChoice) error) error {
 	request := c.request
-	var echo string
+	var echo, written string
 	work := generation{
 		prompt: prompt.text,
 		own:    prompt.parts,
@@ -178,7 +197,7 @@ func (c *completing) one(ctx context.Context, prompt source, choice int, begun f
 			if choice == 0 {
 				c.Log.Prompt(text)
 			}
-			if request.Echo {
+			if written = text; request.Echo {
 				echo = text
 			}
 		},
@@ -186,20 +205,40 @@ func (c *completing) one(ctx context.Context, prompt source, choice int, begun f
 		changes:    request.changes(choice),
 		limit:      request.limit(c.Options.NPredict),
 		stops:      c.stops(nil, request.Stop.texts),
-		logprobs:   request.logprobs.told,
+		numbers:    request.logprobs.told || request.ReturnTokens,
+		progress:   request.Progress && request.Stream && choice == 0,
 		begun:      begun,
 	}
-	offset := 0
+	var text strings.Builder
+	var tokens []chance
 	result, err := c.model.generate(ctx, work, func(more piece) error {
-		choice := completionChoice{Text: echo + more.text, Logprobs: request.logprobs.completion(more.tokens, offset)}
-		offset += len(more.text)
+		made := completionChoice{read: more.read}
+		if request.TimesTokens && more.read != nil {
+			made.timings = more.read.timings()
+		} else if request.TimesTokens {
+			made.timings = more.sofar.timings()
+		}
+		if more.read != nil {
+			return emit(made)
+		}
+		made.Text, made.Logprobs = echo+more.text, request.logprobs.completion(more.tokens, text.Len())
+		if request.ReturnTokens {
+			made.Tokens = numbersOf(more.tokens)
+		}
+		text.WriteString(more.text)
+		tokens = append(tokens, more.tokens...)
 		echo = ""
-		return emit(choice)
+		return emit(made)
 	})
 	if err != nil {
 		return err
 	}
-	if err := emit(completionChoice{Text: echo, FinishReason: &result.finish}); err != nil {
+	end := completionChoice{Text: echo, FinishReason: &result.finish}
+	end.Verbose = request.verbosely(c.model, &work, choice, written, text.String(), tokens, &result)
+	if request.TimesTokens {
+		end.timings = result.timings()
+	}
+	if err := emit(end); err != nil {
 		return err
 	}
 	c.Log.Statistics(result)

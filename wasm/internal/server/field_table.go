@@ -34,7 +34,10 @@ var fields = []field{
 	{"best_of", "-o-", "as many as 'n'", nil},
 	{"logprobs", "oo-", "probabilities of the tokens; true, or for completions how many of the likeliest", nil},
 	{"top_logprobs", "o--", "how many of the likeliest are told beside each, 0 to 20", nil},
-	{"timings_per_token", "oi-", "chunks tell how long the answer has taken", nil},
+	{"timings_per_token", "oo-", "chunks tell how long the answer has taken", nil},
+	{"return_progress", "oo-", "chunks tell how far the prompt is read, before the first token", nil},
+	{"return_tokens", "oo-", "choices have the numbers of their `tokens`", nil},
+	{"verbose", "oo-", "`__verbose` is the answer as llama.cpp tells it, with the prompt and every setting", nil},
 	{"echo", "-o-", "the text begins with the prompt", nil},
 
 	{"temperature", "oo-", "0: the likeliest token always", number("temp", nil, 0, 2)},
@@ -103,7 +106,4 @@ var fields = []field{
 	{"n_indent", "rr-", "answers are not cut by their indentation", nil},
 	{"t_max_predict_ms", "rr-", "time bounds an answer by the server's option alone", nil},
 	{"lora", "rr-", "the server was started without adapters", nil},
-	{"return_progress", "rr-", "there is no progress of a prompt to tell", nil},
-	{"return_tokens", "rr-", "this endpoint has no place for token numbers", nil},
-	{"verbose", "rr-", "the log has the prompts, not the answers", nil},
 }

@@ -30,7 +30,8 @@ type generation struct {
 	limit      int               // tokens; below 0 is no limit but the context's
 	stops      []string
 	keep       []string // control tokens that are text to what reads the answer
-	logprobs   bool     // tokens come with what they were chosen among
+	numbers    bool     // tokens are told, with what they were chosen among where the changes ask for it
+	progress   bool     // how far the prompt is read is told
 	begun      func()   // is called with the first token, if set
 }
 
@@ -40,12 +41,15 @@ type piece struct {
 	text   string
 	tokens []chance
 	sofar  *outcome
+	read   *progress // of the prompt; there is no text then
 }
 
 // outcome is how an answer ended, its size in tokens, and when its first token was made and
 // its last.
 type outcome struct {
 	finish     string
+	full       bool   // the context is
+	stop       string // the text that ended it
 	prompt     int
 	completion int
 	cached     *int // tokens of the prompt that were computed before, where the host tells
@@ -59,6 +63,7 @@ type writing struct {
 	generation
 	text    *answer.Text
 	chances chances
+	reading reading
 	result  outcome
 }
 
@@ -81,6 +86,11 @@ func (m *Model) generate(ctx context.Context, work generation, emit func(piece) 
 		more, err := m.turn(used, made)
 		if err != nil {
 			return *result, err
+		}
+		if work.progress && result.first.IsZero() {
+			if err := made.tellRead(used, emit); err != nil {
+				return *result, err
+			}
 		}
 		if result.first.IsZero() && result.completion > 0 {
 			result.first = time.Now()
@@ -119,6 +129,7 @@ func (m *Model) turn(used nn.Context, made *writing) (piece, error) {
 	if err == nn.Busy {
 		return piece{}, nil
 	}
+	result.full = finish == finishLength
 	if err != nil {
 		return piece{}, m.explain(used, err, made.fault(result))
 	}
@@ -135,7 +146,7 @@ func (m *Model) turn(used nn.Context, made *writing) (piece, error) {
 
 // push adds a token to the answer.
 func (w *writing) push(used nn.Context, token []byte) (piece, error) {
-	if w.logprobs && !w.text.Hides(token) {
+	if w.numbers && !w.text.Hides(token) {
 		told, err := used.OutputSingle(nn.Probabilities)
 		if err == nil {
 			err = w.chances.push(told, len(token))
@@ -146,14 +157,14 @@ func (w *writing) push(used nn.Context, token []byte) (piece, error) {
 	}
 	more := w.piece(w.text.Push(token))
 	if w.text.Stopped() {
-		w.result.finish = finishStop
+		w.result.finish, w.result.stop = finishStop, w.text.Stop()
 	}
 	return more, nil
 }
 
 func (w *writing) piece(text string) piece {
 	more := piece{text: text, sofar: &w.result}
-	if text != "" && w.logprobs {
+	if text != "" && w.numbers {
 		more.tokens = w.chances.take(text)
 	}
 	return more

@@ -101,6 +101,10 @@ type sampling struct {
 	Stream              bool            `json:"stream"`
 	StreamOptions       *streamOptions  `json:"stream_options"`
 	ResponseFormat      *responseFormat `json:"response_format"`
+	TimesTokens         bool            `json:"timings_per_token"`
+	Progress            bool            `json:"return_progress"`
+	ReturnTokens        bool            `json:"return_tokens"`
+	Verbose             bool            `json:"verbose"`
 
 	settings map[string]any // metadata
 	logprobs logprobsAsked
@@ -132,6 +136,9 @@ func (s *sampling) check(fields given, endpoint int, model *Model) (err error) {
 	}
 	if s.settings, err = fields.settings(endpoint, model); err != nil {
 		return err
+	}
+	if s.ReturnTokens && !model.able.Token {
+		return invalid("return_tokens", "'return_tokens' is not supported: this WASI-NN host tells no token numbers.")
 	}
 	if n := s.choices(); n < 1 || n > mostChoices {
 		return invalid("n", "'n' is %d; a number from 1 to %d is allowed.", n, mostChoices)
@@ -265,7 +272,8 @@ func (o *outcome) timings() *timings {
 		first = ended
 	}
 	made.PromptMS, made.PromptEach, made.PromptRate = rates(first.Sub(o.began), made.Prompt)
-	made.PredictedMS, made.PredictedEach, made.PredictedRate = rates(ended.Sub(first), made.Predicted)
+	// The first token comes with the prompt.
+	made.PredictedMS, made.PredictedEach, made.PredictedRate = rates(ended.Sub(first), made.Predicted-1)
 	return &made
 }
 

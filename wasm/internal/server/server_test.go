@@ -349,7 +349,7 @@ func TestErrors(t *testing.T) {
 		{"a text for a number", "POST", "/v1/completions", `{"prompt":"x","min_p":"1"}`, 400, "min_p", nil},
 		{"a fraction of a token", "POST", "/v1/completions", `{"prompt":"x","top_k":1.5}`, 400, "top_k", nil},
 		{"a flag", "POST", "/v1/completions", `{"prompt":"x","ignore_eos":1}`, 400, "ignore_eos", nil},
-		{"what is not done", "POST", "/v1/completions", `{"prompt":"x","return_progress":true}`, 400, "return_progress", nil},
+		{"what is not done", "POST", "/v1/completions", `{"prompt":"x","t_max_predict_ms":true}`, 400, "t_max_predict_ms", nil},
 		{"n", "POST", "/v1/chat/completions", `{` + messages + `,"n":0}`, 400, "n", nil},
 		{"stop", "POST", "/v1/chat/completions", `{` + messages + `,"stop":""}`, 400, "stop", nil},
 		{"logit_bias", "POST", "/v1/chat/completions", `{` + messages + `,"logit_bias":{"5":"1"}}`, 400, "logit_bias", nil},

@@ -147,6 +147,11 @@ class Sequence:
         return len(self.tokens) - self.prompt_length
 
     @property
+    def read(self) -> int:
+        """Tokens of the prompt that are evaluated; none while it waits for its first slot."""
+        return min(self.position, self.prompt_length) if not self.made else self.prompt_length
+
+    @property
     def pending(self) -> int:
         """Tokens to be evaluated next in one go: all there are, or those before a picture."""
         count = len(self.tokens) - self.position

@@ -29,13 +29,16 @@ model's own tokens for what stands between. The output at index 2 is then the pr
 
 The output at index 4 is a JSON object: `keys` are those that a guest may set here and WasmEdge does
 not know or does not obey, `prompt` and `infill` tell whether these may be given. There this output
-is the text, which is empty before the first computation. With `n-probs` the single output at index
-3 is, after each token of `compute_single`, `{"id", "bytes", "logprob", "top"}`: the token's number,
-the numbers of its piece's bytes, the natural logarithm of its probability (-9999 for none), and the
-same of the likeliest tokens, the likeliest first. Probabilities are the model's own, before every
-sampler; with `post-sampling-probs` they are those that the samplers left. The output at index 5 is
-the prompt's tokens, an array of `id` and `bytes`. The counts have `cached_tokens`, those of the
-prompt that were in a KV cache already. Made by `python -m llamaedge_host.ggml.metadata.reference`.
+is the text, which is empty before the first computation. `token` tells of the single output at
+index 3, and `ends` are the tokens that end an answer. The single output at index 3 is, after each
+token of `compute_single`, `{"id", "bytes"}`: the token's number and the numbers of its piece's
+bytes. With `n-probs` it has `logprob`, the natural logarithm of the token's probability (-9999 for
+none), and `top`, the same of the likeliest tokens, the likeliest first. Probabilities are the
+model's own, before every sampler; with `post-sampling-probs` they are those that the samplers left.
+The output at index 5 is the prompt's tokens, an array of `id` and `bytes`. The counts have
+`cached_tokens`, those of the prompt that were in a KV cache already, and `read_tokens`, those that
+have been evaluated so far, the former among them. Made by `python -m
+llamaedge_host.ggml.metadata.reference`.
 """
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _COLUMNS = ("key", "type", "default", "range", "a change takes effect", "meaning")

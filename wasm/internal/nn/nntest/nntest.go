@@ -205,6 +205,10 @@ func (c *context) Output(index uint32) ([]byte, error) {
 		}
 		if !c.graph.Plain {
 			counts["cached_tokens"] = c.tokens() - 1
+			if c.graph.Busy > 0 {
+				counts["cached_tokens"] = 1
+			}
+			counts["read_tokens"] = min(1+c.asked, c.tokens())
 		}
 		if c.graph.Template != "" {
 			counts["chat_template"] = json.RawMessage(c.graph.Template)
@@ -218,7 +222,9 @@ func (c *context) Output(index uint32) ([]byte, error) {
 		if c.graph.Plain {
 			return nil, nil
 		}
-		return json.Marshal(map[string]any{"keys": Keys, "prompt": true, "infill": c.graph.Infill})
+		return json.Marshal(map[string]any{
+			"keys": Keys, "prompt": true, "infill": c.graph.Infill, "token": true, "ends": []int{98, 99},
+		})
 	}
 	if index == nn.Tokens {
 		tokens := []any{}

@@ -19,7 +19,8 @@ from ..bridge import COMPLETIONS, Answer, Json, Translated
 from ..fields import Fields, wrong
 from .told import Told, ToldStream
 
-_OWN = ("prompt", "return_tokens", "response_fields", "input_prefix", "input_suffix", "input_extra")
+_OWN = ("prompt", "response_fields", "input_prefix", "input_suffix", "input_extra")
+_NOT_SETTINGS = ("stream", "return_tokens", "verbose")
 
 
 class Completion:
@@ -71,15 +72,14 @@ def _translated(request: Json, body: Json) -> Translated:
     settings = {name: value for name, value in request.items() if name not in _OWN}
     told = Told(
         prompt=body["prompt"],
-        settings={name: value for name, value in settings.items() if name != "stream"},
+        settings={n: value for n, value in settings.items() if n not in _NOT_SETTINGS},
         tokens=bool(fields.take("return_tokens", bool)),
         probabilities=(fields.take("n_probs", int) or 0) > 0,
         after=bool(fields.take("post_sampling_probs", bool)),
         wanted=fields.texts("response_fields"),
     )
-    if told.tokens and not told.probabilities:
-        settings["n_probs"] = 1
-    streams = fields.take("stream", bool)
+    streams = bool(fields.take("stream", bool))
+    settings |= {"verbose": True, "return_tokens": told.tokens or streams}
     if streams:
         settings["stream_options"] = {"include_usage": True}
     answer: Answer = told.answer

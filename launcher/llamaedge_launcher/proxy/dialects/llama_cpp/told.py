@@ -7,6 +7,8 @@ from typing import Any
 
 from ..bridge import Json
 
+_BESIDE = ("timings", "prompt_progress")
+
 
 class Told:
     """How an answer is told."""
@@ -31,14 +33,18 @@ class Told:
     def answer(self, found: Json) -> Any:
         """The whole answer; a list of several prompts' or choices'."""
         alone = len(found["choices"]) == 1
-        made = [
-            self._picked(self.whole(each, each["text"], found, alone=alone) | self.told(each))
-            for each in found["choices"]
-        ]
+        made = []
+        for choice in found["choices"]:
+            verbose = choice.get("__verbose") or found.get("__verbose")
+            whole = verbose or self.whole(choice, choice["text"], found, alone=alone)
+            made.append(self._picked(whole | self.told(choice)))
         return made[0] if len(made) == 1 else made
 
     def whole(self, choice: Json, text: str, found: Json, *, alone: bool) -> Json:
-        """What ends an answer: ``choice`` has the reason, ``found`` the counts of all."""
+        """What ends an answer of a guest that does not tell it.
+
+        ``choice`` has the reason, ``found`` the counts of all.
+        """
         counts: Json = {}
         if alone:
             counts["tokens_evaluated"] = found["usage"]["prompt_tokens"]
@@ -65,11 +71,21 @@ class Told:
 
     def told(self, choice: Json) -> Json:
         """What a choice tells of its tokens."""
+        if not self.probabilities:
+            return {}
         rows = (choice.get("logprobs") or {}).get("content") or []
-        told: Json = {"tokens": [row["id"] for row in rows]} if self.tokens else {}
-        if self.probabilities:
-            told["completion_probabilities"] = [self._probability(row) for row in rows]
-        return told
+        return {"completion_probabilities": [self._probability(row) for row in rows]}
+
+    def piece(self, chunk: Json, choice: Json) -> Json:
+        """A part of a stream."""
+        piece = {
+            "index": choice["index"],
+            "content": choice["text"],
+            "tokens": choice.get("tokens", []),
+            "stop": False,
+        }
+        kept = {name: chunk[name] for name in _BESIDE if name in chunk}
+        return piece | self.told(choice) | kept
 
     def _probability(self, row: Json) -> Json:
         if not self._after:
@@ -117,12 +133,12 @@ class ToldStream:
         choice = chunk["choices"][0]
         index, text = choice["index"], choice["text"]
         self._texts[index] = self._texts.get(index, "") + text
-        if choice["finish_reason"]:
+        verbose = chunk.get("__verbose")
+        if choice["finish_reason"] and not verbose:
             self._ended[index] = choice
-        if not text:
-            return b""
-        piece = {"index": index, "content": text, "tokens": [], "stop": False}
-        return _frame(piece | self._told.told(choice))
+        if text or "prompt_progress" in chunk:
+            return _frame(self._told.piece(chunk, choice))
+        return _frame(verbose | {"content": "", "tokens": []}) if verbose else b""
 
     def silence(self) -> bytes:
         """A comment."""
