@@ -28,13 +28,22 @@ class Answers:
             found = _TOPICS[question.about](backend, question.given)
             return Answered(question.number, found)
         except BackendError as error:
-            return Answered(question.number, problem=str(error), fault=error.errno in _FAULTS)
+            return Answered(
+                question.number,
+                problem=str(error),
+                fault=error.errno in _FAULTS,
+                unsupported=error.errno is NnErrno.UNSUPPORTED_OPERATION,
+            )
         except Exception as error:
             return Answered(question.number, problem=f"{type(error).__name__}: {error}")
 
 
 def _slots(backend: GgmlBackend, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [asdict(each) for each in backend.slots()]
+
+
+def _rank(backend: GgmlBackend, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [asdict(each) for each in backend.rank(given["query"], given["documents"])]
 
 
 def _properties(backend: GgmlBackend, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,4 +53,5 @@ def _properties(backend: GgmlBackend, given: Mapping[str, Any]) -> dict[str, Any
 _TOPICS: dict[str, Callable[[GgmlBackend, Mapping[str, Any]], Any]] = {
     "slots": _slots,
     "properties": _properties,
+    "rank": _rank,
 }

@@ -13,8 +13,16 @@ class AskedWrongly(Exception):
     """The worker cannot answer, for a reason that lies in what was asked."""
 
 
+class Unsupported(Exception):
+    """The worker's models have no answer to such a question."""
+
+
 class NotAnswered(Exception):
     """The worker failed to answer."""
+
+
+Failures = (AskedWrongly, Unsupported, NotAnswered)
+"""What may come in the place of an answer."""
 
 
 class Inquiries:
@@ -26,7 +34,7 @@ class Inquiries:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
 
     async def ask(self, about: str, given: Mapping[str, Any]) -> Any:
-        """The answer's JSON values. Raises AskedWrongly, NotAnswered and Unavailable."""
+        """The answer's JSON values. Raises Failures and Unavailable."""
         question = Question(next(self._numbers), about, dict(given))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[question.number] = answer
@@ -45,7 +53,9 @@ class Inquiries:
         if event.problem is None:
             answer.set_result(event.found)
         else:
-            kind = AskedWrongly if event.fault else NotAnswered
+            kind = (
+                AskedWrongly if event.fault else Unsupported if event.unsupported else NotAnswered
+            )
             answer.set_exception(kind(event.problem))
 
     def give_up(self, reason: Unavailable) -> None:

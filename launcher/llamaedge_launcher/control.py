@@ -156,13 +156,15 @@ class Statistics:
 class Answered:
     """The answer to the question of this number: what was ``found``, or the ``problem``.
 
-    A problem that lies in what was asked is the asker's ``fault``.
+    A problem that lies in what was asked is the asker's ``fault``; one that no question of the kind
+    can be spared says that it is ``unsupported``.
     """
 
     number: int
     found: Any = None
     problem: str | None = None
     fault: bool = False
+    unsupported: bool = False
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,9 @@ KNOWN = {"slots": [SLOT, SLOT | WORKS | {"index": 1}], "properties": PROPERTIES}
 
 def answered(question: Question) -> Answered:
     """What is KNOWN, or else what is asked."""
+    if question.about == "rank":
+        ranked = [{"score": float(len(each)), "tokens": 5} for each in question.given["documents"]]
+        return Answered(question.number, ranked)
     return Answered(question.number, KNOWN.get(question.about, question.given))
 
 

@@ -16,6 +16,7 @@ from .llama.needs import Needs
 from .media.pictures import Projectors
 from .metadata.parse import Settings, Value, parse
 from .properties import Properties
+from .ranking import Ranked, rank
 from .suited import Suited, suit
 
 
@@ -94,6 +95,20 @@ class GgmlBackend:
         """
         engine = self._engines.text()
         return [] if engine is None else engine.slots()
+
+    def rank(self, query: str, documents: Sequence[str]) -> list[Ranked]:
+        """The scores of ``documents`` for ``query``, by the first model that scores. Blocks.
+
+        Raises GgmlError: UNSUPPORTED_OPERATION where no model does.
+        """
+        engine = self._engines.scoring()
+        if engine is None:
+            raise GgmlError(
+                NnErrno.UNSUPPORTED_OPERATION,
+                "the model does not score documents; serve one for reranking, whose file says that"
+                " it pools by rank",
+            )
+        return rank(engine, query, documents)
 
     def properties(self) -> Properties:
         """What there is to tell of the first model. Raises GgmlError if none is loaded."""

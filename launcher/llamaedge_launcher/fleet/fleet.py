@@ -124,13 +124,19 @@ class Fleet:
         async with self._used(wanted) as deployment:
             yield deployment.pool
 
-    async def ask(self, wanted: Wanted, about: str, given: Mapping[str, Any]) -> Any:
+    async def ask(
+        self, wanted: Wanted, about: str, given: Mapping[str, Any], *, computes: bool = False
+    ) -> Any:
         """What the worker that serves what is ``wanted`` answers to a question about its models.
 
-        Raises ModelRefused, and as Inquiries' ask() does.
+        One that ``computes`` is one of the requests that a guest answers. Raises ModelRefused,
+        Overloaded, and as Inquiries' ask() does.
         """
         async with self._used(wanted) as deployment:
-            return await deployment.ask(about, given)
+            if not computes:
+                return await deployment.ask(about, given)
+            async with deployment.pool.lease():
+                return await deployment.ask(about, given)
 
     async def properties(self, wanted: Wanted) -> tuple[Member, Mapping[str, Any]]:
         """Who serves what is ``wanted``, and what its worker tells of its models.

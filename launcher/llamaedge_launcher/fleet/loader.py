@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..asking import AskedWrongly, NotAnswered
+from ..asking import Failures
 from ..control import Sized
 from ..errors import LauncherError
 from ..models.sizes import size_text
@@ -130,7 +130,7 @@ class Loader:
     async def _drain(self, member: Member, deployment: Deployment) -> None:
         await deployment.drained()
         member.count(await deployment.figures())
-        with suppress(AskedWrongly, NotAnswered, Unavailable, TimeoutError):
+        with suppress(*Failures, Unavailable, TimeoutError):
             async with asyncio.timeout(_TELL):
                 member.properties = await deployment.properties()
         await self._end(deployment)

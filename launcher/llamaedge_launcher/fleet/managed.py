@@ -53,10 +53,13 @@ class Managed(Watched, Protocol):
     async def unload(self, name: str) -> Shown:
         """Unload the model that is called ``name``. Raises ModelRefused."""
 
-    async def ask(self, wanted: Wanted, about: str, given: Mapping[str, Any]) -> Any:
+    async def ask(
+        self, wanted: Wanted, about: str, given: Mapping[str, Any], *, computes: bool = False
+    ) -> Any:
         """What the worker that serves what is ``wanted`` answers to a question about its models.
 
-        Raises ModelRefused, Unavailable, AskedWrongly and NotAnswered.
+        Raises ModelRefused, Unavailable, Overloaded, and Failures of asking. A question that
+        ``computes`` counts as one of the requests that guests answer.
         """
 
     async def properties(self, wanted: Wanted) -> tuple[Shown, Mapping[str, Any]]:

@@ -4,11 +4,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..asking import AskedWrongly, NotAnswered
+from ..asking import AskedWrongly, NotAnswered, Unsupported
 from ..fleet.managed import Managed, Shown
 from ..fleet.recipe import Kind, Wanted
 from .errors import ApiError
 from .forward import refusing
+
+
+def unsupported(message: str) -> ApiError:
+    """llama.cpp's answer where the server was not started for what is asked."""
+    return ApiError(501, message, code="not_supported")
 
 
 class Questions:
@@ -18,11 +23,17 @@ class Questions:
         self._fleet = fleet
 
     async def ask(
-        self, model: str | None, about: str, given: Mapping[str, Any], *, kind: Kind | None = None
+        self,
+        model: str | None,
+        about: str,
+        given: Mapping[str, Any],
+        *,
+        kind: Kind | None = None,
+        computes: bool = False,
     ) -> Any:
         """What the worker of ``model``, loaded if need be, answers. Raises ApiError."""
         with _answering():
-            return await self._fleet.ask(Wanted(model, kind), about, given)
+            return await self._fleet.ask(Wanted(model, kind), about, given, computes=computes)
 
     async def properties(self, model: str | None) -> tuple[Shown, Mapping[str, Any]]:
         """Who serves ``model``, and what its worker tells of it, or told before it was unloaded.
@@ -40,5 +51,7 @@ def _answering() -> Iterator[None]:
             yield
         except AskedWrongly as error:
             raise ApiError(400, str(error), code="invalid_value") from error
+        except Unsupported as error:
+            raise unsupported(str(error)) from error
         except NotAnswered as error:
             raise ApiError(500, str(error)) from error

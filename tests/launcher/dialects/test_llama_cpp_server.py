@@ -87,3 +87,59 @@ def test_an_idle_model_sleeps_while_its_properties_are_read(start_front: StartFr
     assert httpx.get(f"{front.url}/props").json()["is_sleeping"] is True
     assert httpx.get(f"{front.url}/slots").status_code == 200
     assert httpx.get(f"{front.url}/props").json()["is_sleeping"] is False
+
+
+DOCUMENTS = ["a", "ccc", {"text": "bb"}]
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/reranking", "/v1/rerank", "/v1/reranking"])
+def test_documents_come_in_the_order_of_their_scores(url: str, path: str) -> None:
+    found = httpx.post(f"{url}{path}", json={"query": "q", "documents": DOCUMENTS}).json()
+    assert found == {
+        "model": "default",
+        "object": "list",
+        "usage": {"prompt_tokens": 15, "total_tokens": 15},
+        "results": [
+            {"index": 1, "relevance_score": 3.0},
+            {"index": 2, "relevance_score": 2.0},
+            {"index": 0, "relevance_score": 1.0},
+        ],
+    }
+
+
+def test_the_best_documents_may_be_all_and_come_back(url: str) -> None:
+    asked = {"query": "q", "documents": DOCUMENTS, "top_n": 1, "return_documents": True}
+    found = httpx.post(f"{url}/rerank", json=asked).json()["results"]
+    assert found == [{"index": 1, "relevance_score": 3.0, "document": {"text": "ccc"}}]
+
+
+def test_texts_are_answered_as_tei_answers(url: str) -> None:
+    asked = {"query": "q", "texts": ["a", "bb"], "return_text": True, "top_n": 9}
+    found = httpx.post(f"{url}/rerank", json=asked).json()
+    assert found == [
+        {"index": 1, "score": 2.0, "text": "bb"},
+        {"index": 0, "score": 1.0, "text": "a"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"documents": ["a"]}, "query"),
+        ({"query": "", "documents": ["a"]}, "query"),
+        ({"query": 1, "documents": ["a"]}, "query"),
+        ({"query": "q"}, "documents"),
+        ({"query": "q", "documents": []}, "documents"),
+        ({"query": "q", "documents": 123}, "documents"),
+        ({"query": "q", "documents": [1, 2]}, "documents[0]"),
+        ({"query": "q", "documents": [{"image": "x"}]}, "documents[0]"),
+        ({"query": "q", "texts": ["a", None]}, "texts[1]"),
+        ({"query": "q", "documents": ["a"], "top_n": 0}, "top_n"),
+        ({"query": "q", "documents": ["a"], "top_n": "x"}, "top_n"),
+    ],
+    ids=str,
+)
+def test_a_field_that_cannot_be_obeyed_is_named(url: str, body: Any, param: str) -> None:
+    response = httpx.post(f"{url}/rerank", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param

@@ -6,6 +6,7 @@ Source: llama.cpp's common_embd_normalize, WasmEdge's getEmbedding.
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
@@ -59,15 +60,24 @@ class Embedder:
         At most ``room`` tokens. Without pooling, the last token's vector. Raises GgmlError if
         it cannot be computed.
         """
+        return self.embed_all([tokens])[0]
+
+    def embed_all(self, inputs: Iterable[list[int]]) -> list[Vector]:
+        """The same of several inputs, in batches."""
+        answers = [self._submit(tokens) for tokens in inputs]
+        found = [answer.get() for answer in answers]
+        for vector in found:
+            if isinstance(vector, GgmlError):
+                raise vector
+        return [vector for vector in found if not isinstance(vector, GgmlError)]
+
+    def _submit(self, tokens: list[int]) -> "SimpleQueue[Vector | GgmlError]":
         answer: SimpleQueue[Vector | GgmlError] = SimpleQueue()
         with self._lock:
             if self._closed:
                 raise _refusal(UNLOADED)
             self._thread.post(self._waiting.append, _Input(tokens, answer), self)
-        vector = answer.get()
-        if isinstance(vector, GgmlError):
-            raise vector
-        return vector
+        return answer
 
     def begin_step(self) -> bool:
         """Whether any input waits."""

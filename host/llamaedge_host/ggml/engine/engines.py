@@ -101,6 +101,12 @@ class Engines:
         with self._lock:
             return next(iter(self._engines.values()), None)
 
+    def scoring(self) -> Embedder | None:
+        """The first engine that scores, if there is one."""
+        with self._lock:
+            found = [each for each in self._engines.values() if isinstance(each, Embedder)]
+        return next((each for each in found if each.scores), None)
+
     def text(self) -> Engine | None:
         """The first engine that makes text, if there is one."""
         with self._lock:

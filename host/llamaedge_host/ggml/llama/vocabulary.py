@@ -131,6 +131,18 @@ class Vocabulary:
         return added[:begins], added[begins:]
 
     @cached_property
+    def pairing(self) -> tuple[list[int], list[int], list[int]]:
+        """The tokens before, between and behind two texts that a model compares."""
+        pointer = self.pointer
+        begin, sep = llama.llama_vocab_bos(pointer), llama.llama_vocab_sep(pointer)
+        end = llama.llama_vocab_eos(pointer)
+        end = sep if end == llama.LLAMA_TOKEN_NULL else end
+        ends = [end] if llama.llama_vocab_get_add_eos(pointer) else []
+        between = [sep] if llama.llama_vocab_get_add_sep(pointer) else []
+        begins = [begin] if llama.llama_vocab_get_add_bos(pointer) else []
+        return begins, [*ends, *between], ends
+
+    @cached_property
     def infill(self) -> tuple[int, int, int] | None:
         """The tokens before what precedes a gap, what follows it, and what fills it, if any."""
         before, behind, middle = (token(self.pointer) for token in _INFILL)

@@ -11,8 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from ....models.variants import label
 from ...describe import BOOLEAN, COUNT, GUEST, JSON, STRING, Described, operation, record
-from ...questions import Questions
-from .slots import unsupported
+from ...questions import Questions, unsupported
 
 _PROPS = record(
     {

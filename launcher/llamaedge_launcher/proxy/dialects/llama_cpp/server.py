@@ -6,12 +6,14 @@ from starlette.types import ASGIApp
 from ....settings import Settings
 from ...describe import Described
 from ...questions import Questions
-from . import props, slots
+from . import props, rerank, slots
 from .props import Props
+from .rerank import Rerank
 from .slots import Slots
 
 DESCRIBED: Described = {
     **props.DESCRIBED,
+    **rerank.DESCRIBED,
     **slots.DESCRIBED,
 }
 
@@ -20,7 +22,9 @@ def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]
     """The applications of every path, by their methods."""
     told = Props(models, slots=settings.slots, page=settings.web_ui is not None)
     listed = Slots(models, shown=settings.slots)
+    ranked = Rerank(models)
     return {
         "/props": {"GET": request_response(told.get), "POST": request_response(told.change)},
         "/slots": {"GET": request_response(listed.list)},
+        **{path: {"POST": request_response(ranked.answer)} for path in rerank.PATHS},
     }

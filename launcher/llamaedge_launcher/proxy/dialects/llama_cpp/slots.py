@@ -19,7 +19,7 @@ from ...describe import (
     record,
 )
 from ...errors import ApiError
-from ...questions import Questions
+from ...questions import Questions, unsupported
 
 _STATE = record(
     {
@@ -60,11 +60,6 @@ class Slots:
         if request.query_params.get("fail_on_no_slot") and all(each["busy"] for each in states):
             raise ApiError(503, "no slot is free", code="unavailable")
         return JSONResponse([_told(each) for each in states])
-
-
-def unsupported(message: str) -> ApiError:
-    """llama.cpp's answer where the server was not started for what is asked."""
-    return ApiError(501, message, code="not_supported")
 
 
 def _told(state: Mapping[str, Any]) -> dict[str, Any]:
