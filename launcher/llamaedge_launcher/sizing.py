@@ -80,6 +80,8 @@ def _metadata(given: Mapping[str, str], index: int) -> dict[str, Value]:
         parts = given.get(name, "").split(",")
         if index < len(parts) and parts[index].strip("0"):
             found[name] = int(parts[index])
+    if "draft-model" in given:
+        found["model-draft"] = given["draft-model"]
     if "no-mmap" in given:
         found["use-mmap"] = given["no-mmap"] != "true"
     return found

@@ -30,6 +30,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "logit-bias": ("", "[[1, 5.5], [2, null]]", '[["sea", -100]]', "[[1000000, 1]]", "[1"),
     "reasoning-open": ("", "<think>", "the"),
     "reasoning-close": ("", "</think>", "sea"),
+    "model-draft": ("", "nobody"),
     "reverse-prompt": ("", "a", "the", "\u6f22"),
 }
 FIXED: dict[str, Any] = {"threads": 1, "threads-batch": 1, "stream-stdout": False}

@@ -171,6 +171,8 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
             "1 error: .*cannot read /.*/none.gguf: No such file",
         ),
         (f"run {GOOD} --llava-mmproj none.gguf", "1 error: --llava-mmproj: .*none.gguf: No such"),
+        (f"run {GOOD} --draft-model none.gguf", "1 error: model 'draft': .*none.gguf: No such"),
+        (f"run {GOOD} --draft-model default", "2 error: --draft-model: default is the only model"),
         (f"run {GOOD} --llava-mmproj page.gguf", "1 error: --llava-mmproj: page.gguf.*web page"),
         (
             f"run {GOOD} --llava-mmproj model.gguf",
@@ -413,6 +415,7 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         "--model-alias": "default",
         "--reasoning-format": "none",
         "--llava-mmproj": "eye.gguf",
+        "--draft-model": "model.gguf",
         "--chat-template": "own.jinja",
     }
     arguments = []
@@ -430,8 +433,27 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
 def _as_the_guest_sees_it(argument: str) -> str:
     seen = {
         "--chat-template=own.jinja": "--chat-template={{ messages }}",
+        "--draft-model=model.gguf": "--draft-model=draft",
     }
     return seen.get(argument, argument)
+
+
+@pytest.mark.parametrize(
+    ("preload", "draft", "name"),
+    [
+        ("--nn-preload small:GGML:AUTO:model.gguf", "small", "small"),
+        ("", "model.gguf", "draft"),
+    ],
+)
+def test_a_model_that_drafts_is_not_served(
+    planned: Planned, preload: str, draft: str, name: str
+) -> None:
+    chat = "--nn-preload default:GGML:AUTO:model.gguf"
+    plan = planned(f"{chat} {preload} -p chatml --draft-model {draft}")
+    (unit,) = plan.units
+    assert [model.id for model in unit.models] == ["default"]
+    assert [each.name for each in unit.preloads] == ["default", name]
+    assert f"--draft-model={name}" in unit.arguments
 
 
 def test_a_web_ui_is_the_public_servers_to_serve(planned: Planned, folder: Path) -> None:

@@ -47,14 +47,19 @@ class _Writer:
         self.gguf.add_head_count(HEADS)
         self.gguf.add_layer_norm_rms_eps(1e-5)
 
-    def byte_tokens(self) -> int:
-        """A SentencePiece vocabulary: specials, every byte, letters and words; its size."""
+    def byte_tokens(self, size: int = 0) -> int:
+        """A SentencePiece vocabulary: specials, every byte, letters and words; its size.
+
+        It is ``size`` tokens at least, made up of further words.
+        """
         special = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
         tokens = special + [f"<0x{byte:02X}>" for byte in range(256)] + list(_WORDS)
-        types = [2, 3, 3, 3, 3] + [6] * 256 + [1] * len(_WORDS)
+        words = [*_WORDS, *(f"\u2581w{each}" for each in range(size - len(tokens)))]
+        tokens += words[len(_WORDS) :]
+        types = [2, 3, 3, 3, 3] + [6] * 256 + [1] * len(words)
         self.gguf.add_tokenizer_model("llama")
         self.gguf.add_token_list(tokens)
-        self.gguf.add_token_scores([0.0] * 261 + [float(len(word)) for word in _WORDS])
+        self.gguf.add_token_scores([0.0] * 261 + [float(len(word)) for word in words])
         self.gguf.add_token_types(types)
         self.gguf.add_bos_token_id(1)
         self.gguf.add_eos_token_id(END)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from ..nn.errno import NnErrno
 from ..nn.preload import Target
@@ -11,6 +12,7 @@ from .engine.engines import Engines
 from .engine.slots import SlotState
 from .errors import GgmlError
 from .graph import GgmlGraph
+from .llama.draft import draft_path
 from .llama.model import Models
 from .llama.needs import Needs
 from .media.pictures import Projectors
@@ -24,14 +26,21 @@ class GgmlBackend:
     """The models and engines of this process: a ``nn.backend.Backend``.
 
     ``parallel`` is the number of sequences that an engine computes at once, None for what the
-    machine's memory allows, at most 8.
+    machine's memory allows, at most 8. ``preloaded`` are the files of models by the names that
+    metadata may have for them.
     """
 
-    def __init__(self, *, parallel: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        parallel: int | None = None,
+        preloaded: Mapping[str, Path] = MappingProxyType({}),
+    ) -> None:
         self._models = Models()
         self._engines = Engines(parallel)
         self._projectors = Projectors()
         self._renderer = Renderer()
+        self._preloaded = preloaded
 
     def preload(self, path: Path) -> None:
         """Check the model file at ``path``; once loaded it stays until ``close``.
@@ -55,6 +64,7 @@ class GgmlBackend:
             self._engines,
             self._projectors,
             self._renderer,
+            self._preloaded,
         )
         if config:
             try:
@@ -78,7 +88,8 @@ class GgmlBackend:
         ``beside`` it will be others, and ``sharing`` models start at a time. Nothing is loaded.
         Raises GgmlError for what does not fit.
         """
-        return suit(self._models, self._engines, path, target, given, beside, sharing)
+        draft = draft_path(Settings().with_changes(given), self._preloaded)
+        return suit(self._models, self._engines, path, target, given, beside, sharing, draft)
 
     def counters(self) -> dict[str, Counters]:
         """What each engine has done, by its model file's name and a number."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ..files import NO_FILES, Files
 from ..nn.backend import Output
@@ -17,6 +18,8 @@ from .engine.engine import Engine
 from .engine.engines import Engines
 from .errors import GgmlError
 from .llama.context import ContextParameters
+from .llama.draft import check as check_draft
+from .llama.draft import draft_path
 from .llama.library import cpus, logging_to
 from .llama.model import Model, ModelParameters, Models
 from .media.audio import SILENCED, samples, wav
@@ -46,6 +49,7 @@ class GgmlGraph:
         engines: Engines,
         projectors: Projectors,
         renderer: Renderer,
+        preloaded: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self._path = path
         self._target = target
@@ -65,8 +69,11 @@ class GgmlGraph:
         except BaseException:
             self._hide_log()
             raise
+        self._preloaded = preloaded
+        self._draft: Model | None = None
         try:
             check(settings, self.model.vocabulary)
+            self._draft = self._acquire_draft(self.model, settings)
         except BaseException:
             self.close()
             raise
@@ -81,8 +88,21 @@ class GgmlGraph:
     def engine(self) -> Engine | Embedder:
         """The engine, set up when it is first asked for. Raises GgmlError if it cannot be."""
         if self._engine is None:
-            self._engine = self._engines.acquire(self.model, self.settings)
+            self._engine = self._engines.acquire(self.model, self.settings, self._draft)
         return self._engine
+
+    def _acquire_draft(self, model: Model, settings: Settings) -> Model | None:
+        """The model that is to draft for ``model``, if any. Raises GgmlError."""
+        path = draft_path(settings, self._preloaded)
+        if path is None:
+            return None
+        draft = self._models.acquire(path, settings, self._target)
+        try:
+            check_draft(draft, model)
+        except BaseException:
+            self._models.release(draft)
+            raise
+        return draft
 
     @property
     def parallel(self) -> int:
@@ -168,10 +188,21 @@ class GgmlGraph:
 
     def _recreate(self, model: Model, settings: Settings) -> None:
         """Take another engine in the place of one that has been set up already."""
-        if self._engine is not None:
-            engine = self._engines.acquire(model, settings)
-            self._engine, engine = engine, self._engine
-            self._engines.release(engine)
+        draft = self._acquire_draft(model, settings)
+        try:
+            if self._engine is not None:
+                engine = self._engines.acquire(model, settings, draft)
+                self._engine, engine = engine, self._engine
+                self._engines.release(engine)
+        except BaseException:
+            self._release_draft(draft)
+            raise
+        self._draft, draft = draft, self._draft
+        self._release_draft(draft)
+
+    def _release_draft(self, draft: Model | None) -> None:
+        if draft is not None:
+            self._models.release(draft)
 
     def debug(self, text: str) -> None:
         """Log ``text`` if enable-debug-log asks for it."""
@@ -199,5 +230,6 @@ class GgmlGraph:
             self._engines.release(self._engine)
             self._engine = None
         self._projector = self._vocoder = None
+        self._release_draft(self._draft)
         self._models.release(self.model)
         self._hide_log()

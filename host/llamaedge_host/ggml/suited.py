@@ -1,13 +1,14 @@
 """What suits a model on this machine, before it is loaded, and what memory it then takes."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..nn.preload import Target
 from .engine.engines import Engines
 from .llama.capacity import Free, layers_on_gpu, swap_bytes
+from .llama.draft import check as check_draft
 from .llama.model import Model, ModelParameters, Models, check_room
 from .llama.needs import Needs
 from .metadata.parse import Settings, Value
@@ -43,11 +44,12 @@ def suit(
     given: Mapping[str, Value],
     beside: Sequence[Needs],
     sharing: int,
+    draft: Path | None = None,
 ) -> Suited:
     """What suits the model at ``path`` where ``given``, metadata, leaves it open.
 
-    ``beside`` it will be others, and ``sharing`` models start at a time. Raises GgmlError for
-    what does not fit, and for what ``acquire`` refuses.
+    ``beside`` it will be others, and ``sharing`` models start at a time. The model at ``draft``
+    drafts for it. Raises GgmlError for what does not fit, and for what ``acquire`` refuses.
     """
     settings = Settings().with_changes(given)
     with closing(models.hollow(path, settings, target)) as found:
@@ -56,9 +58,27 @@ def suit(
             gpu_layers = layers_on_gpu(found, settings, Free.now(found, beside))
         layers: Settings = settings.with_changes({"n-gpu-layers": gpu_layers} | dict(given))
         if ModelParameters.of(layers, target, found.layers) == found.parameters:
-            return _suit(found, engines, layers, given, beside, sharing)
-    with closing(models.hollow(path, layers, target)) as hollow:
-        return _suit(hollow, engines, layers, given, beside, sharing)
+            with _drafting(models, draft, found, layers, target) as small:
+                return _suit(found, engines, layers, given, beside, sharing, small)
+    with (
+        closing(models.hollow(path, layers, target)) as hollow,
+        _drafting(models, draft, hollow, layers, target) as small,
+    ):
+        return _suit(hollow, engines, layers, given, beside, sharing, small)
+
+
+@contextmanager
+def _drafting(
+    models: Models, path: Path | None, model: Model, settings: Settings, target: Target
+) -> Iterator[Model | None]:
+    """The model at ``path`` without its weights, which can draft for ``model``; None for none."""
+    if path is None:
+        yield None
+        return
+    with closing(models.hollow(path, settings, target)) as draft:
+        check_draft(draft, model)
+        check_room(draft.path, draft.header, draft.parameters)
+        yield draft
 
 
 def _suit(
@@ -68,10 +88,11 @@ def _suit(
     given: Mapping[str, Value],
     beside: Sequence[Needs],
     sharing: int,
+    draft: Model | None,
 ) -> Suited:
     check_room(hollow.path, hollow.header, hollow.parameters)
     settings = settings.with_changes(_batches(settings, given, hollow.parameters))
-    sizing = engines.suited(hollow, settings, beside, sharing)
+    sizing = engines.suited(hollow, settings, beside, sharing, draft)
     made = sizing.parameters
     chosen: dict[str, Value] = {
         "ctx-size": made.cells,
@@ -86,7 +107,7 @@ def _suit(
         hollow.layers,
         min(hollow.parameters.on_gpu(hollow.layers), hollow.layers),
         hollow.context_length,
-        sizing.needs,
+        sizing.whole,
         0 if made.embeddings else swap_bytes(sizing),
     )
 

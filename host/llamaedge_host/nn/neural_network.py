@@ -34,9 +34,18 @@ class NeuralNetwork:
         self.preloads: dict[str, Preload] = {}
         for preload in preloads:
             self.preloads.setdefault(preload.name, preload)
-        self._makers = backends or {Encoding.GGML: lambda: _ggml(parallel)}
+        self._makers = backends or {
+            Encoding.GGML: lambda: _ggml(parallel, self._files_of(Encoding.GGML))
+        }
         self._backends: dict[Encoding, Backend] = {}
         self._lock = threading.Lock()
+
+    def _files_of(self, encoding: Encoding) -> dict[str, Path]:
+        return {
+            name: preload.path
+            for name, preload in self.preloads.items()
+            if preload.encoding == encoding
+        }
 
     def session(
         self, memory: Memory, files: Files = NO_FILES, stdout: Output | None = None
@@ -111,7 +120,7 @@ def _print(data: bytes) -> None:
         sys.stdout.buffer.flush()
 
 
-def _ggml(parallel: int | None) -> Backend:
+def _ggml(parallel: int | None, preloaded: Mapping[str, Path]) -> Backend:
     from ..ggml import GgmlBackend
 
-    return GgmlBackend(parallel=parallel)
+    return GgmlBackend(parallel=parallel, preloaded=preloaded)

@@ -65,7 +65,7 @@ def name_models(model: str | None, preloads: Sequence[str], options: Options) ->
                 exit_code=2,
             )
         options.setdefault(NAME, api_name(reference))
-        files = _files(reference)
+        files = resolved(reference)
         alias = str(options.get(ALIAS, "default")).partition(",")[0]
         preload = Preload(alias, Encoding.GGML, Target.AUTO, files.path)
         found.append(Named(preload, files.name, files.projector))
@@ -78,11 +78,12 @@ def _preload(text: str) -> Named:
     place = text.split(":", 3)[3]
     if not names_hub(place):
         return Named(preload, str(preload.path))
-    files = _files(parse(place))
+    files = resolved(parse(place))
     return Named(replace(preload, path=files.path), files.name, files.projector)
 
 
-def _files(model: Reference) -> Resolved:
+def resolved(model: Reference) -> Resolved:
+    """The files of ``model``, fetched if they are not here. Raises LauncherError."""
     return resolve(model, fetch)
 
 

@@ -17,8 +17,8 @@ from ..errors import LauncherError
 from ..fleet.recipe import DEFAULT, Model, Recipe
 from ..models.check import check, check_projector
 from ..settings import HANG_TIMEOUT
+from . import draft_model, templates
 from . import embeddings as embedding_model
-from . import templates
 from .naming import ALIAS, Named, Options, name_models, take_model
 from .options import ServerOption
 from .units import PROJECTOR, Unit, make_units, unit_of
@@ -145,11 +145,13 @@ def make_plan(
         named = name_models(model, preloads, options) or _demo(options)
         if embeddings is not None:
             named = embedding_model.add(embeddings, named, options)
+        named, draft = draft_model.take(named, options)
         for each in dirs:
             Preopen.parse(each)
     except HostError as error:
         raise click.UsageError(str(error), context) from error
-    headers = check([each.preload for each in named])
+    drafts = () if draft is None else (draft,)
+    headers = check([*(each.preload for each in named), *drafts])
     web_ui = _web_ui(options)
     return Plan(
         address=address or Address(),
@@ -157,7 +159,7 @@ def make_plan(
         guest=path,
         bundled=bundled,
         options=options,
-        units=make_units(context, options, named, headers, bundled=bundled),
+        units=make_units(context, options, named, headers, bundled=bundled, drafts=drafts),
         others=tuple(others),
         environment=_levels(log_level) | dict(environment),
         dirs=dirs,

@@ -1,7 +1,7 @@
 """How the models of a command line are shared out: what each server of the guest is told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
@@ -14,6 +14,7 @@ from ..fleet.recipe import DEFAULT, Kind, Model, version
 from ..models.check import check_model
 from ..models.embeds import embeds
 from . import templates
+from .draft_model import DRAFT
 from .naming import ALIAS, NAME, Named, Options
 from .options import SERVER_OPTIONS
 
@@ -22,7 +23,7 @@ PROJECTOR = "--llava-mmproj"
 PAIR: tuple[Kind, ...] = ("chat", "embeddings")
 """What one server serves at most."""
 _LISTS = {option.name: option for option in SERVER_OPTIONS if option.is_list}
-_OF_THE_FIRST = (PROJECTOR, "--chat-template", "--reverse-prompt")
+_OF_THE_FIRST = (PROJECTOR, DRAFT, "--chat-template", "--reverse-prompt")
 """What is said of a model that the others are not."""
 
 
@@ -34,6 +35,10 @@ class Unit:
     models: tuple[Model, ...]
     arguments: tuple[str, ...]
 
+    def beside(self, drafts: tuple[Preload, ...]) -> "Unit":
+        """The same with the models that draft for it."""
+        return replace(self, preloads=(*self.preloads, *drafts))
+
 
 def make_units(
     context: click.Context,
@@ -42,8 +47,11 @@ def make_units(
     headers: Mapping[str, Gguf],
     *,
     bundled: bool,
+    drafts: tuple[Preload, ...] = (),
 ) -> tuple[Unit, ...]:
     """A unit for each of ``named``, or one for a chat model and its embedding model.
+
+    The first one has the models that draft, ``drafts``.
 
     --model-alias says what one server has, so it makes one unit of all. ``headers`` are by the
     models' aliases. Raises click.UsageError and LauncherError.
@@ -51,14 +59,16 @@ def make_units(
     kinds = tuple(_kind(options, number, each, headers) for number, each in enumerate(named))
     if ALIAS in options or len(named) == 1 or kinds == PAIR:
         _check_lists(options)
-        return (_unit(context, options, named, headers, bundled=bundled, alone=len(named) == 1),)
+        alone = len(named) == 1
+        unit = _unit(context, options, named, headers, bundled=bundled, alone=alone)
+        return (unit.beside(drafts),)
     shares = [_share(options, number, kinds) for number in range(len(named))]
     units = [
         _unit(context, share, [each], headers, bundled=bundled)
         for each, share in zip(named, shares, strict=True)
     ]
     _check_names(units)
-    return tuple(units)
+    return (units[0].beside(drafts), *units[1:])
 
 
 def unit_of(options: Options, model: Model, *, bundled: bool) -> Unit:

@@ -37,6 +37,7 @@ type Options struct {
 	CacheTypeV       string
 	DraftMax         int // tokens
 	Seed             *int
+	DraftModel       string
 	NoMmap           *bool
 	Temp             float64
 	TopP             float64

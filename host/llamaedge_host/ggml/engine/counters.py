@@ -39,6 +39,9 @@ class Counters:
     generated_tokens: int = 0
     draft_tokens: int = 0
     draft_tokens_accepted: int = 0
+    draft_model_tokens: int = 0
+    draft_model_tokens_accepted: int = 0
+    draft_model_steps: int = 0
     sequences_waiting: int = 0
     sequences_running: int = 0
     sequences_ended: int = 0

@@ -19,10 +19,12 @@ from ..sampling.sampler import logits
 from .arrivals import Arrivals
 from .cache import Cache, Slot
 from .counters import Counters
+from .drafter import Drafter
 from .placement import Placement
 from .scheduler import MAX_WAITING, Part, Scheduler
 from .sequence import End, Sequence
 from .slots import SlotState
+from .speculation import worth
 from .swap import Swap
 from .threads import Threads
 
@@ -40,7 +42,8 @@ _FIRST_RATE = 200.0  # tokens per second, until measured
 class Engine:
     """Computes sequences on ``model``, as ``sizing`` says: a ``compute.Worker``.
 
-    It schedules in ``begin_step``, then computes and takes the results in ``step``. ``swap`` is
+    It schedules in ``begin_step``, then computes and takes the results in ``step``. ``draft`` is
+    the model that drafts for it, if ``sizing`` has a context for that. ``swap`` is
     how many bytes of swapped states it may keep; ``arrivals`` hears of what it hands over, as of
     what other engines do. ``submit``, ``resume``, ``cancel`` and ``close`` may be called from any
     thread. Raises GgmlError for a model that makes no text.
@@ -54,6 +57,7 @@ class Engine:
         *,
         swap: int,
         arrivals: Arrivals,
+        draft: Model | None = None,
     ) -> None:
         self.model = model
         self.arrivals = arrivals
@@ -71,6 +75,13 @@ class Engine:
         self.parallel = self._context.sequences
         self.drafts = not model.has_state
         """Whether what was drafted wrongly can be cut from the KV cache."""
+        self._drafter: Drafter | None = None
+        if draft is not None and sizing.draft is not None:
+            try:
+                self._drafter = Drafter(draft, sizing.draft, model, self.counters)
+            except BaseException:
+                self._context.close()
+                raise
         self._swap = Swap(swap)
         self._cache = Cache(self.parallel, self._context, self._swap)
         self._placement = Placement(self._context, self._cache, self._swap, self.counters)
@@ -168,6 +179,8 @@ class Engine:
         if (sequence := self._scheduler.at_picture()) is not None:
             self._see(sequence)
         parts = self._scheduler.plan(self._context.room, self._prompt_rows())
+        if self._drafter is not None:
+            parts = self._drafter.fill(parts, self._context.room)
         if parts and self._compute(parts):
             self._take(parts)
 
@@ -197,13 +210,14 @@ class Engine:
     def _take(self, parts: list[Part]) -> None:
         """Make a token of each sequence whose tokens are all evaluated, and hand it over."""
         row, most = 0, 1
+        value = worth(sum(part.decodes for part in parts) or 1)
         for part in parts:
             if self._scheduler.computed(part):
-                most = max(most, self._follow(part, row + part.count - 1))
+                most = max(most, self._follow(part, row + part.count - 1, value))
             row += part.rows
         self.arrivals.tell(most)
 
-    def _follow(self, part: Part, row: int) -> int:
+    def _follow(self, part: Part, row: int, value: float) -> int:
         """Make tokens from ``row`` on, for as long as the draft foretold the last one; how many."""
         sequence, draft, slot = part.sequence, part.draft, part.sequence.slot
         right = 0
@@ -216,7 +230,9 @@ class Engine:
             self._context.keep(slot, sequence.position)
         self.counters.draft_tokens += len(draft)
         self.counters.draft_tokens_accepted += right
-        sequence.judge(len(draft), right)
+        sequence.judge(len(draft), right, value=value, further=part.further)
+        if self._drafter is not None:
+            self._drafter.judge(part, right, value)
         if going_on:
             self._scheduler.pause_if_ahead(sequence)
         return 1 + right
@@ -235,6 +251,8 @@ class Engine:
         """End every sequence and free the context."""
         self.abandon(UNLOADED)
         self._context.close()
+        if self._drafter is not None:
+            self._drafter.close()
 
     def _see(self, sequence: Sequence) -> None:
         """Compute the picture that ``sequence`` is at."""

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -44,27 +44,40 @@ class Engines:
         self._arrivals = Arrivals()
         self._lock = threading.Lock()
 
-    def acquire(self, model: Model, settings: Settings) -> Engine | Embedder:
-        """The engine for what ``settings`` ask for on ``model``. Raises GgmlError."""
+    def acquire(
+        self, model: Model, settings: Settings, draft: Model | None = None
+    ) -> Engine | Embedder:
+        """The engine for what ``settings`` ask for on ``model``, for which ``draft`` drafts.
+
+        Raises GgmlError.
+        """
         with self._lock:
             asked = self._asked(model, settings)
             engine = self._engines.get((model, asked))
             if engine is None:
-                engine = self._engines[model, asked] = self._make(model, settings, asked)
+                engine = self._engines[model, asked] = self._make(model, settings, asked, draft)
             self._users[engine] += 1
             return engine
 
     def suited(
-        self, hollow: Model, settings: Settings, beside: Iterable[Needs], sharing: int
+        self,
+        hollow: Model,
+        settings: Settings,
+        beside: Iterable[Needs],
+        sharing: int,
+        draft: Model | None,
     ) -> Sizing:
         """What suits ``settings`` on ``hollow``, which then gets it. Raises GgmlError.
 
         It leaves room for what is ``beside`` it, and for as many models as are ``sharing``.
+        ``draft``, hollow too, drafts for it.
         """
         with self._lock:
             parallel = self._sequences(settings)
             free = Free.now(hollow, beside)
-            sizing = size(hollow, settings, parallel=parallel, free=free, sharing=sharing)
+            sizing = size(
+                hollow, settings, parallel=parallel, free=free, sharing=sharing, draft=draft
+            )
             made = settings.with_changes({"ctx-size": sizing.parameters.cells})
             asked = self._asked(hollow, made)
             self._sizings[hollow.path, hollow.parameters, asked] = sizing
@@ -129,29 +142,37 @@ class Engines:
         return asked
 
     def _make(
-        self, model: Model, settings: Settings, asked: ContextParameters
+        self, model: Model, settings: Settings, asked: ContextParameters, draft: Model | None
     ) -> Engine | Embedder:
         sizing = self._sizings.get((model.path, model.parameters, asked))
         if sizing is None:
-            with closing(model.hollow()) as hollow:
+            with ExitStack() as hollow:
                 parallel = self._sequences(settings)
-                free = Free.now(model)
-                sizing = size(hollow, settings, parallel=parallel, free=free, loaded=True)
+                sizing = size(
+                    hollow.enter_context(closing(model.hollow())),
+                    settings,
+                    parallel=parallel,
+                    free=Free.now(model),
+                    loaded=True,
+                    draft=draft and hollow.enter_context(closing(draft.hollow())),
+                )
         for line in unmet(settings, model, sizing.parameters):
             _log.warning("[WASI-NN] GGML backend: %s: %s", model.path.name, line)
         if sizing.parameters.embeddings:
             return Embedder(model, sizing.parameters, self._thread)
-        return self._engine(model, sizing)
+        return self._engine(model, sizing, draft)
 
-    def _engine(self, model: Model, sizing: Sizing) -> Engine:
+    def _engine(self, model: Model, sizing: Sizing, draft: Model | None) -> Engine:
         swap = swap_bytes(sizing)
         try:
-            engine = Engine(model, sizing, self._thread, swap=swap, arrivals=self._arrivals)
+            engine = Engine(
+                model, sizing, self._thread, swap=swap, arrivals=self._arrivals, draft=draft
+            )
         except ContextError:
             if sizing.parameters.parallel == 1:
                 raise
-            return self._engine(model, sizing.halved())
-        needs = sizing.needs.whole
+            return self._engine(model, sizing.halved(), draft)
+        needs = sizing.whole.whole
         _log.info(
             "[WASI-NN] GGML backend: %s: %s of %d tokens, %s; %s of weights, %s of KV cache%s,"
             " %s of buffers, and up to %s for what is swapped out of the cache",

@@ -31,6 +31,10 @@ class Part:
     sequence: Sequence
     count: int
     draft: Tokens[int] = ()
+    further: float = 0.0
+    """Plain steps that it took to make the draft, if a model did."""
+    sure: Tokens[float] = ()
+    """How sure the model was of each token."""
 
     @property
     def rows(self) -> int:

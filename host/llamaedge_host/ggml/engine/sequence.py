@@ -165,14 +165,21 @@ class Sequence:
         """What may follow, ``most`` tokens at most and no more than may be made; often nothing."""
         if self.state is not State.DECODING:
             return ()
+        return self._speculation.draft(self.tokens, self._draftable(most))
+
+    def longest_draft(self, most: int, cost: float) -> int:
+        """Tokens, of ``most``, that something else may draft at ``cost`` plain steps each."""
+        return self._draftable(min(most, self._speculation.affordable(cost)))
+
+    def _draftable(self, most: int) -> int:
         most = min(most, self._capacity - len(self.tokens))
         if self._limits.tokens is not None:
             most = min(most, self._limits.tokens - self.made - 1)
-        return self._speculation.draft(self.tokens, most)
+        return most
 
-    def judge(self, drafted: int, right: int) -> None:
-        """The first ``right`` of ``drafted`` tokens were what followed."""
-        self._speculation.judge(drafted, right)
+    def judge(self, drafted: int, right: int, *, value: float, further: float) -> None:
+        """The first ``right`` of ``drafted`` tokens followed; see ``Speculation.judge``."""
+        self._speculation.judge(drafted, right, value=value, further=further)
 
     @property
     def left(self) -> int | None:

@@ -39,12 +39,16 @@ class Speculation:
         self._savings = ADVANCE
         self._known = bytearray()
 
+    def affordable(self, cost: float) -> int:
+        """Tokens that may be drafted at once, if each costs ``cost`` plain steps."""
+        return max(min(self._longest, int(self._savings / cost)), 0)
+
     def draft(self, tokens: list[int], most: int) -> Tokens[int]:
         """What may follow ``tokens``, ``most`` tokens at most; empty if nothing tells.
 
         ``tokens`` are those of the last call and what has come since.
         """
-        most = _even(min(most, self._longest, int(self._savings / COST)))
+        most = _even(min(most, self.affordable(COST)))
         if not most:
             return ()
         self._learn(tokens)
@@ -54,9 +58,12 @@ class Speculation:
         draft = _text(_again(tokens[place : place + most], most))
         return draft[: _even(len(draft))]
 
-    def judge(self, drafted: int, right: int) -> None:
-        """Of a draft of ``drafted`` tokens, the first ``right`` were made; 0, 0 for no draft."""
-        saved = SHARE + right - COST * drafted
+    def judge(self, drafted: int, right: int, *, value: float = 1.0, further: float = 0.0) -> None:
+        """Of a draft of ``drafted`` tokens, the first ``right`` were made; 0, 0 for no draft.
+
+        In plain steps, each of these is of ``value``, and to make the draft took ``further`` ones.
+        """
+        saved = SHARE + right * value - COST * drafted - further
         self._savings = min(self._savings + saved, MOST_SAVED)
 
     def _learn(self, tokens: list[int]) -> None:
@@ -72,6 +79,14 @@ class Speculation:
                 return at // _BYTES + NGRAM
             end = at + len(wanted) - 1
         return None
+
+
+def worth(sequences: int) -> float:
+    """Plain steps that a token saves which was foretold, where so many ``sequences`` decode.
+
+    The more of them share a step, the less of it is each one's own.
+    """
+    return COST + (1 - COST) / sequences
 
 
 def _even(count: int) -> int:

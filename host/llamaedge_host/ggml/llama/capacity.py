@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..metadata.parse import Settings
+from . import draft as drafting
 from .context import MIN_CONTEXT, ContextParameters
 from .memory import available_memory, gpu_free, shown
 from .model import Model
-from .needs import Need, Needs, needs
+from .needs import NOTHING, Need, Needs, needs
 
 _log = logging.getLogger("llamaedge_host.nn")
 
@@ -51,10 +52,21 @@ SEQUENCES = Shares(1 / 8, 1 / 2)
 
 @dataclass(frozen=True)
 class Sizing:
-    """A context's parameters and what it then takes; the weights are counted in."""
+    """A context's parameters and what it then takes; the weights are counted in.
+
+    ``draft`` are the parameters of the context on the model that drafts, and ``drafting`` what
+    that model and it take beside.
+    """
 
     parameters: ContextParameters
     needs: Needs
+    draft: ContextParameters | None = None
+    drafting: Needs = NOTHING
+
+    @property
+    def whole(self) -> Needs:
+        """What both models take."""
+        return self.needs.beside(self.drafting)
 
     @property
     def sequence_bytes(self) -> int:
@@ -63,8 +75,10 @@ class Sizing:
 
     def halved(self) -> "Sizing":
         """The same with half as many sequences, and nothing else made smaller."""
-        parameters = replace(self.parameters, parallel=self.parameters.parallel // 2)
-        return replace(self, parameters=parameters)
+        parallel = self.parameters.parallel // 2
+        draft = self.draft and replace(self.draft, parallel=parallel)
+        parameters = replace(self.parameters, parallel=parallel)
+        return replace(self, parameters=parameters, draft=draft)
 
 
 @dataclass(frozen=True)
@@ -91,15 +105,18 @@ def size(
     free: Free,
     loaded: bool = False,
     sharing: int = 1,
+    draft: Model | None = None,
 ) -> Sizing:
     """What suits ``settings`` on ``hollow``: as they ask; where they do not, as memory allows.
 
     ``parallel`` is the number of sequences that is asked for, 0 for one that suits: fewer are
     better than none. If it is ``loaded``, its weights are in the memory already. What nobody asked
-    for is as large as if so many models were ``sharing`` the memory. Raises GgmlError for what
-    does not fit, which says what would.
+    for is as large as if so many models were ``sharing`` the memory. ``draft`` is the model that
+    drafts, hollow too, whose context has as many sequences. Raises GgmlError for what does not
+    fit, which says what would.
     """
-    return _Sizer(hollow, settings, free, loaded=loaded, sharing=sharing).sizing(parallel)
+    sizer = _Sizer(hollow, settings, free, loaded=loaded, sharing=sharing, draft=draft)
+    return sizer.sizing(parallel)
 
 
 def layers_on_gpu(model: Model, settings: Settings, free: Free) -> int:
@@ -130,8 +147,10 @@ class _Sizer:
         *,
         loaded: bool = False,
         sharing: int = 1,
+        draft: Model | None = None,
     ) -> None:
         self._hollow = hollow
+        self._draft = draft
         self._settings = settings
         self._free = free
         self._loaded = loaded
@@ -164,7 +183,8 @@ class _Sizer:
                 made,
             )
         parameters = self._parameters(cells, made)
-        return Sizing(parameters, self._needs(parameters))
+        draft, drafting = self._drafting(parameters)
+        return Sizing(parameters, self._needs_alone(parameters), draft, drafting)
 
     def leaves_room_on_gpu(self) -> bool:
         """Whether the weights leave room on the GPUs for what is asked, or for a usual context."""
@@ -221,9 +241,21 @@ class _Sizer:
         return ContextParameters.of(settings, self._hollow, parallel)
 
     def _needs(self, parameters: ContextParameters) -> Needs:
+        return self._needs_alone(parameters).beside(self._drafting(parameters)[1])
+
+    def _needs_alone(self, parameters: ContextParameters) -> Needs:
         if parameters not in self._tried:
             self._tried[parameters] = needs(self._hollow, parameters)
         return self._tried[parameters]
+
+    def _drafting(self, parameters: ContextParameters) -> tuple[ContextParameters | None, Needs]:
+        """The context of the model that drafts beside one of ``parameters``, and what it takes."""
+        if self._draft is None:
+            return None, NOTHING
+        made = drafting.parameters(self._draft, self._settings, parameters)
+        if made not in self._tried:
+            self._tried[made] = needs(self._draft, made)
+        return made, self._tried[made]
 
     def _refusal(self, cells: int) -> GgmlError:
         """Why ``cells`` tokens do not fit, and what would."""

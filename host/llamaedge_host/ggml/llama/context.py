@@ -60,6 +60,8 @@ class ContextParameters:
     share one, since a pooled sequence must be computed in one piece."""
     swap: int
     """Bytes of states that may be swapped out; negative: as many as suit the memory there is."""
+    draft: str = ""
+    """The preloaded model that drafts."""
 
     @classmethod
     def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
@@ -111,6 +113,7 @@ class ContextParameters:
             parallel=EMBEDDINGS_AT_ONCE if embeddings else parallel,
             unified=embeddings or settings["kv-unified"],
             swap=settings["cache-ram"] * 2**20,
+            draft="" if embeddings else settings["model-draft"],
         )
 
 

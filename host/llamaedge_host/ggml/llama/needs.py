@@ -38,6 +38,12 @@ class Need:
         """Bytes of everything."""
         return self.weights + self.context
 
+    def beside(self, other: "Need") -> "Need":
+        """What this and ``other`` take together."""
+        return Need(
+            self.weights + other.weights, self.cache + other.cache, self.buffers + other.buffers
+        )
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -49,10 +55,14 @@ class Needs:
     @property
     def whole(self) -> Need:
         """Both together."""
-        here, there = self.here, self.there
-        return Need(
-            here.weights + there.weights, here.cache + there.cache, here.buffers + there.buffers
-        )
+        return self.here.beside(self.there)
+
+    def beside(self, other: "Needs") -> "Needs":
+        """What this and ``other`` take together."""
+        return Needs(self.here.beside(other.here), self.there.beside(other.there))
+
+
+NOTHING = Needs(Need(), Need())
 
 
 def needs(hollow: Model, parameters: ContextParameters) -> Needs:

@@ -244,6 +244,14 @@ _WORKING = (
         0,
         31,
     ),
+    _text(
+        "model-draft",
+        "",
+        _C,
+        _RECREATE,
+        "name of the preloaded model that drafts, a smaller one with the same tokens; empty: none",
+        added=True,
+    ),
     Key("seed", int, 2**32 - 1, _S, _PROMPT, "-1 or 4294967295: random", -1, 2**32 - 1),
     _flag(
         "cache-prompt", _G, _PROMPT, "reuse what is known of the prompt", default=True, added=True
