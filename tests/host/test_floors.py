@@ -14,7 +14,7 @@ Name = tuple[str, ...]
 HOST = Path(llamaedge_host.__file__).parent
 ROOT = Path(__file__).parents[2]
 ROOMS = ("errors", "metadata", "llama", "chat", "sampling", "media", "engine", "prompt", "context")
-GGML = (*ROOMS, "suited", "graph", "backend", "__init__")
+GGML = (*ROOMS, "properties", "suited", "graph", "backend", "__init__")
 """The rooms of ggml, the ground first."""
 SHARED = {"errors", "imports", "memory", "preview1", "waker"}
 MAY_IMPORT = {
