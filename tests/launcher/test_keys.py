@@ -65,7 +65,7 @@ def test_without_a_key_nobody_gets_in(
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     found = response.json()["error"]
-    assert found["code"] == "invalid_api_key"
+    assert (found["code"], found["type"]) == ("invalid_api_key", "authentication_error")
     assert message in found["message"]
     assert "key=" not in response.text
 

@@ -63,10 +63,39 @@ def test_a_named_page_is_let_in(start_front: StartFront, keys: tuple[str, ...]) 
 def test_any_page_is_let_in_by_a_star(start_front: StartFront) -> None:
     front = start_front(origins=("*",))
     with front.client() as client:
-        assert cors(preflight(client, PAGE))["access-control-allow-origin"] == "*"
-        assert cors(ask(client, Origin=PAGE))["access-control-allow-origin"] == "*"
+        asked = preflight(client, PAGE)
+        assert (asked.status_code, cors(asked)["access-control-allow-origin"]) == (200, PAGE)
+        assert cors(asked)["access-control-allow-methods"] == "GET, POST, DELETE, OPTIONS"
+        answer = ask(client, Origin=PAGE)
+        assert cors(answer)["access-control-allow-origin"] == PAGE
+        assert "origin" in answer.headers["vary"].lower()
         assert ask(client, Origin="null").status_code == 200
         assert ask(client, Host="rebound.example.com").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "let_in"),
+    [
+        ("http://localhost", True),
+        ("http://localhost:5173", True),
+        ("https://127.0.0.1:3000", True),
+        ("http://[::1]:3000", True),
+        ("http://notlocalhost", False),
+        ("http://localhost.evil.com", False),
+        ("http://127.0.0.1.evil.com", False),
+        ("http://localhost:80@evil.com", False),
+        (PAGE, False),
+    ],
+)
+def test_pages_of_this_machine_are_let_in_by_its_name(
+    start_front: StartFront, origin: str, let_in: bool
+) -> None:
+    front = start_front(origins=("localhost",))
+    with front.client() as client:
+        asked = preflight(client, origin)
+        assert asked.status_code == 200
+        assert cors(asked).get("access-control-allow-origin") == (origin if let_in else None)
+        assert ask(client, Origin=origin).status_code == (200 if let_in else 403)
 
 
 @pytest.mark.parametrize("origins", [(), (PAGE,)])

@@ -19,7 +19,7 @@ from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, PAGE, Settings
 from . import bounds
 from .values import Secret, Size, Whole
 
-_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
+_ORIGIN = re.compile(r"\*|null|localhost|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
 
 
 class Key(Secret):
@@ -55,7 +55,7 @@ class KeyFile(click.ParamType[list[str]]):
 
 
 class Origin(click.ParamType[str]):
-    """A web page's origin as browsers send it, null, or * for any."""
+    """A web page's origin as browsers send it, null, localhost for this machine's, or * for any."""
 
     name = "origin"
 
@@ -64,7 +64,11 @@ class Origin(click.ParamType[str]):
     ) -> str:
         """The origin in lower case, as browsers compare it."""
         if not _ORIGIN.fullmatch(value):
-            self.fail(f"{value!r} is not of the form https://example.com, nor *", param, context)
+            self.fail(
+                f"{value!r} is not of the form https://example.com, nor localhost or *",
+                param,
+                context,
+            )
         return str(value).lower()
 
 
@@ -89,8 +93,8 @@ _OPTIONS = (
         type=Origin(),
         multiple=True,
         metavar="ORIGIN",
-        help="A web page that may ask from a browser, such as https://example.com, or * for any;"
-        " may be repeated",
+        help="A web page that may ask from a browser, such as https://example.com, localhost for"
+        " those of this machine, or * for any; may be repeated",
     ),
     click.option(
         "--data-dir",

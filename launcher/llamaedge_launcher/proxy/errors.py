@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from ..fleet.errors import DoesNotFit, InUse, LoadFailed, ModelRefused, NotManaged, UnknownModel
 
-_TYPES = {429: "rate_limit_error"}
+_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 _WORTH_READING = 1024 * 1024  # bytes; a client that sends more is cut off
 
 

@@ -1,6 +1,7 @@
 """Keeps web pages out that were not asked in: by their Host, by their Origin, by CORS."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -12,7 +13,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .errors import ApiError, unread
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_ANY = "*"
+_ANY, _HERE = "*", "localhost"
+_PATTERNS = {_ANY: ".*", _HERE: r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"}
+"""The origins that a name stands for: all, and those of this machine, whatever their port."""
+
+
+def _pattern(origins: Sequence[str]) -> str:
+    return "|".join(_PATTERNS.get(each, re.escape(each)) for each in origins)
 
 
 class Origins:
@@ -26,7 +33,7 @@ class Origins:
 
     def __init__(self, app: ASGIApp, *, origins: Sequence[str], local: bool, foreign: bool) -> None:
         self._app = app
-        self._origins = frozenset(origins)
+        self._allowed = re.compile(_pattern(origins)) if origins else None
         self._hosts = frozenset(urlsplit(each).hostname for each in origins)
         self._any = _ANY in origins
         self._local = local and not self._any
@@ -47,12 +54,15 @@ class Origins:
             message = f"the Host {host!r} is not this machine; --cors-origin lets one in"
             return ApiError(403, message, code="host_not_allowed", headers=unread(scope))
         origin = headers.get("origin", "").lower()
-        if self._any or not origin or origin in self._origins or urlsplit(origin).netloc == host:
+        if not origin or self._lets_in(origin) or urlsplit(origin).netloc == host:
             return None
         if scope["type"] == "http" and (self._foreign or scope["method"] in _SAFE):
             return None
         message = f"pages of {origin!r} may not ask; --cors-origin lets them"
         return ApiError(403, message, code="origin_not_allowed", headers=unread(scope))
+
+    def _lets_in(self, origin: str) -> bool:
+        return self._allowed is not None and self._allowed.fullmatch(origin) is not None
 
     def _names_us(self, host: str) -> bool:
         try:
@@ -68,19 +78,24 @@ class Origins:
 
 
 class Cors(CORSMiddleware):
-    """Starlette's, whose answer to a preflight always names the headers that carry a key."""
+    """Starlette's, whose answer to a preflight always names the headers that carry a key.
+
+    It names the page's origin, never all, and says nothing to a page that may not ask.
+    """
 
     def __init__(self, app: ASGIApp, *, origins: Sequence[str]) -> None:
         super().__init__(
             app,
-            allow_origins=origins,
-            allow_methods=("GET", "HEAD", "POST", "DELETE", "OPTIONS"),
+            allow_origin_regex=_pattern(origins),
+            allow_methods=("GET", "POST", "DELETE", "OPTIONS"),
             allow_headers=(_ANY,),
             expose_headers=("X-Request-Id", "Retry-After"),
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Name the headers that a page asks for: ``*`` would not cover Authorization."""
+        if not self.is_allowed_origin(request_headers["origin"]):
+            return Response(headers={"Vary": "Origin"})
         response = super().preflight_response(request_headers)
         asked = request_headers.get("access-control-request-headers", "")
         names = {each.strip().lower() for each in asked.split(",") if each.strip()}

@@ -116,7 +116,9 @@ func (s *Server) authorise(r *http1.Request) error {
 	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(strings.TrimSpace(key)), []byte(s.APIKey)) == 1 {
 		return nil
 	}
-	return newError(401, "invalid_api_key", "", "The API key is missing or wrong; send it as 'Authorization: Bearer <key>'.")
+	failure := newError(401, "invalid_api_key", "", "The API key is missing or wrong; send it as 'Authorization: Bearer <key>'.")
+	failure.Type = "authentication_error"
+	return failure
 }
 
 func (s *Server) echo(w *http1.Response, r *http1.Request) error {
