@@ -167,7 +167,15 @@ STREAM = {
     "description": "The events: each a chunk as JSON, the last [DONE]; comments may stand between",
 }
 _TOKENS = array(COUNT, minItems=1)
-INPUT = {"anyOf": [STRING, array(STRING, minItems=1), _TOKENS, array(_TOKENS, minItems=1)]}
+_OBJECT = {
+    "anyOf": [
+        record({"prompt_string": {"type": "string", "minLength": 1}}),
+        record({"content": array(record({"type": const("text"), "text": STRING}), minItems=1)}),
+    ]
+}
+_ONE_INPUT = {"anyOf": [STRING, array({"anyOf": [COUNT, STRING]}, minItems=1), _OBJECT]}
+INPUT = {"anyOf": [_ONE_INPUT, array(_ONE_INPUT, minItems=1)]}
+"""A text, token numbers with texts among them or not, an object of llama.cpp's, or several."""
 _PIECE = record({"id": COUNT, "piece": {"anyOf": [STRING, array(COUNT)]}})
 _PART_OR_PROMPT = {"anyOf": [STRING, COUNT, array({"anyOf": [STRING, COUNT]}, minItems=1)]}
 PROMPTS = {"anyOf": [STRING, array(_PART_OR_PROMPT, minItems=1)]}

@@ -48,6 +48,7 @@ type Options struct {
 	JSONSchema       string
 	Mmproj           string
 	IncludeUsage     bool
+	VerboseAnswers   bool
 	StrictModel      bool
 	SocketAddr       netip.AddrPort
 	Port             int

@@ -142,6 +142,8 @@ func table(o *Options, templates []string) []Option {
 			"Path of the multimodal projector", "mmproj", text(&o.Mmproj)},
 		{"", "include-usage", "", "",
 			"End every stream with a usage chunk", "", toggle(&o.IncludeUsage)},
+		{"", "verbose-answers", "", "",
+			"Tell of every answer what `verbose` in its request would", "", toggle(&o.VerboseAnswers)},
 		{"", "strict-model", "", "",
 			"Refuse requests for a model of another name than --model-name says", "", toggle(&o.StrictModel)},
 		{"", "web-ui", "WEB_UI", "chatbot-ui",

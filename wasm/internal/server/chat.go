@@ -111,6 +111,7 @@ func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	if err := request.check(fields, model); err != nil {
 		return err
 	}
+	request.Verbose = request.Verbose || s.Options.VerboseAnswers
 	if request.llamaCpp = r.Header[dialectHeader] == llamaCpp; request.llamaCpp {
 		if err := request.prefill(model.Template); err != nil {
 			return err

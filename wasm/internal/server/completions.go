@@ -106,6 +106,7 @@ func (s *Server) completions(w *http1.Response, r *http1.Request) error {
 	if err := request.check(fields, model); err != nil {
 		return err
 	}
+	request.Verbose = request.Verbose || s.Options.VerboseAnswers
 	answer := completionResponse{
 		ID: "cmpl-" + uuid(), Object: "text_completion", Created: time.Now().Unix(), Model: model.Name, System: model.fingerprint(),
 	}

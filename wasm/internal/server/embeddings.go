@@ -31,8 +31,6 @@ type embeddingObject struct {
 	Embedding any    `json:"embedding"`
 }
 
-const mostInputs = 2048
-
 func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
 	var request embeddingsRequest
 	fields, err := decode(r, &request)
@@ -68,47 +66,19 @@ func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
 	return writeJSON(w, 200, reply)
 }
 
-// inputs are what to embed, one for each vector: texts, or a model's token numbers.
-func (e *embeddingsRequest) inputs() ([]input, error) {
-	var texts oneOrMore
-	var inputs []input
-	if json.Unmarshal(e.Input, &texts) == nil && !texts.wrong {
-		for _, text := range texts.texts {
-			inputs = append(inputs, input{text: text})
-		}
-	} else if tokens, wrong := unmarshalAll[int32](e.Input); !wrong {
-		inputs = []input{{tokens: tokens}}
-	} else {
-		lists, wrong := unmarshalAll[json.RawMessage](e.Input)
-		for _, list := range lists {
-			tokens, other := unmarshalAll[int32](list)
-			inputs, wrong = append(inputs, input{tokens: tokens}), wrong || other
-		}
-		if wrong {
-			return nil, invalid("input", "'input' must be a string, an array of strings, or one or more arrays of token numbers.")
-		}
-	}
-	if len(inputs) == 0 || len(inputs) > mostInputs {
-		return nil, invalid("input", "'input' has %d items; 1 to %d are allowed.", len(inputs), mostInputs)
-	}
-	for _, input := range inputs {
-		if input.text == "" && len(input.tokens) == 0 {
-			return nil, invalid("input", "'input' has an empty item.")
-		}
-	}
-	return inputs, nil
-}
-
-// input is a text or the tokens of one.
-type input struct {
-	text   string
-	tokens []int32
-}
-
 // give makes the input a context's prompt and answers its size in tokens. WasmEdge takes no
 // tokens; a host that does says that it computes in parallel, too.
 func (m *Model) give(used nn.Context, input input) (int, error) {
-	if input.tokens == nil {
+	switch {
+	case input.parts != nil && !m.able.Prompt:
+		return 0, invalid("input", "'input' is texts among token numbers, which this host does not take; send text.")
+	case input.parts != nil:
+		document, err := json.Marshal(map[string]any{"prompt": input.parts})
+		if err != nil {
+			return 0, err
+		}
+		return m.input(used, "input", string(document), true)
+	case input.tokens == nil:
 		return m.input(used, "input", input.text, false)
 	}
 	if m.Counts.Parallel == 0 {

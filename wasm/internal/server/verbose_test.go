@@ -65,6 +65,15 @@ func TestAVerboseAnswerTellsItsPromptAndEverySetting(t *testing.T) {
 	}
 }
 
+func TestTheServerMayTellOfEveryAnswer(t *testing.T) {
+	address := serve(t, &nntest.Graph{Pieces: []string{"a"}}, "-p", "chatml", "--verbose-answers")
+	for path, body := range map[string]string{"/v1/chat/completions": chatBody(""), "/v1/completions": `{"prompt":"p"}`} {
+		if got := do(t, "POST", address+path, body); at(t, got.json, "__verbose", "content") != "a" {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+}
+
 func TestHowAnAnswerEndedIsTold(t *testing.T) {
 	for _, row := range []struct {
 		graph     *nntest.Graph

@@ -25,9 +25,9 @@ class Embedding(Completion):
     async def read(self, request: Json) -> Translated:
         """As embeddings."""
         fields = Fields(request)
-        text = fields.take("content", str, list)
+        text = fields.take("content", str, list, dict)
         if text is None:
-            text = fields.need("input", str, list)
+            text = fields.need("input", str, list, dict)
         body = {"input": text}
         if (model := fields.take("model", str)) is not None:
             body["model"] = model
