@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .shortlist import likeliest
+
 NEVER = -9999.0
 """What stands for the logarithm of 0, which JSON has not; OpenAI's number for it."""
 
@@ -37,9 +39,9 @@ def before_sampling(logits: npt.NDArray[np.float32], token: int, count: int) -> 
     most = float(logits.max())
     total = most + float(np.log(np.exp(logits - most).sum(dtype=np.float64)))
     count = min(count, len(logits))
-    likeliest = np.argpartition(logits, len(logits) - count)[len(logits) - count :]
-    likeliest = likeliest[np.argsort(-logits[likeliest], kind="stable")]
-    others = [(int(each), float(logits[each]) - total) for each in likeliest]
+    found = likeliest(logits, count) if count else np.arange(0)
+    found = found[np.argsort(-logits[found], kind="stable")][:count]
+    others = [(int(each), float(logits[each]) - total) for each in found]
     return Probabilities(token, float(logits[token]) - total, others)
 
 

@@ -16,8 +16,8 @@ from .chain import Sampling, chain
 from .constraint import Constraint, Matcher
 from .constraint import check as check_constraint
 from .probabilities import Probabilities, after_sampling, before_sampling
+from .shortlist import Floats, Shortlist
 
-Floats = npt.NDArray[np.float32]
 _CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama_token_data
 
 
@@ -47,6 +47,7 @@ class Sampler:
         self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
         for sampler in chain(vocabulary, sampling):
             llama.llama_sampler_chain_add(self._chain, sampler)
+        self._shortlist = Shortlist.of(sampling)
         self._told = sampling.probabilities
         self._after = sampling.after
         self._left: npt.NDArray[np.void] | None = None
@@ -70,15 +71,15 @@ class Sampler:
         forced = self._budget.forced() if self._budget is not None else None
         if forced is not None:
             self._left = None
-            llama.llama_sampler_accept(self._chain, forced)
-            return forced
+            return self._accept(forced)
         if self._matcher is not None:
             return self._constrained(context, row, self._matcher)
-        if not self._after:
-            chosen: int = llama.llama_sampler_sample(self._chain, context, row)
-            return chosen
-        token = self._choose(self._candidates(context, row))
+        return self._accept(self._choose(self._candidates(context, row)))
+
+    def _accept(self, token: int) -> int:
         llama.llama_sampler_accept(self._chain, token)
+        if self._shortlist is not None:
+            self._shortlist.made(token)
         return token
 
     def seen(self) -> Probabilities | None:
@@ -106,8 +107,7 @@ class Sampler:
             token = self._choose(self._candidates(context, row, allowed))
             if not matcher.follows(token):
                 return None
-        llama.llama_sampler_accept(self._chain, token)
-        return token
+        return self._accept(token)
 
     def _choose(self, candidates: llama.llama_token_data_array) -> int:
         llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
@@ -119,12 +119,15 @@ class Sampler:
     def _candidates(
         self, context: ctypes.c_void_p, row: int, tokens: Tokens | None = None
     ) -> llama.llama_token_data_array:
-        """``tokens``, or all of them, with their logits."""
+        """``tokens`` with their logits, or all of them that the samplers can leave."""
         size = self._vocabulary.size
-        rows = self._rows = np.zeros(size if tokens is None else len(tokens), dtype=_CANDIDATE)
-        rows["id"] = np.arange(size, dtype=np.int32) if tokens is None else tokens
         values = logits(context, row, size)
-        rows["logit"] = values if tokens is None else values[tokens]
+        listed: npt.NDArray[np.integer] | None = tokens
+        if tokens is None and self._shortlist is not None:
+            listed = self._shortlist.of_values(values)
+        rows = self._rows = np.zeros(size if listed is None else len(listed), dtype=_CANDIDATE)
+        rows["id"] = np.arange(size, dtype=np.int32) if listed is None else listed
+        rows["logit"] = values if listed is None else values[listed]
         data = ctypes.cast(rows.ctypes.data, llama.llama_token_data_p)
         return llama.llama_token_data_array(data, len(rows), -1, False)
 
