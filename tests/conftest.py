@@ -19,6 +19,12 @@ SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """A conftest that is nearer to its tests is read too late for this."""
     parser.addoption("--screenshots", type=Path, help="a folder for pictures of the first minutes")
+    parser.addoption(
+        "--wheel",
+        type=Path,
+        metavar="FOLDER",
+        help="test the wheel in this folder, which scripts/wheel builds if there is none",
+    )
 
 
 @pytest.fixture(scope="session")

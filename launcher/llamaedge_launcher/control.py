@@ -29,7 +29,7 @@ class WorkerConfig:
     of sequences of a model, None for what fits the machine. ``log_format`` is one of
     log.FORMATS. A guest that hangs for ``hang_timeout`` seconds is replaced. With ``limited`` the
     host keeps the limits of requests, see limits.py. So many workers start at a time, ``sharing``
-    the memory.
+    the memory. ``rpc`` are the addresses of llama.cpp's RPC workers.
     """
 
     folder: str
@@ -45,6 +45,7 @@ class WorkerConfig:
     hang_timeout: float = HANG_TIMEOUT
     limited: bool = False
     sharing: int = 1
+    rpc: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """One line of JSON."""
@@ -54,7 +55,7 @@ class WorkerConfig:
     def decode(cls, line: bytes) -> "WorkerConfig":
         """Read what encode() wrote."""
         fields: dict[str, Any] = json.loads(line)
-        for name in ("args", "dirs", "preloads"):
+        for name in ("args", "dirs", "preloads", "rpc"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
 

@@ -17,9 +17,14 @@ class LoadingNetwork(NeuralNetwork):
     """
 
     def __init__(
-        self, preloads: Sequence[Preload], *, parallel: int | None, limits: Limits | None = None
+        self,
+        preloads: Sequence[Preload],
+        *,
+        parallel: int | None,
+        limits: Limits | None = None,
+        rpc: Sequence[str] = (),
     ) -> None:
-        super().__init__(preloads, parallel=parallel)
+        super().__init__(preloads, parallel=parallel, rpc=rpc)
         self.limits = limits
         self._mine = threading.local()
 

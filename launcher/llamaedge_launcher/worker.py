@@ -125,7 +125,7 @@ class Worker:
         try:
             preloads = [Preload.parse(text) for text in config.preloads]
             dirs = [Preopen.parse(text) for text in config.dirs]
-            nn = LoadingNetwork(preloads, parallel=config.parallel, limits=limits)
+            nn = LoadingNetwork(preloads, parallel=config.parallel, limits=limits, rpc=config.rpc)
             self._statistics = nn.statistics
             self._answers = Answers(nn)
             nn.preload_all()

@@ -18,6 +18,7 @@ PARAMETERS = config.parameters(run)
 TEXT = "a 'b' \"c\" \\ #=[] \u00fc\u2028"
 SAMPLES = {
     "SocketAddress": "[::1]:81",
+    "SocketAddresses": "10.0.0.2:50052,gpu-2:50052",
     "Whole": "3",
     "Size": "5M",
     "Assignment": "NAME=some = text",

@@ -15,6 +15,7 @@ from .graph import GgmlGraph
 from .llama.draft import draft_path
 from .llama.model import Models
 from .llama.needs import Needs
+from .llama.rpc import connect
 from .media.pictures import Projectors
 from .metadata.parse import Settings, Value, parse
 from .properties import Properties
@@ -27,7 +28,8 @@ class GgmlBackend:
 
     ``parallel`` is the number of sequences that an engine computes at once, None for what the
     machine's memory allows, at most 8. ``preloaded`` are the files of models by the names that
-    metadata may have for them.
+    metadata may have for them. ``rpc`` are the addresses of RPC workers whose devices are used
+    too. Raises GgmlError if one does not answer.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class GgmlBackend:
         *,
         parallel: int | None = None,
         preloaded: Mapping[str, Path] = MappingProxyType({}),
+        rpc: Sequence[str] = (),
     ) -> None:
+        connect(rpc)
         self._models = Models()
         self._engines = Engines(parallel)
         self._projectors = Projectors()

@@ -20,8 +20,9 @@ class NeuralNetwork:
 
     ``preloads`` are looked up by name; of two with one name the first counts, as in WasmEdge.
     ``parallel`` is the number of sequences that one model decodes at once, None for a number
-    that fits the machine. ``backends`` makes the backend of an encoding when the first graph
-    of that encoding is loaded.
+    that fits the machine. ``rpc`` are the addresses, HOST:PORT, of llama.cpp's RPC workers, whose
+    devices are used as if they were GPUs. ``backends`` makes the backend of an encoding when the
+    first graph of that encoding is loaded.
     """
 
     def __init__(
@@ -29,13 +30,14 @@ class NeuralNetwork:
         preloads: Sequence[Preload] = (),
         *,
         parallel: int | None = None,
+        rpc: Sequence[str] = (),
         backends: Mapping[Encoding, Callable[[], Backend]] | None = None,
     ) -> None:
         self.preloads: dict[str, Preload] = {}
         for preload in preloads:
             self.preloads.setdefault(preload.name, preload)
         self._makers = backends or {
-            Encoding.GGML: lambda: _ggml(parallel, self._files_of(Encoding.GGML))
+            Encoding.GGML: lambda: _ggml(parallel, self._files_of(Encoding.GGML), rpc)
         }
         self._backends: dict[Encoding, Backend] = {}
         self._lock = threading.Lock()
@@ -120,7 +122,7 @@ def _print(data: bytes) -> None:
         sys.stdout.buffer.flush()
 
 
-def _ggml(parallel: int | None, preloaded: Mapping[str, Path]) -> Backend:
+def _ggml(parallel: int | None, preloaded: Mapping[str, Path], rpc: Sequence[str]) -> Backend:
     from ..ggml import GgmlBackend
 
-    return GgmlBackend(parallel=parallel, preloaded=preloaded)
+    return GgmlBackend(parallel=parallel, preloaded=preloaded, rpc=rpc)

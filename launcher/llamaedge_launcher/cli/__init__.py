@@ -23,6 +23,7 @@ COMMANDS = {
     "chat": ".chat:chat",
     "guests": ".guests:guests",
     "doctor": ".doctor:doctor",
+    "rpc-worker": ".rpc_worker:rpc_worker",
 }
 """The subcommands: their modules, and what they are there."""
 

@@ -35,7 +35,7 @@ class Plan:
 
     ``limit`` is the number of requests that a guest gets at once.
     ``web_ui`` is the folder of a web page, if one was named. ``made_right`` says that the guest is
-    another's, and is helped where it is wrong.
+    another's, and is helped where it is wrong. ``rpc`` are the addresses of RPC workers.
     """
 
     address: Address
@@ -54,6 +54,7 @@ class Plan:
     limit: int
     web_ui: Path | None
     made_right: bool = False
+    rpc: tuple[str, ...] = ()
 
     @property
     def preloads(self) -> tuple[Preload, ...]:
@@ -108,6 +109,7 @@ class Plan:
             log_level=self.log_level,
             limited=self.made_right,
             log_format=self.log_format,
+            rpc=self.rpc,
         )
 
 
@@ -127,6 +129,7 @@ def make_plan(
     log_format: str = log.TEXT,
     server: Mapping[ServerOption, str | bool],
     others: Sequence[str] = (),
+    rpc: tuple[str, ...] = (),
 ) -> Plan:
     """Complete and check what was given; ``others`` are options that only the guest knows.
 
@@ -169,6 +172,7 @@ def make_plan(
         parallel=parallel if bundled else instances,
         limit=TURNS * (parallel or PARALLEL) if bundled else 1,
         web_ui=web_ui,
+        rpc=rpc,
     )
 
 

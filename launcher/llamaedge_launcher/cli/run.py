@@ -16,7 +16,7 @@ from .config import ConfiguredCommand, config_options
 from .options import SERVER_OPTIONS, ServerClickOption, ServerOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
 from .public import give_files, give_page, public_options, take_settings
-from .values import Assignment, SocketAddress, Whole
+from .values import Assignment, SocketAddress, SocketAddresses, Whole
 
 
 class _RunCommand(ConfiguredCommand):
@@ -94,6 +94,12 @@ def _server_options(command: click.Command) -> click.Command:
     f"  [default: {PARALLEL}]",
 )
 @click.option(
+    "--rpc",
+    type=SocketAddresses(),
+    metavar="HOST:PORT,...",
+    help="Machines that run llamaedge rpc-worker, to share the models' layers among",
+)
+@click.option(
     "--dir",
     "dirs",
     multiple=True,
@@ -152,6 +158,7 @@ def prepare(
     port: int | None,
     instances: int,
     parallel: int | None,
+    rpc: str | None,
     dirs: tuple[str, ...],
     environment: tuple[tuple[str, str], ...],
     log_level: str | None,
@@ -187,6 +194,7 @@ def prepare(
         log_format=log_format,
         server=given,
         others=context.obj,
+        rpc=tuple(rpc.split(",")) if rpc else (),
     )
     if settings.official:
         dirs = give_files(plan.dirs, settings.data_dir)

@@ -29,6 +29,25 @@ class SocketAddress(click.ParamType[Address]):
             self.fail(f"{value!r}: {error}", param, context)
 
 
+class SocketAddresses(click.ParamType[str]):
+    """HOST:PORT,..., of which each names a port."""
+
+    name = "addresses"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """The addresses as they were given, without spaces."""
+        text = "".join(str(value).split())
+        try:
+            addresses = [Address.parse(each) for each in text.split(",")]
+        except ValueError as error:
+            self.fail(f"{text!r}: {error}", param, context)
+        if any(not each.port for each in addresses):
+            self.fail(f"{text!r}: each needs a port from 1 to 65535", param, context)
+        return text
+
+
 class Whole(click.ParamType[int]):
     """A whole number from ``low`` to ``high``."""
 

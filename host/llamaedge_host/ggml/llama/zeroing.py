@@ -11,9 +11,7 @@ import logging
 import mmap
 from typing import Any
 
-from llama_cpp._ggml import libggml
-
-from .library import llama
+from .library import ggml, llama
 from .links import link
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -26,7 +24,7 @@ _CLEAR = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint8)
 
 
 def _function(name: str, result: object, *arguments: type) -> Any:
-    function = getattr(libggml, name)
+    function = getattr(ggml, name)
     function.restype, function.argtypes = result, list(arguments)
     return function
 
