@@ -336,11 +336,26 @@ def test_a_sampler_is_freed_however_its_sequence_ends(
     assert sampler.closed
 
 
+def test_a_last_token_of_a_prompt_is_counted_as_one_that_was_read(
+    load: Load, tiny_llama: Path
+) -> None:
+    graph = load(tiny_llama, n_predict=3, ignore_eos=True)
+    first, second = graph.context(), graph.context()
+    run(first, SEA)
+    told = counts(first)[0]
+    run(second, SEA)
+    counted = engine(graph).counters
+    assert counted.prompt_tokens_reused == told - 1
+    assert counted.prompt_tokens_evaluated == told + 1
+    assert counted.most_tokens == told + 3
+    assert counted.step_sequences == counted.step_seconds.total
+
+
 @pytest.mark.parametrize("part", ["_compute", "_sample", "_account"])
 def test_a_fault_in_the_engine_ends_what_it_computes(
     load: Load, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of order")
 
     graph = load(tiny_llama, n_predict=5, ignore_eos=True)

@@ -36,14 +36,33 @@ def of_model(name: str) -> str:
     return f"{name}{{model=default}}"
 
 
-def test_the_engines_numbers_have_llama_servers_names(client: httpx.Client) -> None:
+def test_the_sums_have_llama_servers_names_and_no_labels(client: httpx.Client) -> None:
+    answer = client.get("/metrics")
     found = metrics(client)
     expected = {
         "llamacpp:prompt_tokens_total": 31,
         "llamacpp:tokens_predicted_total": 6,
         "llamacpp:tokens_predicted_seconds_total": 0.5,
         "llamacpp:predicted_tokens_seconds": 12,
+        "llamacpp:prompt_tokens_seconds": 0,
         "llamacpp:n_decode_total": 4,
+        "llamacpp:requests_processing": 0,
+        "llamacpp:requests_deferred": 0,
+    }
+    assert {name: found[name] for name in expected} == expected
+    for name in re.findall(r"^(llamacpp:\S+) \S+$", answer.text, re.M):
+        kind = "counter" if name.endswith(("_total", "_max")) else "gauge"
+        assert f"# TYPE {name} {kind}\n" in answer.text
+        assert f"# HELP {name} " in answer.text
+    assert int(answer.headers["Process-Start-Time-Unix"]) <= time.time()
+
+
+def test_the_engines_numbers_are_told_by_engine(client: httpx.Client) -> None:
+    found = metrics(client)
+    expected = {
+        "llamaedge_prompt_tokens_total": 31,
+        "llamaedge_tokens_predicted_total": 6,
+        "llamaedge_tokens_predicted_seconds_total": 0.5,
         "llamaedge_prompt_tokens_reused_total": 0,
         "llamaedge_batch_tokens_count": 4,
         "llamaedge_batch_tokens_sum": 5007,
@@ -51,9 +70,6 @@ def test_the_engines_numbers_have_llama_servers_names(client: httpx.Client) -> N
     assert {name: found[f"{name}{{engine=m.gguf,model=default}}"] for name in expected} == expected
     bucket = "llamaedge_batch_tokens_bucket{engine=m.gguf,le=%s,model=default}"
     assert [found[bucket % le] for le in ("1.0", "2.0", "4.0", "2048.0", "+Inf")] == [1, 1, 3, 3, 4]
-    assert "llamacpp:prompt_tokens_seconds{engine=m.gguf,model=default}" not in found, (
-        "no second was spent"
-    )
     assert found["process_resident_memory_bytes"] > 1e6
 
 
@@ -86,8 +102,8 @@ def test_the_pool_and_its_restarts_are_told(start_front: StartFront) -> None:
             lines = response.iter_lines()
             next(lines)
             found = metrics(client)
-            assert found[of_model("llamacpp:requests_processing")] == 1
-            assert found[of_model("llamacpp:requests_deferred")] == 0
+            assert found[of_model("llamaedge_requests_processing")] == 1
+            assert found[of_model("llamaedge_requests_deferred")] == 0
             assert found[of_model("llamaedge_guests")] == 1
         client.post(CHAT, json={"messages": [], "answer": "trap"})
         until(client, of_model("llamaedge_guest_restarts_total"), 1)

@@ -82,10 +82,11 @@ def ask(folder: Path, method: str, path: str, **more: Any) -> httpx.Response:
 def test_numbers_tell_their_replica(tmp_path: Path) -> None:
     lines = ask(tmp_path, "GET", "/metrics").text.splitlines()
     for expected in (
-        'llamacpp:requests_processing{model="m",replica="one"} 1.0',
-        'llamacpp:requests_processing{model="m",replica="two"} 3.0',
+        'llamaedge_requests_processing{model="m",replica="one"} 1.0',
+        'llamaedge_requests_processing{model="m",replica="two"} 3.0',
+        "llamacpp:requests_processing 4",
         'llamaedge_guest_restarts_total{model="m",replica="two"} 2.0',
-        'llamacpp:prompt_tokens_total{engine="m.gguf",model="m",replica="one"} 7.0',
+        'llamaedge_prompt_tokens_total{engine="m.gguf",model="m",replica="one"} 7.0',
         'llamaedge_requests_total{method="GET",replica="front",route="/health",status="200"} 1.0',
         'llamaedge_request_seconds_count{replica="front",route="/health"} 1.0',
     ):

@@ -1,5 +1,6 @@
-"""/metrics, for Prometheus: llama-server's names where it has one, else ``llamaedge_``."""
+"""/metrics, for Prometheus: ``llamaedge_`` with labels, and llama.cpp's names without."""
 
+import time
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..health import Figures, Source, Watched
+from . import llama_metrics
 from .describe import STRING, Described, operation
 from .record import OVER_WEBSOCKET, Record
 
@@ -28,8 +30,8 @@ _LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 3
 _SHORT = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)  # seconds
 
 _FRONT = (
-    ("requests_processing", "llamacpp:requests_processing", "Requests that guests answer"),
-    ("requests_deferred", "llamacpp:requests_deferred", "Requests that wait for a guest"),
+    ("requests_processing", "llamaedge_requests_processing", "Requests that guests answer"),
+    ("requests_deferred", "llamaedge_requests_deferred", "Requests that wait for a guest"),
     ("guests", "llamaedge_guests", "Guests that take requests"),
 )
 _RESTARTS = (
@@ -37,10 +39,10 @@ _RESTARTS = (
     ("worker_restarts", "llamaedge_worker_restarts", "Workers that ended and were replaced"),
 )
 _COUNTERS = (
-    ("prompt_tokens_evaluated", "llamacpp:prompt_tokens", "Prompt tokens read"),
-    ("prompt_seconds", "llamacpp:prompt_seconds", "Seconds spent on reading prompts"),
-    ("generated_tokens", "llamacpp:tokens_predicted", "Tokens generated"),
-    ("decode_seconds", "llamacpp:tokens_predicted_seconds", "Seconds spent on generating"),
+    ("prompt_tokens_evaluated", "llamaedge_prompt_tokens", "Prompt tokens read"),
+    ("prompt_seconds", "llamaedge_prompt_seconds", "Seconds spent on reading prompts"),
+    ("generated_tokens", "llamaedge_tokens_predicted", "Tokens generated"),
+    ("decode_seconds", "llamaedge_tokens_predicted_seconds", "Seconds spent on generating"),
     ("prompt_tokens_reused", "llamaedge_prompt_tokens_reused", "Prompt tokens read before"),
     ("draft_tokens", "llamaedge_draft_tokens", "Tokens that were drafted"),
     ("draft_tokens_accepted", "llamaedge_draft_tokens_accepted", "Of these, those that were made"),
@@ -70,11 +72,6 @@ _HISTOGRAMS = (
     ("step_seconds", "llamaedge_step_seconds", "Seconds of a step"),
 )
 _REPLICA = "replica"
-_RATES = (
-    ("llamacpp:prompt_tokens_seconds", "Prompt tokens read a second", _COUNTERS[0], _COUNTERS[1]),
-    ("llamacpp:predicted_tokens_seconds", "Tokens made a second", _COUNTERS[2], _COUNTERS[3]),
-)
-
 Rows = dict[tuple[str, ...], Mapping[str, Any]]
 """Numbers by their names, of models or of their engines: labels' values first."""
 
@@ -96,6 +93,7 @@ class Metrics:
     def __init__(self, watched: Watched, *, replica: str | None = None) -> None:
         self._watched = watched
         self._own = {} if replica is None else {_REPLICA: replica}
+        self._began = int(time.time())
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(
@@ -135,10 +133,12 @@ class Metrics:
 
     async def answer(self, request: Request) -> Response:
         """GET /metrics."""
-        inside = CollectorRegistry()
-        inside.register(_Inside(await self._watched.figures(), replicas=bool(self._own)))
+        inside, figures = CollectorRegistry(), await self._watched.figures()
+        inside.register(_Inside(figures, replicas=bool(self._own)))
         body = generate_latest(self._registry) + generate_latest(inside)
-        return Response(body, media_type=CONTENT_TYPE_LATEST)
+        body += llama_metrics.written(figures.values())
+        headers = {"Process-Start-Time-Unix": str(self._began)}
+        return Response(body, headers=headers, media_type=CONTENT_TYPE_LATEST)
 
 
 class _Inside(Collector):
@@ -174,12 +174,6 @@ class _Inside(Collector):
         yield from self._steps()
 
     def _steps(self) -> Iterator[Metric]:
-        decodes = CounterMetricFamily(
-            "llamacpp:n_decode", "Steps", labels=(*self._labels, "engine")
-        )
-        for labels, numbers in self._engines.items():
-            decodes.add_metric(labels, sum(numbers["step_seconds"]["counts"]))
-        yield decodes
         for field, name, meaning in _HISTOGRAMS:
             histogram = HistogramMetricFamily(name, meaning, labels=(*self._labels, "engine"))
             for labels, numbers in self._engines.items():
@@ -188,12 +182,6 @@ class _Inside(Collector):
                 buckets = list(zip(bounds, accumulate(counted["counts"]), strict=True))
                 histogram.add_metric(labels, buckets, counted["sum"])
             yield histogram
-        for name, meaning, (tokens, *_), (seconds, *_) in _RATES:
-            rate = GaugeMetricFamily(name, meaning, labels=(*self._labels, "engine"))
-            for labels, numbers in self._engines.items():
-                if numbers[seconds]:
-                    rate.add_metric(labels, numbers[tokens] / numbers[seconds])
-            yield rate
 
 
 def _filled(

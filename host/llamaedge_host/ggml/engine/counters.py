@@ -37,6 +37,11 @@ class Counters:
     prompt_tokens_evaluated: int = 0
     prompt_tokens_reused: int = 0
     generated_tokens: int = 0
+    most_tokens: int = 0
+    """Of any sequence, the prompt's among them."""
+    step_sequences: int = 0
+    """Sequences that steps computed, counted in each."""
+    drafts: int = 0
     draft_tokens: int = 0
     draft_tokens_accepted: int = 0
     draft_model_tokens: int = 0

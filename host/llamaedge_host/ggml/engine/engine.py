@@ -201,7 +201,7 @@ class Engine:
             wanted = 1 + len(part.draft) if last else 0
             rows = context.put(rows, tokens, begin, sequence.slot, wanted)
         forget_errors()
-        result = self._decode(rows, sum(part.rows for part in parts if not part.decodes))
+        result = self._decode(parts, rows)
         if result:
             failed = [part.sequence for part in parts]
             self._fail(failed, f"llama_decode answered {result}")
@@ -266,30 +266,33 @@ class Engine:
         else:
             self._fail([sequence], "the picture cannot be computed")
 
-    def _decode(self, rows: int, prompt: int) -> int:
-        """Compute ``rows`` rows, ``prompt`` of them of prompts; llama_decode's result.
+    def _decode(self, parts: list[Part], rows: int) -> int:
+        """Compute the ``rows`` rows of ``parts``; llama_decode's result.
 
         Prompts have all threads: theirs seldom wait for each other.
         """
         context, threads = self._context, self._threads
+        prompt = sum(part.rows for part in parts if not part.decodes)
         context.use_threads(threads.most if prompt else threads.count)
         cpu, started = time.process_time(), time.perf_counter()
         result = context.decode(rows)
         seconds = time.perf_counter() - started
         if not prompt:
             threads.took(rows, seconds, time.process_time() - cpu)
-        self._account(rows, prompt, seconds)
+        if prompt >= LEAST_PROMPT:
+            self._rate += (prompt / seconds - self._rate) / 2
+        self._account(parts, rows, seconds, reads=prompt > 0)
         return result
 
-    def _account(self, rows: int, prompt: int, seconds: float) -> None:
-        counters = self.counters
+    def _account(self, parts: list[Part], rows: int, seconds: float, *, reads: bool) -> None:
+        counters, read = self.counters, sum(part.read for part in parts)
         counters.batch_tokens.add(rows)
         counters.step_seconds.add(seconds)
-        if prompt:
-            counters.prompt_tokens_evaluated += prompt
+        counters.step_sequences += len(parts)
+        counters.drafts += sum(bool(part.draft) for part in parts)
+        counters.prompt_tokens_evaluated += read
+        if reads or read == rows:
             counters.prompt_seconds += seconds
-            if prompt >= LEAST_PROMPT:
-                self._rate += (prompt / seconds - self._rate) / 2
         else:
             counters.decode_seconds += seconds
 
@@ -305,6 +308,7 @@ class Engine:
             self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
             return False
         self.counters.generated_tokens += 1
+        self.counters.most_tokens = max(self.counters.most_tokens, len(sequence.tokens) + 1)
         if (end := sequence.accept(token)) is not None:
             self._end(sequence, end)
         return end is None

@@ -42,6 +42,12 @@ class Part:
         return self.count + len(self.draft)
 
     @property
+    def read(self) -> int:
+        """Tokens of the prompt among its own."""
+        left = self.sequence.prompt_length - self.sequence.position
+        return min(self.count, max(left, 0))
+
+    @property
     def decodes(self) -> bool:
         """Whether its tokens are no prompt's, as far as a step's time tells."""
         return self.count == 1
