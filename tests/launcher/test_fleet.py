@@ -72,6 +72,11 @@ def test_the_models_are_listed(start_front: StartFront) -> None:
     assert {(each["object"], each["owned_by"]) for each in body["data"]} == {
         ("model", "Not specified")
     }
+    assert [(each["name"], each["capabilities"]) for each in body["models"]] == [
+        ("default", ["completion"]),
+        ("small", ["completion"]),
+        ("embed", ["embedding"]),
+    ]
 
 
 def test_metrics_tell_the_models_apart(start_front: StartFront) -> None:
@@ -79,7 +84,7 @@ def test_metrics_tell_the_models_apart(start_front: StartFront) -> None:
         text = client.get("/metrics").text
     for name in ("default", *THREE):
         assert f'llamaedge_guests{{model="{name}"}} 1.0' in text
-        assert f'llamacpp:prompt_tokens_total{{engine="m.gguf",model="{name}"}} 31.0' in text
+        assert f'llamaedge_prompt_tokens_total{{engine="m.gguf",model="{name}"}} 31.0' in text
 
 
 def test_it_is_ready_once_all_are(start_front: StartFront) -> None:

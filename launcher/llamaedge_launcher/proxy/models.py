@@ -22,7 +22,12 @@ DESCRIBED: Described = {
     (ALL, "GET"): operation(
         "The models that requests may name",
         tag="models",
-        answers={JSON: record({"object": const("list"), "data": array(_MODEL)})},
+        answers={
+            JSON: record(
+                {"object": const("list"), "data": array(_MODEL)},
+                models=array(record({"name": STRING, "capabilities": array(STRING)})),
+            )
+        },
         errors=(503,),
     ),
     **{
@@ -58,9 +63,10 @@ class Models:
         """By path and method."""
 
     async def all(self, request: Request) -> Response:
-        """GET /v1/models, as LlamaEdge's server answers it."""
+        """GET /v1/models, as LlamaEdge's server answers it, with llama.cpp's list beside."""
         data = [self._told(each) for each in await self._known()]
-        return JSONResponse({"object": "list", "data": data})
+        models = [_capable(each) for each in await self._known()]
+        return JSONResponse({"object": "list", "data": data, "models": models})
 
     async def get(self, request: Request) -> Response:
         """GET /v1/models/{id}, where a model may be called what a request may call it."""
@@ -94,3 +100,10 @@ class Models:
             "object": "model",
             "owned_by": "Not specified",
         }
+
+
+def _capable(model: Model) -> dict[str, Any]:
+    """What a model can do, as llama.cpp's server tells it."""
+    can = ["embedding"] if model.kind == "embeddings" else ["completion"]
+    can += ["multimodal"] if model.projector else []
+    return {"name": model.id, "model": model.id, "type": "model", "capabilities": can}

@@ -114,6 +114,20 @@ def test_a_stream_tells_the_response_as_it_is_made(client: OpenAI) -> None:
     assert client.responses.retrieve(last.response.id).output_text == text
 
 
+def test_a_stream_tells_its_progress_and_times_if_asked_to(client: OpenAI) -> None:
+    more = {"timings_per_token": True, "return_progress": True}
+    events = [each.model_dump() for each in stream(client, "Count. " * 30, extra_body=more)]
+    progress = [each for each in events if each.get("prompt_progress")]
+    assert {each["type"] for each in progress} == {"response.in_progress"}
+    last = progress[-1]["prompt_progress"]
+    assert last["processed"] == last["total"] > 30
+    for kind in ("response.output_text.delta", "response.completed", "response.incomplete"):
+        told = [each for each in events if each["type"] == kind]
+        assert all(each["timings"]["predicted_n"] for each in told)
+    quiet = [each.model_dump() for each in stream(client, "Hi")]
+    assert not any(each.get("timings") or each.get("prompt_progress") for each in quiet)
+
+
 def test_an_answer_that_is_cut_is_incomplete(client: OpenAI) -> None:
     made = ask(client, "Count to a hundred.", max_output_tokens=5)
     assert made.status == "incomplete"

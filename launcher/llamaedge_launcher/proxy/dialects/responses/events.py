@@ -26,6 +26,7 @@ class Events:
         self._item: _Item | None = None
         self._reason: str | None = None
         self._usage: Json | None = None
+        self._timings: Json = {}
 
     def chunk(self, chunk: Json) -> bytes:
         """As Stream's."""
@@ -34,8 +35,14 @@ class Events:
         events = [*self._begin()]
         if usage := chunk.get("usage"):
             self._usage = usage
+        telling = self._wanted.chat.get("timings_per_token") and chunk.get("timings")
+        self._timings = {"timings": chunk["timings"]} if telling else {}
+        if progress := chunk.get("prompt_progress"):
+            told = {"response": self._response, "prompt_progress": progress, **self._timings}
+            events.append({"type": "response.in_progress", **told})
         for choice in chunk["choices"]:
-            events += self._delta(choice.get("delta") or {}, choice.get("logprobs"))
+            for event in self._delta(choice.get("delta") or {}, choice.get("logprobs")):
+                events.append(event | self._timings)
             self._reason = choice.get("finish_reason") or self._reason
         return self._told(events)
 
@@ -51,7 +58,8 @@ class Events:
         events += self._close()
         whole = output.ended(self._response, self._done, self._reason, self._usage)
         self._on_end(whole)
-        return self._told([*events, {"type": f"response.{whole['status']}", "response": whole}])
+        ended = {"type": f"response.{whole['status']}", "response": whole}
+        return self._told([*events, ended | self._timings])
 
     def fail(self, status: int, error: Json) -> bytes:
         """As Stream's."""

@@ -14,10 +14,13 @@ _MEANINGLESS = (
     "prompt_cache_options", "service_tier", "stream_options", "max_tool_calls",
 )  # fmt: skip
 """They ask for nothing that a client could see here; there are no tools of the server's own."""
+_TELLING = ("timings_per_token", "return_progress")
+"""llama.cpp's: what a stream tells beside the answer."""
 _KNOWN = (
     "model", "input", "instructions", "stream", "store", "previous_response_id", "metadata",
     "include", "temperature", "top_p", "top_logprobs", "max_output_tokens", "tools", "tool_choice",
-    "parallel_tool_calls", "text", "reasoning", "truncation", "background", *_MEANINGLESS,
+    "parallel_tool_calls", "text", "reasoning", "truncation", "background",
+    *_TELLING, *_MEANINGLESS,
 )  # fmt: skip
 _REFUSED = {
     "background": "answers are made while the client waits",
@@ -77,6 +80,7 @@ def read(request: Json) -> Wanted:
         chat |= {"logprobs": True, "top_logprobs": fields.take("top_logprobs", int) or 0}
     if effort := asked.take("effort", str):
         chat["reasoning_effort"] = effort
+    chat |= {name: True for name in _TELLING if fields.take(name, bool)}
     if stream:
         chat |= {"stream": True, "stream_options": {"include_usage": True}}
     summary = asked.take("summary", str) or asked.take("generate_summary", str)
