@@ -11,12 +11,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from llamaedge_host.ggml.keeping import DISK
+
 from . import log
 from .settings import HANG_TIMEOUT
 
 STATISTICS = b"statistics\n"
 ALIVE = 1.0
 """Seconds between two events by which a worker shows that it is alive."""
+LAST_WORDS = 10.0
+"""Seconds that a worker may take at its end to write what is kept of KV caches."""
 LONGEST_LINE = 4 * 1024 * 1024  # bytes of an event
 
 
@@ -29,7 +33,8 @@ class WorkerConfig:
     of sequences of a model, None for what fits the machine. ``log_format`` is one of
     log.FORMATS. A guest that hangs for ``hang_timeout`` seconds is replaced. With ``limited`` the
     host keeps the limits of requests, see limits.py. So many workers start at a time, ``sharing``
-    the memory. ``rpc`` are the addresses of llama.cpp's RPC workers.
+    the memory. ``rpc`` are the addresses of llama.cpp's RPC workers. The ``cache_`` fields are
+    Keeping's of llamaedge_host, "" for no folder.
     """
 
     folder: str
@@ -46,6 +51,9 @@ class WorkerConfig:
     limited: bool = False
     sharing: int = 1
     rpc: tuple[str, ...] = ()
+    cache_ram: int | None = None
+    cache_dir: str = ""
+    cache_disk: int = DISK
 
     def encode(self) -> bytes:
         """One line of JSON."""

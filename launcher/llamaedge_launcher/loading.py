@@ -4,6 +4,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.keeping import Keeping
 from llamaedge_host.nn import Encoding, NeuralNetwork, Preload, Target
 from llamaedge_host.nn.backend import BackendError, Graph
 
@@ -13,7 +15,7 @@ from .limits import LimitedGraph, Limits
 class LoadingNetwork(NeuralNetwork):
     """Remembers for each thread, which is a guest's, why it got no model.
 
-    Its guests keep to ``limits``.
+    Its guests keep to ``limits``. ``keeping`` says what is kept of their KV caches.
     """
 
     def __init__(
@@ -23,10 +25,28 @@ class LoadingNetwork(NeuralNetwork):
         parallel: int | None,
         limits: Limits | None = None,
         rpc: Sequence[str] = (),
+        keeping: Keeping | None = None,
     ) -> None:
-        super().__init__(preloads, parallel=parallel, rpc=rpc)
+        super().__init__(preloads, parallel=parallel, backends={Encoding.GGML: self._ggml})
+        self._rpc = rpc
         self.limits = limits
+        self._parallel = parallel
+        self._keeping = keeping
         self._mine = threading.local()
+
+    def _ggml(self) -> GgmlBackend:
+        return GgmlBackend(
+            parallel=self._parallel,
+            keeping=self._keeping,
+            preloaded=self._files_of(Encoding.GGML),
+            rpc=self._rpc,
+        )
+
+    def keep(self) -> None:
+        """Write what rests in KV caches to files now, where there are to be any. Blocks."""
+        backend = self.backend(Encoding.GGML)
+        assert isinstance(backend, GgmlBackend)
+        backend.keep()
 
     @property
     def problem(self) -> str | None:

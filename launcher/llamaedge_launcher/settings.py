@@ -45,7 +45,8 @@ class Settings:
     server speaks TLS with. ``root_path`` is what a reverse proxy puts before every path, and
     ``forwarded`` the addresses whose forwarding headers are believed, separated by commas, ``*``
     any. Pictures may be fetched from the hosts of ``image_urls`` (remote.hosts.Hosts).
-    ``slots`` says whether clients may see what the places of sequences are doing.
+    ``slots`` says whether clients may see what the places of sequences are doing; they may save
+    and restore these in ``slot_save_path``.
     """
 
     keys: tuple[str, ...] = ()
@@ -70,3 +71,4 @@ class Settings:
     forwarded: str = ""
     image_urls: tuple[str, ...] = ()
     slots: bool = True
+    slot_save_path: Path | None = None

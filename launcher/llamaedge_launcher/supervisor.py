@@ -18,6 +18,7 @@ from typing import Any
 from .asking import Inquiries
 from .control import (
     ALIVE,
+    LAST_WORDS,
     LONGEST_LINE,
     STATISTICS,
     Answered,
@@ -67,6 +68,7 @@ class WorkerProcess:
                 raise LauncherError(f"the worker cannot be started: {error}") from error
             undo.pop_all()
         self.hang_timeout = config.hang_timeout
+        self._last_words = LAST_WORDS if config.cache_dir else 0.0
         with suppress(OSError):
             self._socket.sendall(replace(config, folder=str(self._folder)).encode())
         self._socket.setblocking(False)
@@ -102,7 +104,7 @@ class WorkerProcess:
     async def end(self) -> str:
         """End the worker, remove its folder, and say how it ended."""
         self._socket.close()
-        if not await self._ends(_END):
+        if not await self._ends(_END + self._last_words):
             self._process.kill()
             await self._ends(_KILLED)
         return self._ended()

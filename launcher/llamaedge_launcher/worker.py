@@ -19,6 +19,7 @@ from typing import BinaryIO
 from . import log
 from .control import (
     ALIVE,
+    LAST_WORDS,
     STATISTICS,
     Alive,
     Answered,
@@ -70,6 +71,8 @@ def _take_stdin() -> socket.socket:
 def _follow_front(lines: BinaryIO, worker: "Worker", folder: str) -> None:
     """Answer the front until its end, then end at once, whatever the guests are doing.
 
+    What is to be kept is written before that.
+
     Nothing is written from then on: guests that lose their folder have nothing to say.
     """
     with suppress(OSError):
@@ -78,6 +81,7 @@ def _follow_front(lines: BinaryIO, worker: "Worker", folder: str) -> None:
                 worker.tell_statistics()
             else:
                 worker.answer(Question.decode(line))
+    worker.keep()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -94,6 +98,7 @@ class Worker:
         self._sending = threading.Lock()
         self._statistics: Callable[[], dict[str, dict[str, object]]] = dict
         self._answers: Callable[[Question], Answered] = not_yet
+        self._keep: Callable[[], None] = _nothing
         self._keepers: list[Keeper] = []
 
     def tell_statistics(self) -> None:
@@ -102,6 +107,13 @@ class Worker:
             self._tell(Statistics(self._statistics()))
         except Exception:
             _log.exception("the statistics cannot be told")
+
+    def keep(self) -> None:
+        """Write what rests in KV caches to files, if there are to be any, in LAST_WORDS seconds."""
+        if self._config.cache_dir:
+            keeping = threading.Thread(target=self._keep, daemon=True)
+            keeping.start()
+            keeping.join(LAST_WORDS)
 
     def answer(self, question: Question) -> None:
         """Answer in a thread, as some answers are computed."""
@@ -114,6 +126,7 @@ class Worker:
     def run(self) -> None:
         """Serve; never returns. Guests start when the models are checked, and fit."""
         from llamaedge_host import HostError, Preload, Preopen
+        from llamaedge_host.ggml.keeping import Keeping
 
         from .answers import Answers
         from .limits import Limits
@@ -125,7 +138,19 @@ class Worker:
         try:
             preloads = [Preload.parse(text) for text in config.preloads]
             dirs = [Preopen.parse(text) for text in config.dirs]
-            nn = LoadingNetwork(preloads, parallel=config.parallel, limits=limits, rpc=config.rpc)
+            keeping = Keeping(
+                config.cache_ram,
+                Path(config.cache_dir) if config.cache_dir else None,
+                config.cache_disk,
+            )
+            nn = LoadingNetwork(
+                preloads,
+                parallel=config.parallel,
+                limits=limits,
+                rpc=config.rpc,
+                keeping=keeping,
+            )
+            self._keep = nn.keep
             self._statistics = nn.statistics
             self._answers = Answers(nn)
             nn.preload_all()
@@ -161,6 +186,10 @@ class Worker:
                 self._front.sendall(encode_event(event))
             except OSError:
                 _log.debug("the front has gone")
+
+
+def _nothing() -> None:
+    """There are no models yet."""
 
 
 def not_yet(question: Question) -> Answered:

@@ -13,8 +13,9 @@ Name = tuple[str, ...]
 
 HOST = Path(llamaedge_host.__file__).parent
 ROOT = Path(__file__).parents[2]
-ROOMS = ("errors", "metadata", "llama", "chat", "sampling", "media", "engine", "prompt", "context")
-GGML = (*ROOMS, "properties", "suited", "graph", "backend", "__init__")
+ROOMS = ("errors", "keeping", "metadata", "llama", "chat", "sampling", "media", "engine")
+FLAT = ("prompt", "context", "properties", "ranking", "suited", "graph", "backend", "__init__")
+GGML = (*ROOMS, *FLAT)
 """The rooms of ggml, the ground first."""
 SHARED = {"errors", "imports", "memory", "preview1", "waker"}
 MAY_IMPORT = {

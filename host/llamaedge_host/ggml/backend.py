@@ -1,17 +1,21 @@
 """The GGML backend: what ``nn`` loads graphs from."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from ..nn.errno import NnErrno
 from ..nn.preload import Target
 from .chat.renderer import Renderer
 from .engine.counters import Counters
+from .engine.engine import Engine
 from .engine.engines import Engines
 from .engine.slots import SlotState
 from .errors import GgmlError
 from .graph import GgmlGraph
+from .keeping import Keeping
 from .llama.draft import draft_path
 from .llama.model import Models
 from .llama.needs import Needs
@@ -22,26 +26,32 @@ from .properties import Properties
 from .ranking import Ranked, rank
 from .suited import Suited, suit
 
+Found = TypeVar("Found")
+
+_PATIENCE = 60.0  # seconds that one waits for a slot that is busy
+_LOOK = 0.02
+
 
 class GgmlBackend:
     """The models and engines of this process: a ``nn.backend.Backend``.
 
     ``parallel`` is the number of sequences that an engine computes at once, None for what the
     machine's memory allows, at most 8. ``preloaded`` are the files of models by the names that
-    metadata may have for them. ``rpc`` are the addresses of RPC workers whose devices are used
-    too. Raises GgmlError if one does not answer.
+    metadata may have for them. ``keeping`` says what is kept of KV caches. ``rpc`` are the
+    addresses of RPC workers whose devices are used too. Raises GgmlError if one does not answer.
     """
 
     def __init__(
         self,
         *,
         parallel: int | None = None,
+        keeping: Keeping | None = None,
         preloaded: Mapping[str, Path] = MappingProxyType({}),
         rpc: Sequence[str] = (),
     ) -> None:
         connect(rpc)
         self._models = Models()
-        self._engines = Engines(parallel)
+        self._engines = Engines(parallel, keeping)
         self._projectors = Projectors()
         self._renderer = Renderer()
         self._preloaded = preloaded
@@ -111,6 +121,31 @@ class GgmlBackend:
         engine = self._engines.text()
         return [] if engine is None else engine.slots()
 
+    def keep(self) -> None:
+        """Write what rests in KV caches to files now, where there are to be any. Blocks."""
+        self._engines.keep()
+
+    def save_slot(self, slot: int, path: Path) -> tuple[int, int]:
+        """Write what ``slot`` of the first text engine caches to ``path``, once it is free.
+
+        Answers its tokens and the file's bytes. Blocks. Raises GgmlError as Keeper's save().
+        """
+        return _once_free(lambda: self._text().save(slot, path))
+
+    def restore_slot(self, slot: int, path: Path) -> tuple[int, int]:
+        """The other way round. Blocks. Raises GgmlError as Keeper's restore()."""
+        return _once_free(lambda: self._text().restore(slot, path))
+
+    def erase_slot(self, slot: int) -> int:
+        """Forget what ``slot`` caches; how many tokens. Blocks. Raises GgmlError."""
+        return _once_free(lambda: self._text().erase(slot))
+
+    def _text(self) -> Engine:
+        engine = self._engines.text()
+        if engine is None:
+            raise GgmlError(NnErrno.UNSUPPORTED_OPERATION, "no model that makes text is loaded")
+        return engine
+
     def rank(self, query: str, documents: Sequence[str]) -> list[Ranked]:
         """The scores of ``documents`` for ``query``, by the first model that scores. Blocks.
 
@@ -136,3 +171,15 @@ class GgmlBackend:
         """Free the models that stay by ``preload`` once no graph uses them."""
         self._models.close()
         self._renderer.close()
+
+
+def _once_free(act: Callable[[], Found]) -> Found:
+    """What ``act`` answers, once its slot is not busy."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return act()
+        except GgmlError as error:
+            if error.errno is not NnErrno.BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_LOOK)

@@ -1,13 +1,14 @@
 """What a command line of ``llamaedge run`` asks for, judged before anything is started."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
 from llamaedge_host import HostError, Preload, Preopen
+from llamaedge_host.ggml.keeping import Keeping
 from llamaedge_host.paths import expanded
 
 from .. import demo, guests, log
@@ -33,9 +34,10 @@ _WASM = b"\0asm"
 class Plan:
     """What to serve where, by a server for each of ``units``, the first one the default.
 
-    ``limit`` is the number of requests that a guest gets at once.
-    ``web_ui`` is the folder of a web page, if one was named. ``made_right`` says that the guest is
-    another's, and is helped where it is wrong. ``rpc`` are the addresses of RPC workers.
+    ``keeping`` says what is kept of KV caches. ``limit`` is the number of requests that a guest
+    gets at once. ``web_ui`` is the folder of a web page, if one was named. ``made_right`` says that
+    the guest is another's, and is helped where it is wrong. ``rpc`` are the addresses of RPC
+    workers.
     """
 
     address: Address
@@ -53,6 +55,7 @@ class Plan:
     parallel: int | None
     limit: int
     web_ui: Path | None
+    keeping: Keeping = field(default_factory=Keeping)
     made_right: bool = False
     rpc: tuple[str, ...] = ()
 
@@ -110,6 +113,9 @@ class Plan:
             limited=self.made_right,
             log_format=self.log_format,
             rpc=self.rpc,
+            cache_ram=self.keeping.ram,
+            cache_dir=str(self.keeping.folder or ""),
+            cache_disk=self.keeping.disk,
         )
 
 

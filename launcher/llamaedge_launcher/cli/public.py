@@ -16,7 +16,7 @@ from .. import keys
 from ..errors import LauncherError
 from ..files import ARCHIVES
 from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, PAGE, Settings
-from . import bounds
+from . import bounds, keeping
 from .values import Secret, Size, Whole
 
 _ORIGIN = re.compile(r"\*|null|localhost|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
@@ -137,6 +137,7 @@ _OPTIONS = (
         metavar="SECONDS",
         help="How long requests under way may take when the server is told to stop",
     ),
+    *keeping.OPTIONS,
     *bounds.OPTIONS,
 )
 
@@ -175,6 +176,7 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
         **bounds.take_bounds(given),
         opens_page=given["opens_page"],
         slots=not given["no_slots"],
+        slot_save_path=keeping.slot_save_path(given),
     )
 
 

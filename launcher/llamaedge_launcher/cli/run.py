@@ -13,6 +13,7 @@ from ..address import Address
 from ..settings import Settings
 from . import line
 from .config import ConfiguredCommand, config_options
+from .keeping import take_keeping
 from .options import SERVER_OPTIONS, ServerClickOption, ServerOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
 from .public import give_files, give_page, public_options, take_settings
@@ -196,6 +197,7 @@ def prepare(
         others=context.obj,
         rpc=tuple(rpc.split(",")) if rpc else (),
     )
+    plan = replace(plan, keeping=take_keeping(rest))
     if settings.official:
         dirs = give_files(plan.dirs, settings.data_dir)
         plan = replace(plan, dirs=dirs, made_right=True)

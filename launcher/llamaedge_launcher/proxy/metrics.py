@@ -60,6 +60,7 @@ _COUNTERS = (
     ("moves", "llamaedge_moves", "Sequences moved between slots"),
     ("swapped_out", "llamaedge_swapped_out", "States copied out of the KV cache"),
     ("swapped_in", "llamaedge_swapped_in", "States copied back into the KV cache"),
+    ("restored", "llamaedge_restored", "States read from files of --cache-dir"),
     ("failed_steps", "llamaedge_failed_steps", "Steps in which llama.cpp failed"),
 )
 _GAUGES = (

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .sequence import Sequence
+from .states import Stored
+from .store import Store
 from .swap import Swap, Swapped
 
 COPY_FROM = 16
@@ -62,7 +64,7 @@ class Choice:
     """Where a prompt goes, whose cache it takes over, and how many tokens of that."""
 
     slot: Slot
-    source: Slot | Swapped
+    source: Slot | Swapped | Stored
     common: int
 
     @property
@@ -77,6 +79,8 @@ class Cache:
     def __init__(self, slots: int, memory: Memory, swap: Swap) -> None:
         self.slots = [Slot(index) for index in range(slots)]
         self.swap = swap
+        self.store: Store | None = None
+        """What was kept in files, if anything is."""
         self._memory = memory
         self._clock = 0
 
@@ -107,8 +111,9 @@ class Cache:
         return best if best.common >= here.common + COPY_FROM else here
 
     @property
-    def _sources(self) -> "list[Slot | Swapped]":
-        return [*self.slots, *self.swap.entries]
+    def _sources(self) -> "list[Slot | Swapped | Stored]":
+        kept = self.store.entries if self.store is not None else ()
+        return [*self.slots, *self.swap.entries, *kept]
 
     def _beside(self) -> list[Slot]:
         """The free slots among those in use and next to them; all if none is in use."""
@@ -148,7 +153,7 @@ class Cache:
         common = common_prefix(cached, tokens, len(tokens) - 1)
         return common and self._memory.reusable(len(cached), self._memory.first(slot.index), common)
 
-    def _copied(self, source: Slot | Swapped, tokens: list[int]) -> int:
+    def _copied(self, source: Slot | Swapped | Stored, tokens: list[int]) -> int:
         """How many of ``tokens`` a copy of ``source`` holds if it is cut to them."""
         cached = source.cached if isinstance(source, Slot) else source.tokens
         common = common_prefix(cached, tokens, len(tokens) - 1)

@@ -56,6 +56,7 @@ class Counters:
     swapped_out: int = 0
     swapped_in: int = 0
     swap_bytes: int = 0
+    restored: int = 0
     cancellations: int = 0
     failed_steps: int = 0
     prompt_seconds: float = 0.0

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from .arrivals import Arrivals
 from .cache import Cache, Slot
 from .counters import Counters
 from .drafter import Drafter
+from .keeper import Keeper
 from .placement import Placement
 from .scheduler import MAX_WAITING, Part, Scheduler
 from .sequence import End, Sequence
@@ -85,6 +87,9 @@ class Engine:
         self._swap = Swap(swap)
         self._cache = Cache(self.parallel, self._context, self._swap)
         self._placement = Placement(self._context, self._cache, self._swap, self.counters)
+        self._keeper = Keeper(
+            model, sizing.parameters, self._context, self._cache, self._placement, self._swap
+        )
         swappable = min(swap // max(sizing.sequence_bytes, 1), self.parallel)
         if self.parallel == 1:
             swappable = 0  # one after another
@@ -132,6 +137,26 @@ class Engine:
     def _slot(self, slot: Slot) -> SlotState:
         return SlotState.of(slot, cells=self.cells, drafts=self.drafts)
 
+    def keep_in(self, folder: Path, limit: int) -> None:
+        """Keep what rests in files. Blocks. Raises GgmlError."""
+        self.ask(lambda: self._keeper.use(folder, limit))
+
+    def keep(self) -> None:
+        """Write what rests to files now. Blocks for seconds at most. Raises GgmlError."""
+        self.ask(self._keeper.end)
+
+    def save(self, slot: int, path: Path) -> tuple[int, int]:
+        """As Keeper's."""
+        return self.ask(lambda: self._keeper.save(slot, path))
+
+    def restore(self, slot: int, path: Path) -> tuple[int, int]:
+        """As Keeper's."""
+        return self.ask(lambda: self._keeper.restore(slot, path))
+
+    def erase(self, slot: int) -> int:
+        """As Keeper's."""
+        return self.ask(lambda: self._keeper.erase(slot))
+
     def close(self) -> None:
         """End what is unfinished, after the present step, and free the context."""
         with self._lock:
@@ -169,6 +194,8 @@ class Engine:
         counters.sequences_waiting = len(scheduler.waiting) + len(scheduler.preempted)
         counters.sequences_running = len(scheduler.running)
         counters.swap_bytes = self._swap.used
+        if not scheduler.running:
+            self._keeper.rests()
         return bool(scheduler.running)
 
     def step(self) -> None:
@@ -178,6 +205,7 @@ class Engine:
         """
         if (sequence := self._scheduler.at_picture()) is not None:
             self._see(sequence)
+        self._keeper.works()
         parts = self._scheduler.plan(self._context.room, self._prompt_rows())
         if self._drafter is not None:
             parts = self._drafter.fill(parts, self._context.room)
@@ -239,7 +267,8 @@ class Engine:
 
     def patience(self) -> float | None:
         """Seconds after which to look again though nothing has changed; None for never."""
-        return self._scheduler.patience()
+        waits = (self._scheduler.patience(), self._keeper.patience())
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def abandon(self, reason: str) -> None:
         """End every sequence for ``reason``; what the slots hold is forgotten."""
@@ -249,6 +278,9 @@ class Engine:
 
     def finish(self) -> None:
         """End every sequence and free the context."""
+        for sequence in self._scheduler:
+            self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=UNLOADED))
+        self._keeper.end()
         self.abandon(UNLOADED)
         self._context.close()
         if self._drafter is not None:

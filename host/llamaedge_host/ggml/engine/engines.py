@@ -4,12 +4,14 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from ...wording import counted
+from ..errors import GgmlError
+from ..keeping import Keeping
 from ..llama.capacity import Free, Sizing, size, swap_bytes
 from ..llama.compute import ComputeThread
 from ..llama.context import ContextError, ContextParameters
@@ -24,6 +26,7 @@ from .arrivals import Arrivals
 from .counters import Counters
 from .embedding import Embedder
 from .engine import Engine
+from .store import private_folder
 
 _log = logging.getLogger("llamaedge_host.nn")
 
@@ -31,11 +34,13 @@ _log = logging.getLogger("llamaedge_host.nn")
 class Engines:
     """Shares engines among graphs. Safe to use from any thread.
 
-    ``parallel`` is the number of sequences of an engine, None for what memory allows.
+    ``parallel`` is the number of sequences of an engine, None for what memory allows. ``keeping``
+    says what is kept of their caches.
     """
 
-    def __init__(self, parallel: int | None) -> None:
+    def __init__(self, parallel: int | None, keeping: Keeping | None = None) -> None:
         self._parallel = parallel
+        self._keeping = keeping or Keeping()
         self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
         self._sizings: dict[tuple[Path, ModelParameters, ContextParameters], Sizing] = {}
         self._users: Counter[Engine | Embedder] = Counter()
@@ -51,6 +56,7 @@ class Engines:
 
         Raises GgmlError.
         """
+        settings = self._completed(settings)
         with self._lock:
             asked = self._asked(model, settings)
             engine = self._engines.get((model, asked))
@@ -72,6 +78,7 @@ class Engines:
         It leaves room for what is ``beside`` it, and for as many models as are ``sharing``.
         ``draft``, hollow too, drafts for it.
         """
+        settings = self._completed(settings)
         with self._lock:
             parallel = self._sequences(settings)
             free = Free.now(hollow, beside)
@@ -125,6 +132,22 @@ class Engines:
         with self._lock:
             return next((each for each in self._engines.values() if isinstance(each, Engine)), None)
 
+    def keep(self) -> None:
+        """Write what rests in caches to files now, where there are to be any."""
+        with self._lock:
+            found = [each for each in self._engines.values() if isinstance(each, Engine)]
+        if self._keeping.folder is not None:
+            for each in found:
+                with suppress(GgmlError):  # which has been closed by now
+                    each.keep()
+
+    def _completed(self, settings: Settings) -> Settings:
+        """``settings`` with what is said of all models, where they leave it open."""
+        ram = self._keeping.ram
+        if ram is None or settings["cache-ram"] >= 0:
+            return settings
+        return settings.with_changes({"cache-ram": ram})
+
     def _sequences(self, settings: Settings) -> int:
         """The number of sequences that is asked for, 0 for one that suits."""
         several: int = settings["n-parallel"]
@@ -172,6 +195,13 @@ class Engines:
             if sizing.parameters.parallel == 1:
                 raise
             return self._engine(model, sizing.halved(), draft)
+        if self._keeping.folder is not None:
+            try:
+                folder = private_folder(self._keeping.folder, "--cache-dir")
+                engine.keep_in(folder, self._keeping.disk)
+            except BaseException:
+                engine.close()
+                raise
         needs = sizing.whole.whole
         _log.info(
             "[WASI-NN] GGML backend: %s: %s of %d tokens, %s; %s of weights, %s of KV cache%s,"

@@ -6,6 +6,8 @@ from ..llama.context import LlamaContext
 from .cache import Cache, Choice, Slot
 from .counters import Counters
 from .sequence import Sequence
+from .states import Stored
+from .store import Store
 from .swap import Swap, Swapped
 
 SWAP_FROM = 16
@@ -21,6 +23,7 @@ class Placement:
         self._cache = cache
         self._swap = swap
         self._counters = counters
+        self.store: Store | None = None
         self.swap_seconds = 0.0
         """What it took to swap a slot's cache out and another in, lately."""
 
@@ -48,9 +51,19 @@ class Placement:
             self._swap.taken(source, common)
             self._counters.swapped_in += 1
             return common
+        if isinstance(source, Stored):
+            return self._load(slot, source, choice.common)
         if source is slot or not choice.common:
             return context.keep(slot.index, choice.common)
         return context.copy(source.index, slot.index, len(source.cached), choice.common)
+
+    def _load(self, slot: Slot, source: Stored, common: int) -> int:
+        """Let ``slot`` cache what is in a file, or nothing if that is damaged."""
+        state = self.store.load(source) if self.store is not None else None
+        if state is None:
+            return self._context.keep(slot.index, 0)
+        self._counters.restored += 1
+        return self._context.restore(slot.index, state, len(source.tokens), common)
 
     def close_gaps(self) -> bool:
         """Move sequences until all have neighbouring slots; whether any was moved."""

@@ -5,6 +5,7 @@ sequence has computed that had to make place for a waiting one. Taking it back c
 where evaluating it again would cost a prompt.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..llama.context import State
@@ -29,6 +30,8 @@ class Swap:
         self.limit = limit
         self.entries: list[Swapped] = []
         """The least recently used first."""
+        self.dropped: Callable[[Swapped], None] | None = None
+        """Hears of what goes since there is no room for it."""
 
     @property
     def used(self) -> int:
@@ -45,7 +48,9 @@ class Swap:
         ]
         self.entries.append(entry)
         while self.entries and self.used > self.limit:
-            del self.entries[0]
+            entry = self.entries.pop(0)
+            if self.dropped is not None:
+                self.dropped(entry)
 
     def taken(self, entry: Swapped, common: int) -> None:
         """The first ``common`` tokens of ``entry`` are in a slot again."""

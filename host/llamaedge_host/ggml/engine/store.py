@@ -1,0 +1,149 @@
+"""State files of conversations that rest: they outlive their process."""
+
+import logging
+import os
+import threading
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from queue import SimpleQueue
+
+from ...nn.errno import NnErrno
+from ..errors import GgmlError
+from ..llama.context import State
+from . import states
+from .states import StateFileError, Stored
+
+_log = logging.getLogger("llamaedge_host.nn")
+
+SUFFIX = ".kv"
+_Work = tuple[list[int], int, State] | threading.Event
+
+
+def private_folder(folder: Path, option: str) -> Path:
+    """``folder``, made if it is not there, which only this user can change.
+
+    llama.cpp trusts the states that it is given. Raises GgmlError, which names ``option``.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError as error:
+        raise _unusable(option, folder, error.strerror or str(error)) from None
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+        raise _unusable(option, folder, "others may write there; chmod 700 it, or name another")
+    return folder
+
+
+def _unusable(option: str, folder: Path, why: str) -> GgmlError:
+    return GgmlError(NnErrno.INVALID_ARGUMENT, f"{option}: {folder} cannot be used: {why}")
+
+
+class Store:
+    """The state files of one engine in ``folder``, where others' may be too.
+
+    All of them take at most ``limit`` bytes; the least recently used go. Those of what has not this
+    ``identity``, or more than ``cells`` tokens, are left alone. A thread writes; all else is the
+    engine's thread's.
+    """
+
+    def __init__(self, folder: Path, limit: int, identity: str, cells: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._identity = identity
+        self._work: SimpleQueue[_Work] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self.pending = 0
+        """States that are still to be written."""
+        found = [self._found(path) for path in sorted(folder.glob(f"{identity[:16]}-*{SUFFIX}"))]
+        self.entries = [each for each in found if each and len(each.tokens) <= cells]
+
+    def _found(self, path: Path) -> Stored | None:
+        try:
+            return states.read(path, self._identity)
+        except (StateFileError, OSError) as error:
+            _ignored(path, error)
+            return None
+
+    def has(self, tokens: list[int]) -> bool:
+        """Whether the cache of ``tokens`` is in a file, or about to be."""
+        size = len(tokens)
+        return any(each.tokens[:size] == tokens for each in self.entries)
+
+    def keep(self, tokens: list[int], first: int, state: State) -> None:
+        """Write a state, soon, in the place of those that it goes on from."""
+        with self._lock:
+            self.pending += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_all, daemon=True)
+                self._thread.start()
+        self._work.put((tokens, first, state))
+
+    def load(self, stored: Stored) -> State | None:
+        """The state of one of ``entries``; None, and no entry any more, if it is damaged."""
+        try:
+            state = states.read_state(stored, self._identity)
+            os.utime(stored.path)
+            return state
+        except (StateFileError, OSError) as error:
+            _ignored(stored.path, error)
+            with self._lock:
+                self.entries = [each for each in self.entries if each is not stored]
+            return None
+
+    def flush(self, seconds: float) -> None:
+        """Wait until all is written, so many seconds at most."""
+        if self._thread is not None:
+            written = threading.Event()
+            self._work.put(written)
+            written.wait(seconds)
+
+    def _write_all(self) -> None:
+        while True:
+            work = self._work.get()
+            if isinstance(work, threading.Event):
+                work.set()
+                continue
+            try:
+                self._write(*work)
+            except OSError as error:
+                _log.warning("[WASI-NN] GGML backend: no state is kept: %s", error)
+            finally:
+                with self._lock:
+                    self.pending -= 1
+
+    def _write(self, tokens: list[int], first: int, state: State) -> None:
+        if state.nbytes > self._limit:
+            return
+        digest = sha256(repr(tokens).encode()).hexdigest()
+        path = self._folder / f"{self._identity[:16]}-{digest[:32]}{SUFFIX}"
+        made = states.write(path, self._identity, tokens, first, state)
+        with self._lock:
+            begun = [each for each in self.entries if tokens[: len(each.tokens)] == each.tokens]
+            self.entries = [each for each in self.entries if each not in begun] + [made]
+        for each in begun:
+            if each.path != path:
+                each.path.unlink(missing_ok=True)
+        self._bound(path)
+
+    def _bound(self, newest: Path) -> None:
+        """Remove the files that were used longest ago, of any model, until all are in bounds."""
+        files = []
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            with suppress(OSError):
+                status = path.stat()
+                files.append((path == newest, status.st_mtime_ns, status.st_size, path))
+        files.sort()
+        total = sum(size for _, _, size, _ in files)
+        for _, _, size, path in files:
+            if total <= self._limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+            with self._lock:
+                self.entries = [each for each in self.entries if each.path != path]
+
+
+def _ignored(path: Path, error: Exception) -> None:
+    _log.warning("[WASI-NN] GGML backend: the state file %s is ignored: %s", path, error)
