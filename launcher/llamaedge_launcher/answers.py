@@ -1,10 +1,13 @@
 """What a worker answers to the front's questions about its models."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from llamaedge_host.ggml.backend import GgmlBackend
+from llamaedge_host.ggml.engine.store import private_folder
 from llamaedge_host.nn import Encoding, NeuralNetwork
 from llamaedge_host.nn.backend import BackendError
 from llamaedge_host.nn.errno import NnErrno
@@ -42,6 +45,25 @@ def _slots(backend: GgmlBackend, given: Mapping[str, Any]) -> list[dict[str, Any
     return [asdict(each) for each in backend.slots()]
 
 
+def _moved(
+    act: Callable[[GgmlBackend, int, Path], tuple[int, int]],
+) -> Callable[[GgmlBackend, Mapping[str, Any]], dict[str, Any]]:
+    """An answer that moves a slot's cache between it and a file of a folder."""
+
+    def answer(backend: GgmlBackend, given: Mapping[str, Any]) -> dict[str, Any]:
+        folder = private_folder(Path(given["folder"]), "--slot-save-path")
+        started = time.perf_counter()
+        tokens, size = act(backend, given["slot"], folder / given["filename"])
+        seconds = time.perf_counter() - started
+        return {"tokens": tokens, "bytes": size, "seconds": seconds}
+
+    return answer
+
+
+def _erase(backend: GgmlBackend, given: Mapping[str, Any]) -> int:
+    return backend.erase_slot(given["slot"])
+
+
 def _rank(backend: GgmlBackend, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [asdict(each) for each in backend.rank(given["query"], given["documents"])]
 
@@ -54,4 +76,7 @@ _TOPICS: dict[str, Callable[[GgmlBackend, Mapping[str, Any]], Any]] = {
     "slots": _slots,
     "properties": _properties,
     "rank": _rank,
+    "save": _moved(GgmlBackend.save_slot),
+    "restore": _moved(GgmlBackend.restore_slot),
+    "erase": _erase,
 }

@@ -91,7 +91,11 @@ def main() -> int:
     if "tls" in fields:
         fields["tls"] = Tls(*map(Path, fields["tls"]))
     machine = Path(fields.pop("machine")) if "machine" in fields else None
-    paths = {name: Path(fields[name]) for name in ("data_dir", "web_ui") if name in fields}
+    paths = {
+        name: Path(fields[name])
+        for name in ("data_dir", "web_ui", "slot_save_path")
+        if name in fields
+    }
     settings = Settings(**fields | paths)
     guests = {"default": [guest, *args]}
     guests |= {id_: line.split() for id_, line in json.loads(models).items()}

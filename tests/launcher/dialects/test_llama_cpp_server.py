@@ -1,6 +1,7 @@
 """llama.cpp's /props and /slots: what is asked of the worker itself."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -143,3 +144,46 @@ def test_a_field_that_cannot_be_obeyed_is_named(url: str, body: Any, param: str)
     response = httpx.post(f"{url}/rerank", json=body)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == param
+
+
+@pytest.fixture(scope="module")
+def saving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("slots")
+    with starting(tmp_path_factory.mktemp("front")) as start:
+        yield start(slot_save_path=str(folder)).url
+
+
+def test_a_slot_is_saved_restored_and_erased(saving: str) -> None:
+    asked = {"filename": "a slot-1.bin"}
+    assert httpx.post(f"{saving}/slots/1?action=save", json=asked).json() == {
+        "id_slot": 1, "filename": "a slot-1.bin", "n_saved": 7, "n_written": 99,
+        "timings": {"save_ms": 250.0},
+    }  # fmt: skip
+    assert httpx.post(f"{saving}/slots/0?action=restore", json=asked).json() == {
+        "id_slot": 0, "filename": "a slot-1.bin", "n_restored": 7, "n_read": 99,
+        "timings": {"restore_ms": 250.0},
+    }  # fmt: skip
+    found = httpx.post(f"{saving}/slots/1?action=erase")
+    assert found.json() == {"id_slot": 1, "n_erased": 41}
+
+
+@pytest.mark.parametrize("name", ["", ".x", "..", "a/b", "/etc/x", "a\\b", "a\nb", "x" * 201, 5])
+def test_a_file_lies_in_no_other_folder(saving: str, name: Any) -> None:
+    response = httpx.post(f"{saving}/slots/1?action=save", json={"filename": name})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "filename"
+
+
+@pytest.mark.parametrize(
+    "target", ["x?action=erase", "-1?action=erase", "1?action=no", "1", "9?action=save"]
+)
+def test_what_cannot_be_done_to_a_slot(saving: str, target: str) -> None:
+    response = httpx.post(f"{saving}/slots/{target}", json={"filename": "a"})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
+
+
+def test_slots_are_saved_where_a_folder_is_named(url: str) -> None:
+    response = httpx.post(f"{url}/slots/0?action=erase")
+    assert response.status_code == 501
+    assert "--slot-save-path" in response.json()["error"]["message"]

@@ -21,10 +21,11 @@ DESCRIBED: Described = {
 def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]:
     """The applications of every path, by their methods."""
     told = Props(models, slots=settings.slots, page=settings.web_ui is not None)
-    listed = Slots(models, shown=settings.slots)
+    listed = Slots(models, shown=settings.slots, folder=settings.slot_save_path)
     ranked = Rerank(models)
     return {
         "/props": {"GET": request_response(told.get), "POST": request_response(told.change)},
         "/slots": {"GET": request_response(listed.list)},
+        "/slots/{id}": {"POST": request_response(listed.act)},
         **{path: {"POST": request_response(ranked.answer)} for path in rerank.PATHS},
     }
