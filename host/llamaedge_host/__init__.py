@@ -1,7 +1,11 @@
-"""Run WasmEdge guests from Python: WASI by wasmtime, WasmEdge's sockets and wasi-nn by us."""
+"""Run WasmEdge guests from Python: WASI by wasmtime, WasmEdge's sockets and wasi-nn by us.
+
+Each name is imported when it is asked for: a program that reads a preload needs no wasmtime.
+"""
 
 import sys
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if sys.platform == "win32":
     raise ImportError(
@@ -10,26 +14,29 @@ if sys.platform == "win32":
     )
 
 from .bundled import offer
-from .errors import (
-    GuestExit,
-    GuestStopped,
-    GuestTrap,
-    HostError,
-    LinkError,
-    ModuleError,
-    PreloadError,
-)
-from .guest import Activity, Guest, Limits
-from .imports import HostFunction, Provider
-from .modules import EngineSettings
-from .nn import Encoding, NeuralNetwork, Preload, Target
-from .nn.backend import Backend
-from .preopen import Preopen
-from .sockets import HostNetwork, Network, PrivateNetwork
-from .values import Reference, Value
+
+if TYPE_CHECKING:
+    from .errors import (
+        GuestExit,
+        GuestStopped,
+        GuestTrap,
+        HostError,
+        LinkError,
+        ModuleError,
+        PreloadError,
+    )
+    from .guest import Activity, Guest, Limits
+    from .imports import HostFunction, Provider
+    from .modules import EngineSettings
+    from .nn import Encoding, NeuralNetwork, Preload, Target
+    from .nn.backend import Backend
+    from .preopen import Preopen
+    from .sockets import HostNetwork, Network, PrivateNetwork
+    from .values import Reference, Value
+
+    __version__: str
 
 offer()
-__version__ = version("llamaedge-host")
 
 __all__ = [
     "Activity",
@@ -57,3 +64,27 @@ __all__ = [
     "Target",
     "Value",
 ]
+_PLACES = {
+    "errors": ("GuestExit GuestStopped GuestTrap HostError LinkError ModuleError PreloadError"),
+    "guest": "Activity Guest Limits",
+    "imports": "HostFunction Provider",
+    "modules": "EngineSettings",
+    "nn": "NeuralNetwork",
+    "nn.preload": "Encoding Preload Target",
+    "nn.backend": "Backend",
+    "preopen": "Preopen",
+    "sockets": "HostNetwork Network PrivateNetwork",
+    "values": "Reference Value",
+}
+"""The modules of the names above."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("llamaedge-host")
+    for module, names in _PLACES.items():
+        if name in names.split():
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

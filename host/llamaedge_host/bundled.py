@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
 BINDINGS = "llama_cpp_python"
@@ -18,6 +17,10 @@ def offer(folder: Path = FOLDER) -> None:
     Installed ones of the same version, which may be for a GPU, go before; those of another version
     do not fit and are passed over.
     """
+    if not folder.is_dir():
+        return
+    from importlib.metadata import PackageNotFoundError, distributions, version  # takes 40 ms
+
     inside = next(iter(distributions(name=BINDINGS, path=[str(folder)])), None)
     if inside is None:
         return

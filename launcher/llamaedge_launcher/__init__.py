@@ -3,20 +3,24 @@
 ``Server`` starts and stops it from Python.
 """
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .server import Server
 
+    __version__: str
+
 __all__ = ["Server", "__version__"]
-__version__ = version("llamaedge-host")
 
 
 def __getattr__(name: str) -> Any:
-    """``Server`` is imported when it is asked for: the program itself does without."""
-    if name != "Server":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .server import Server
+    """What is asked for is imported then: a worker does without either."""
+    if name == "Server":
+        from .server import Server
 
-    return Server
+        return Server
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("llamaedge-host")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,6 @@ from pathlib import Path
 import platformdirs
 
 from llamaedge_host import HostError
-from llamaedge_host.modules import check_wasm
 from llamaedge_host.whole_file import write_whole
 
 from .errors import LauncherError
@@ -108,6 +107,8 @@ def _check(guest: Guest) -> None:
 
 def _download(url: str) -> bytes:
     import httpx
+
+    from llamaedge_host.modules import check_wasm
 
     data = bytearray()
     try:

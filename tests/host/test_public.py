@@ -7,6 +7,8 @@ import typing
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
+import pytest
+
 import llamaedge_host
 import llamaedge_launcher
 
@@ -26,6 +28,29 @@ def test_what_a_program_makes_and_calls_takes_public_types() -> None:
 def test_the_version_is_the_distributions() -> None:
     assert llamaedge_host.__version__ == version("llamaedge-host")
     assert llamaedge_launcher.__version__ == version("llamaedge-host")
+
+
+def test_every_name_is_there_and_listed() -> None:
+    names: dict[str, object] = {}
+    exec("from llamaedge_host import *", names)
+    assert {*llamaedge_host.__all__} <= names.keys()
+    listed = [name for names in llamaedge_host._PLACES.values() for name in names.split()]
+    assert sorted(listed) == llamaedge_host.__all__
+
+
+@pytest.mark.parametrize(
+    ("module", "without"),
+    [
+        ("llamaedge_launcher.cli.run", "wasmtime numpy llama_cpp uvicorn"),
+        ("llamaedge_launcher.serve", "wasmtime numpy llama_cpp llguidance semantic_text_splitter"),
+        ("llamaedge_launcher.sizing", "llguidance starlette uvicorn"),
+        ("llamaedge_launcher.worker", "llama_cpp numpy importlib.metadata"),
+        ("llamaedge_host", "wasmtime llama_cpp"),
+    ],
+)
+def test_a_process_imports_only_what_it_needs(module: str, without: str) -> None:
+    done = run(f"import {module}, sys; print(sorted({{*sys.modules}} & {{*{without.split()}}}))")
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .. import __version__, log, rlimit
+from .. import log, rlimit
 from ..errors import LauncherError
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,9 @@ def _hint(name: str) -> str:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "-V", "--version", message="llamaedge %(version)s")
+@click.version_option(
+    None, "-V", "--version", package_name="llamaedge-host", message="llamaedge %(version)s"
+)
 def llamaedge() -> None:
     """Serve large language models with an API like OpenAI's, by LlamaEdge's own servers.
 

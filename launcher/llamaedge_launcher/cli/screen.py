@@ -11,7 +11,7 @@ from rich.text import Text
 from llamaedge_host.ggml.llama.split import paths
 from llamaedge_host.wording import counted
 
-from .. import __version__, keys, log
+from .. import keys, log
 from ..address import Address
 from ..control import ModelSize, Sized
 from ..models.sizes import size_text
@@ -36,6 +36,8 @@ class Screen:
 
     def show_plan(self) -> None:
         """What is being loaded and where it will be served."""
+        from .. import __version__
+
         self._console.print(Text(f"llamaedge {__version__}", "bold"))
         for unit in self._plan.units:
             for preload, model in zip(unit.preloads, unit.models, strict=False):

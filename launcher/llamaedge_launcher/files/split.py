@@ -12,8 +12,6 @@ import resource
 import sys
 from pathlib import Path
 
-from semantic_text_splitter import MarkdownSplitter, TextSplitter
-
 from . import text as any_text
 
 KINDS = ("txt", "md", "any")
@@ -25,6 +23,8 @@ _MEMORY = 8 * 1024**3  # bytes of addresses; a small PDF may unfold to anything
 
 def main() -> int:
     """Split as the command line says; the exit code."""
+    from semantic_text_splitter import MarkdownSplitter, TextSplitter  # which the front needs not
+
     kind, most, overlap, path = sys.argv[1:]
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.RLIM_INFINITY))

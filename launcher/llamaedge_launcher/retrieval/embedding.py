@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from .records import Store, Vectors
 
 PROBE = "What do these words mean?"
@@ -61,6 +59,8 @@ async def embed(embedder: Embedder, texts: Sequence[str], model: str | None) -> 
     A text longer than the model takes has the mean of its parts' vectors, by their lengths.
     Raises Refused and Busy.
     """
+    import numpy as np
+
     try:
         found, name = await embedder.embed([PROBE, *texts], model)
         return Embedded(found[1:], name, found[0])
@@ -73,6 +73,8 @@ async def embed(embedder: Embedder, texts: Sequence[str], model: str | None) -> 
 
 
 async def _row(embedder: Embedder, text: str, model: str | None) -> Vectors:
+    import numpy as np
+
     try:
         found, _ = await embedder.embed([text], model)
         row: Vectors = found[0]
@@ -113,6 +115,8 @@ def check_same(store: Store, found: Embedded) -> None:
     """Raise Refused unless ``found`` is of the embedding model that ``store`` remembers."""
     if store.probe is None:
         return
+    import numpy as np
+
     known = np.frombuffer(store.probe, np.float32)
     if known.shape == found.probe.shape and float(known @ found.probe) >= _SAME:
         return

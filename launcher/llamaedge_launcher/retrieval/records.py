@@ -4,9 +4,11 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 IN_PROGRESS, COMPLETED, FAILED, CANCELLED = STATUSES = (
     "in_progress",
@@ -17,8 +19,8 @@ IN_PROGRESS, COMPLETED, FAILED, CANCELLED = STATUSES = (
 DAY = 86400
 _NS = 1_000_000_000
 
-Vectors = npt.NDArray[np.float32]
-"""Rows of length 1."""
+Vectors: TypeAlias = "npt.NDArray[np.float32]"
+"""Rows of length 1. numpy, 16 MB, is imported where it computes."""
 Attributes = Mapping[str, str | float | bool]
 
 

@@ -9,8 +9,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ..database import Database, discard
 from .records import Hit, Vectors
 
@@ -49,7 +47,7 @@ class VectorIndex:
         rows = [(entry, first + number, text) for number, text in enumerate(texts)]
         with self._database.changing() as database:
             database.executemany("INSERT INTO chunks VALUES (?, ?, ?)", rows)
-            block = (entry, first, vectors.astype(np.float32).tobytes())
+            block = (entry, first, vectors.astype("float32").tobytes())
             database.execute("INSERT INTO blocks VALUES (?, ?, ?)", block)
 
     def remove(self, entries: Iterable[int]) -> None:
@@ -80,6 +78,8 @@ class VectorIndex:
         self, entries: Iterable[int], questions: Vectors, *, most: int, threshold: float
     ) -> list[Hit]:
         """The chunks of ``entries`` nearest to any of ``questions``, the nearest first."""
+        import numpy as np
+
         best: list[tuple[float, int, int]] = []
         with self._database.reading() as database:
             blocks = database.execute(

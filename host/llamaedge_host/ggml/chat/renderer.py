@@ -13,7 +13,6 @@ from weakref import finalize
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
-from . import sandbox
 
 SECONDS = 60.0
 """By the clock, for one rendering; a machine that is busy needs more than it computes."""
@@ -108,7 +107,7 @@ class Renderer:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", str(Path(sandbox.__file__))]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("sandbox.py"))]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
         return subprocess.Popen(
@@ -138,7 +137,9 @@ def _end_of(process: subprocess.Popen[bytes]) -> str:
     """Why ``process`` gave no answer."""
     code = process.wait()
     if code == -getattr(signal, "SIGXCPU", 0):
-        return f"it computed for more than {sandbox.CPU_SECONDS} seconds"
+        from .sandbox import CPU_SECONDS  # with jinja2, which this process does without
+
+        return f"it computed for more than {CPU_SECONDS} seconds"
     if code == -getattr(signal, "SIGKILL", 9):
         return f"it took more than {SECONDS:g} seconds, or was killed"
     return f"what renders it ended with {code}"

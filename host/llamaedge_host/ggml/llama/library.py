@@ -11,9 +11,9 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
+import llama_cpp
 from llama_cpp import llama_cpp as llama
 
 __all__ = [
@@ -45,7 +45,7 @@ _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERR
 _CONTINUED = 5  # GGML_LOG_LEVEL_CONT: the rest of the line before
 _ERRORS_KEPT = 8
 
-COMMIT = COMMITS.get(version("llama_cpp_python"), "unknown")
+COMMIT = COMMITS.get(llama_cpp.__version__, "unknown")
 
 
 def build() -> str:

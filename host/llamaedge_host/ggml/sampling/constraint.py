@@ -6,10 +6,10 @@ What bounds the work for a token counts steps and not time, so that a seed repea
 import re
 import threading
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
@@ -19,22 +19,25 @@ from .gbnf import GrammarError
 from .lark import lark
 from .schema import blamed, grammar_of_schema
 
-LIMITS = LLParserLimits(
-    max_items_in_row=500,
-    initial_lexer_fuel=1_000_000,
-    step_lexer_fuel=200_000,
-    step_max_items=50_000,
-    max_lexer_states=50_000,
-    max_grammar_size=200_000,
-    precompute_large_lexemes=False,
-    verbose_errors=False,
-)
+if TYPE_CHECKING:  # it takes 6 MB, and most servers see no grammar
+    from llguidance import LLMatcher, LLTokenizer
+
+LIMITS: dict[str, Any] = {
+    "max_items_in_row": 500,
+    "initial_lexer_fuel": 1_000_000,
+    "step_lexer_fuel": 200_000,
+    "step_max_items": 50_000,
+    "max_lexer_states": 50_000,
+    "max_grammar_size": 200_000,
+    "precompute_large_lexemes": False,
+    "verbose_errors": False,
+}
 """Of fuel, 14,000 take about a millisecond, of items 20,000; a state has one or two kilobytes."""
 _COMPILER = "failed to compile JSON schema: "
 _LISTING = re.compile(r"\n *\d+ \| ")
 """How llguidance begins to print a grammar."""
 
-_tokenizers: WeakKeyDictionary[Vocabulary, LLTokenizer] = WeakKeyDictionary()
+_tokenizers: WeakKeyDictionary[Vocabulary, "LLTokenizer"] = WeakKeyDictionary()
 _building = threading.Lock()
 
 
@@ -115,19 +118,23 @@ def _refusal(constraint: Constraint, vocabulary: Vocabulary) -> str:
     return _failure(matcher)
 
 
-def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> LLMatcher:
+def _compiled(constraint: Constraint, vocabulary: Vocabulary) -> "LLMatcher":
     """llguidance's matcher of ``constraint``. Raises GrammarError."""
+    from llguidance import LLMatcher, LLParserLimits
+
     if constraint.key == "grammar":
         grammar = lark(constraint.text, vocabulary)
     else:
         grammar = grammar_of_schema(constraint.text)
-    matcher = LLMatcher(_tokenizer(vocabulary), grammar, log_level=0, limits=LIMITS)
+    matcher = LLMatcher(
+        _tokenizer(vocabulary), grammar, log_level=0, limits=LLParserLimits(**LIMITS)
+    )
     if why := _failure(matcher):
         raise GrammarError(why)
     return matcher
 
 
-def _failure(matcher: LLMatcher) -> str:
+def _failure(matcher: "LLMatcher") -> str:
     """What llguidance says, without what it prints of the grammar and of its own state."""
     said = matcher.get_error().partition("\n<")[0]
     if said.startswith("NoExtension"):
@@ -136,8 +143,10 @@ def _failure(matcher: LLMatcher) -> str:
     return " ".join(said.split())
 
 
-def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
+def _tokenizer(vocabulary: Vocabulary) -> "LLTokenizer":
     """llguidance's view of ``vocabulary``, which takes a second to build and is kept with it."""
+    from llguidance import LLTokenizer
+
     with _building:
         tokenizer = _tokenizers.get(vocabulary)
         if tokenizer is None:

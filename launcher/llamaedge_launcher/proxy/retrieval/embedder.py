@@ -5,8 +5,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ...fleet.errors import DoesNotFit, LoadFailed, UnknownModel
 from ...fleet.recipe import Wanted
 from ...pool import Overloaded, Unavailable
@@ -88,6 +86,8 @@ def _error(body: bytes) -> tuple[str, str, str]:
 
 
 def _vectors(body: bytes, count: int) -> tuple[Vectors, str]:
+    import numpy as np
+
     try:
         answer = json.loads(body)
         rows = [_row(each["embedding"]) for each in answer["data"]]
@@ -102,6 +102,8 @@ def _vectors(body: bytes, count: int) -> tuple[Vectors, str]:
 
 def _row(embedding: Any) -> Vectors:
     """A vector as base64 of float32, or as numbers from guests that know no other way."""
+    import numpy as np
+
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding), "<f4")
     return np.array(embedding, np.float32)
