@@ -15,6 +15,7 @@ import click
 import pytest
 
 from llamaedge_host import Guest
+from llamaedge_host.ggml.llama.context import CACHE_TYPES
 from llamaedge_host.ggml.metadata.keys import BY_NAME
 from llamaedge_launcher import cli, demo
 from llamaedge_launcher.address import Address
@@ -409,11 +410,8 @@ def test_a_server_of_another_make_does_not_get_an_option_that_the_front_obeys(
 
 def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> None:
     values = {
-        "--no-mmap": "true",
-        "--split-mode": "row",
         "--top-p": "0.5",
         "--model-alias": "default",
-        "--reasoning-format": "none",
         "--llava-mmproj": "eye.gguf",
         "--draft-model": "model.gguf",
         "--chat-template": "own.jinja",
@@ -423,7 +421,7 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
     for option in SERVER_OPTIONS:
         if option.name == "--web-ui":  # which the public server serves
             continue
-        value = values.get(option.name, "1")
+        value = values.get(option.name, option.allowed[0] if option.kind == "choice" else "1")
         arguments += [option.flags[0]] if option.is_switch else [option.flags[0], value]
         expected.append(option.name if option.is_switch else f"{option.name}={value}")
     plan = planned(" ".join(["--nn-preload default:GGML:AUTO:model.gguf", *arguments]))
@@ -547,6 +545,8 @@ def test_what_options_take_the_host_takes_for_their_metadata() -> None:
             assert key.kind is bool
         elif option.count == 0:
             assert key.kind is str
+        elif option.name.startswith("--cache-type"):
+            assert option.allowed == tuple(sorted(CACHE_TYPES))
         else:
             assert key.kind is kinds[option.kind], option.name
             assert set(option.allowed) <= set(key.choices), option.name

@@ -103,7 +103,7 @@ func table(o *Options, templates []string) []Option {
 		{"", "threads", "THREADS", "",
 			"Threads to compute with [default: the host chooses]", "threads", optional(&o.Threads, 1, math.MaxInt32)},
 		{"", "threads-batch", "THREADS_BATCH", "",
-			"Threads to read prompts with [default: as --threads]", "threads-batch",
+			"Threads to read prompts with [default: the host chooses]", "threads-batch",
 			optional(&o.ThreadsBatch, 1, math.MaxInt32)},
 		{"", "cache-type-k", "CACHE_TYPE_K", "f16",
 			"Type of the numbers that the KV cache keeps of keys", "cache-type-k", cacheType(&o.CacheTypeK)},
