@@ -120,7 +120,7 @@ func table(o *Options, templates []string) []Option {
 		{"", "temp", "TEMP", "1.0",
 			"Sampling temperature; 0 takes the likeliest token always", "temp", real(&o.Temp, 0, math.MaxFloat32)},
 		{"", "seed", "SEED", "",
-			"Seed of answers whose requests give none; -1 is another one each time [default: -1]", "seed",
+			"Seed of answers whose requests give none; -1, or none given, is another one each time", "seed",
 			optional(&o.Seed, -1, math.MaxUint32)},
 		{"", "top-p", "TOP_P", "1.0",
 			"Sample among the likeliest tokens that make up this probability; 1.0 is all", "top-p",
