@@ -1,6 +1,7 @@
 """Answers with drafts looked up in the text so far, against the same ones without: tokens a second.
 
-A text to be repeated with one word changed, and a story, in which hardly anything is repeated.
+A text to be repeated with one word changed; the same where a grammar allows no other text, which
+shows what drafts that come true gain; and a story, in which hardly anything is repeated.
 """
 
 import json
@@ -30,6 +31,11 @@ KINDS = {
         f"<|im_start|>user\nWrite the text again, with Tuesday for Monday.\n\n{TEXT}<|im_end|>\n"
         f"<|im_start|>assistant\n{CHANGED[:64]}",
         {"temp": 0.0, "n-predict": 150},
+    ),
+    "a text repeated for certain": (
+        f"<|im_start|>user\nWrite the text again, with Tuesday for Monday.\n\n{TEXT}<|im_end|>\n"
+        f"<|im_start|>assistant\n{CHANGED[:64]}",
+        {"temp": 0.0, "n-predict": 150, "grammar": f'root ::= "{CHANGED[64:]}"'},
     ),
     "a story": (
         "<|im_start|>user\nTell me a long story about a lighthouse keeper.<|im_end|>\n"
@@ -61,7 +67,7 @@ def measure(report: Report, rounds: int) -> None:
     backend.preload(model)
     for _ in range(rounds):
         for kind in KINDS:
-            plain, drafted = (partial(rate, backend, model, kind, longest) for longest in (0, 15))
+            plain, drafted = (partial(rate, backend, model, kind, longest) for longest in (0, 31))
             report.compare(
                 "tokens/s",
                 {f"{kind}, without drafts": plain, f"{kind}, with drafts": drafted},

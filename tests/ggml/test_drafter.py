@@ -191,7 +191,6 @@ def test_a_model_that_foretells_badly_is_hardly_asked(drafting: GgmlBackend, oth
     counters = told(graph)
     lost = counters.draft_model_tokens - counters.draft_model_tokens_accepted
     assert lost < 30
-    assert counters.step_seconds.total > 200
     graph.close()
 
 

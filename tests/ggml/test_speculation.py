@@ -13,7 +13,7 @@ from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine.counters import Counters
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import UNREAD
-from llamaedge_host.ggml.engine.speculation import ADVANCE, COST, NGRAM, SHARE, Speculation
+from llamaedge_host.ggml.engine.speculation import ADVANCE, NGRAM, SHARE, Speculation, spent
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.nn import NnErrno, Target
 
@@ -60,6 +60,11 @@ def rich(longest: int = 15) -> Speculation:
         ([1, 2, 3], []),
         ([1, 2], []),
         ([], []),
+        # more tokens are the same further back
+        (
+            [9, 8, 7, 6, 1, 2, 3, 50, 51, 5, 1, 2, 3, 60, 9, 8, 7, 6, 1, 2, 3],
+            [50, 51, 5, 1, 2, 3, 60],
+        ),
         # three tokens whose bytes occur before, but across the borders of tokens
         ([0x100, 0x200, 0x300, 0x900, 1, 2, 3], []),
     ],
@@ -85,17 +90,45 @@ def test_a_draft_is_as_long_as_was_asked_for_at_most() -> None:
     assert not rich(16).draft(tokens, 0)
 
 
+def test_a_draft_goes_on_behind_a_word_that_was_changed() -> None:
+    speculation, text = rich(), [*range(100, 140)]
+    tokens = [*text, 1, *text[:3]]
+    assert [*speculation.draft(tokens, 7)] == text[3:10]
+    speculation.judge(7, 4)
+    tokens += [*text[3:7], 77]
+    assert not speculation.draft(tokens, 7)
+    speculation.judge(0, 0)
+    tokens += text[8:9]
+    assert [*speculation.draft(tokens, 7)] == text[9:12]
+
+
+def test_a_long_copy_is_drafted_at_once_in_the_end() -> None:
+    speculation = Speculation(31)
+    lengths = []
+    text = [*range(100, 400)]
+    tokens = [*text, 1, *text[:3]]
+    while len(tokens) < 560:
+        drafted = len(speculation.draft(tokens, 64))
+        speculation.judge(drafted, drafted)
+        lengths.append(drafted)
+        at = len(tokens) - 301
+        tokens += text[at : at + drafted + 1]
+    assert lengths[:3] == [3, 3, 7]
+    assert lengths[-1] == 31
+    assert len(lengths) < 16
+
+
 @given(st.lists(st.floats(0, 1), max_size=400))
 def test_drafts_lose_a_small_part_at_most(shares: list[float]) -> None:
     """Whatever share of each draft comes true, and however those are spread."""
-    speculation, tokens = Speculation(15), [5] * 40
+    speculation, tokens = Speculation(31), [5] * 80
     plain = saved = 0.0
     for share in shares:
-        drafted = len(speculation.draft(tokens, 16))
+        drafted = len(speculation.draft(tokens, 32))
         right = int(drafted * share)
         speculation.judge(drafted, right)
         plain += 1
-        saved += right - COST * drafted
+        saved += right - spent(drafted)
         assert saved >= -ADVANCE - SHARE * plain
 
 

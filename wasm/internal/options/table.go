@@ -109,7 +109,7 @@ func table(o *Options, templates []string) []Option {
 			"Type of the numbers that the KV cache keeps of keys", "cache-type-k", cacheType(&o.CacheTypeK)},
 		{"", "cache-type-v", "CACHE_TYPE_V", "f16",
 			"Type of the numbers that the KV cache keeps of values", "cache-type-v", cacheType(&o.CacheTypeV)},
-		{"", "draft-max", "DRAFT_MAX", "15",
+		{"", "draft-max", "DRAFT_MAX", "31",
 			"Most tokens at once that are looked up in the text so far; 0 is none", "n-max-speculative",
 			number(&o.DraftMax, 0, mostDraft)},
 		{"", "draft-model", "DRAFT_MODEL", "",

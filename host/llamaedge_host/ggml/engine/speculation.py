@@ -16,8 +16,12 @@ from collections.abc import Sequence as Tokens
 
 NGRAM = 3
 """Tokens that must have followed each other before for those after them to be a draft."""
+LONGER = (16, 6)
+"""Numbers of tokens that are looked for first: where more are the same, more is likely to be."""
 COST = 0.5
 """Plain steps that each token of a draft costs, used or not: 0.46 to 0.51 on a CPU of two cores."""
+CHEAP_FROM, CHEAP = 15, 0.35
+"""Of a longer draft, what each token past so many costs: wide batches are computed faster."""
 GROUP = 4
 """Rows that a CPU computes together: a draft and the token before it should be so many."""
 ADVANCE = 1.5
@@ -38,23 +42,36 @@ class Speculation:
         self._longest = longest
         self._savings = ADVANCE
         self._known = bytearray()
+        self._trusted = longest
+        """Tokens that are looked up at most: about as many as came true in a row lately."""
+        self._streak = 0
+        self._begun = 0
+        self._broken: tuple[int, int] | None = None
+        """Where a draft's place first went another way, and where the text was then."""
 
     def affordable(self, cost: float) -> int:
         """Tokens that may be drafted at once, if each costs ``cost`` plain steps."""
         return max(min(self._longest, int(self._savings / cost)), 0)
+
+    @property
+    def _most(self) -> int:
+        """Tokens that may be looked up."""
+        past = (self._savings - spent(CHEAP_FROM)) / CHEAP
+        return self.affordable(COST) if past < 0 else min(self._longest, CHEAP_FROM + int(past))
 
     def draft(self, tokens: list[int], most: int) -> Tokens[int]:
         """What may follow ``tokens``, ``most`` tokens at most; empty if nothing tells.
 
         ``tokens`` are those of the last call and what has come since.
         """
-        most = _even(min(most, self.affordable(COST)))
+        most = _even(min(most, self._most, self._trusted))
         if not most:
             return ()
         self._learn(tokens)
-        place = self._last_place()
+        place = self._place(tokens)
         if place is None:
             return ()
+        self._begun = place
         draft = _text(_again(tokens[place : place + most], most))
         return draft[: _even(len(draft))]
 
@@ -63,22 +80,53 @@ class Speculation:
 
         In plain steps, each of these is of ``value``, and to make the draft took ``further`` ones.
         """
-        saved = SHARE + right * value - COST * drafted - further
+        if right < drafted and not further:
+            self._broken = self._begun + right, len(self._known) // _BYTES + right
+        if drafted and not further:
+            self._streak = self._streak + right if right == drafted else 0
+            self._trusted = max(_even(self._streak + 1), GROUP - 1)
+        saved = SHARE + right * value - spent(drafted) - further
         self._savings = min(self._savings + saved, MOST_SAVED)
 
     def _learn(self, tokens: list[int]) -> None:
         new = tokens[len(self._known) // _BYTES :]
         self._known += array("i", [max(token, PICTURE) for token in new]).tobytes()
 
-    def _last_place(self) -> int | None:
-        """Where the last NGRAM tokens were followed by others before, the latest such place."""
+    def _place(self, tokens: list[int]) -> int | None:
+        """Where what the text ends with stood before, behind that."""
+        for count in LONGER:
+            if (place := self._last_place(count)) is not None:
+                return place
+        return self._behind_a_change(tokens) or self._last_place(NGRAM)
+
+    def _behind_a_change(self, tokens: list[int]) -> int | None:
+        """Where a draft would have gone on, had only a word or two been others there.
+
+        That is so if behind them a token is the same, as far from where both were the same last.
+        """
+        if self._broken is None:
+            return None
+        there, here = self._broken
+        since = len(tokens) - 1 - here
+        if not 0 < since < NGRAM:
+            return None
+        place = there + since + 1
+        return place if place < len(tokens) and tokens[place - 1] == tokens[-1] else None
+
+    def _last_place(self, count: int) -> int | None:
+        """Where the last ``count`` tokens were followed by others before, the latest such place."""
         end = len(self._known) - _BYTES
-        wanted = self._known[-NGRAM * _BYTES :]
-        while len(wanted) <= end and (at := self._known.rfind(wanted, 0, end)) >= 0:
+        wanted = self._known[-count * _BYTES :]
+        while count * _BYTES <= end and (at := self._known.rfind(wanted, 0, end)) >= 0:
             if at % _BYTES == 0:
-                return at // _BYTES + NGRAM
+                return at // _BYTES + count
             end = at + len(wanted) - 1
         return None
+
+
+def spent(drafted: int) -> float:
+    """Plain steps that a draft of so many tokens costs."""
+    return COST * min(drafted, CHEAP_FROM) + CHEAP * max(drafted - CHEAP_FROM, 0)
 
 
 def worth(sequences: int) -> float:

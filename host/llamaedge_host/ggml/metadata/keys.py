@@ -237,7 +237,7 @@ _WORKING = (
     Key(
         "n-max-speculative",
         int,
-        15,
+        31,
         _S,
         _PROMPT,
         "tokens at once that are looked up in the text so far; 0: none",
