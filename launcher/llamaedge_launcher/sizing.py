@@ -41,7 +41,7 @@ def suited(
     free = available_memory() + (gpu_free(None) or 0)
     models: list[ModelSize] = []
     chosen: dict[str, list[str]] = {}
-    beside = [_projector(given.get("llava-mmproj", ""))]
+    beside = [_beside(given.get(name, "")) for name in ("llava-mmproj", "model-vocoder")]
     templates = given.get("prompt-template", "auto").split(",")
     aliases = given.get("model-alias", "default,embedding").split(",")
     common: dict[str, Value] = {}
@@ -87,8 +87,8 @@ def _metadata(given: Mapping[str, str], index: int) -> dict[str, Value]:
     return found
 
 
-def _projector(path: str) -> Needs:
-    """What a projector takes that is loaded with the first picture."""
+def _beside(path: str) -> Needs:
+    """What a projector or a vocoder takes that is loaded when it is first used."""
     size = Path(path).stat().st_size if path else 0
     there = gpu_free(None) is not None
     return Needs(Need(0 if there else size), Need(size if there else 0))

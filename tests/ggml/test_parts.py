@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml.context import ABILITIES_INDEX, TOKENS_INDEX, GgmlContext
+from llamaedge_host.ggml.context import GgmlContext
+from llamaedge_host.ggml.outputs import ABILITIES_INDEX, TOKENS_INDEX
 from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml.context import ABILITIES_INDEX, PROBABILITIES_INDEX, GgmlContext
+from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.metadata.keys import BY_NAME
+from llamaedge_host.ggml.outputs import ABILITIES_INDEX, PROBABILITIES_INDEX
 from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 

@@ -14,7 +14,10 @@ Name = tuple[str, ...]
 HOST = Path(llamaedge_host.__file__).parent
 ROOT = Path(__file__).parents[2]
 ROOMS = ("errors", "keeping", "metadata", "llama", "chat", "sampling", "media", "engine")
-FLAT = ("prompt", "context", "properties", "ranking", "suited", "graph", "backend", "__init__")
+FLAT = (
+    *("prompt", "outputs", "context", "properties"),
+    *("ranking", "suited", "graph", "backend", "__init__"),
+)
 GGML = (*ROOMS, *FLAT)
 """The rooms of ggml, the ground first."""
 SHARED = {"errors", "imports", "memory", "preview1", "waker"}

@@ -28,7 +28,7 @@ from llamaedge_launcher.cli.screen import Screen
 from llamaedge_launcher.errors import LauncherError
 from llamaedge_launcher.settings import PAGE, Settings
 
-from ..models import tiny
+from ..models import speech, tiny
 
 LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
 WASM = b"\0asm\1\0\0\0"
@@ -42,6 +42,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.llama(folder / "odd.gguf", template="odd")
     tiny.bert(folder / "bert.gguf")
     tiny.projector(folder / "eye.gguf")
+    speech.vocoder(folder / "voice.gguf")
     return folder
 
 
@@ -50,7 +51,7 @@ def folder(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """The working directory, with models, a page, a guest and an empty file in it."""
     for name in ("model.gguf", "part-00001-of-00002.gguf"):
         tmp_path.joinpath(name).hardlink_to(models / "model.gguf")
-    for name in ("eye.gguf", "odd.gguf", "bert.gguf"):
+    for name in ("eye.gguf", "odd.gguf", "bert.gguf", "voice.gguf"):
         tmp_path.joinpath(name).hardlink_to(models / name)
     tmp_path.joinpath("own.jinja").write_text("{{ messages }}")
     for name, content in {
@@ -183,6 +184,11 @@ GOOD = "--nn-preload default:GGML:AUTO:model.gguf -p chatml"
             "run --nn-preload a:GGML:AUTO:eye.gguf",
             "1 error: .*eye.gguf is a projector; name it in --llava-mmproj",
         ),
+        (
+            f"run {GOOD} --model-vocoder model.gguf",
+            "1 error: --model-vocoder: model.gguf is a model of the arch.* 'llama', not a vocoder",
+        ),
+        ("run voice.gguf", "1 error: .*voice.gguf is a vocoder; name it in --model-vocoder"),
         (f"run {GOOD} --guest none.wasm", "1 error: --guest: cannot read none.wasm: No such file"),
         (f"run {GOOD} --guest model.gguf", "1 error: --guest: model.gguf is not a WebAssembly"),
         (f"run {GOOD} --socket-addr 192.0.2.1:1", "1 error: cannot listen on 192.0.2.1:1: "),
@@ -413,6 +419,7 @@ def test_every_server_option_is_passed_on_by_its_long_name(planned: Planned) -> 
         "--top-p": "0.5",
         "--model-alias": "default",
         "--llava-mmproj": "eye.gguf",
+        "--model-vocoder": "voice.gguf",
         "--draft-model": "model.gguf",
         "--chat-template": "own.jinja",
     }

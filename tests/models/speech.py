@@ -20,10 +20,10 @@ _CONTROL = (
 )
 
 
-def speaker(path: Path, *, seed: int = 0, speaks: bool = True) -> Path:
+def speaker(path: Path, *, seed: int = 0, speaks: bool = True, ends: bool = False) -> Path:
     """A decoder of the llama architecture with OuteTTS's tokens; nearly all it says is codes.
 
-    Without ``speaks``, none of it is.
+    Without ``speaks``, none of it is. One that ``ends`` does so after some codes.
     """
     file = _Writer(path, "llama", seed)
     file.sizes()
@@ -43,7 +43,9 @@ def speaker(path: Path, *, seed: int = 0, speaks: bool = True) -> Path:
     random = np.random.default_rng(seed)
     output = random.standard_normal((len(tokens), WIDTH)) * 0.01
     first = named.index("<|0|>") if speaks else len(named)
-    output[first : first + CODES] *= 100.0
+    output[first : first + CODES] *= 4.0 if ends else 100.0
+    if ends:
+        output[named.index("</s>")] *= 4.0
     file.gguf.add_tensor("output.weight", output.astype(np.float32))
     file.close()
     return path

@@ -4,13 +4,12 @@ Source: WasmEdge's GGML/core and GGML/compute. A context's computation is a sequ
 so contexts of one graph do not disturb each other.
 """
 
-import codecs
 import json
 import logging
 import math
 from collections.abc import Mapping
 from queue import Empty
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..errors import Interrupted
 from ..files import Files
@@ -22,8 +21,18 @@ from .engine.engine import Engine
 from .engine.sequence import End, Limits, Sequence
 from .errors import GgmlError
 from .llama.library import BUILD_NUMBER, COMMIT
-from .metadata.keys import ADDED
+from .llama.vocabulary import Decoder
 from .metadata.parse import OWN_KEYS, Settings, Value, read, values
+from .outputs import (
+    ABILITIES_INDEX,
+    METADATA_INDEX,
+    PROBABILITIES_INDEX,
+    PROMPT_INDEX,
+    SPEECH_INDEX,
+    TOKENS_INDEX,
+    abilities,
+    tokens_told,
+)
 from .prompt import Prompt, Source, host_file, make, of_conversation, of_infill, of_parts
 from .sampling.budget import Budget
 from .sampling.chain import Sampling
@@ -34,15 +43,6 @@ _log = logging.getLogger("llamaedge_host.nn")
 
 RESERVED = 4
 """Tokens of a context that a prompt must leave free, as in WasmEdge."""
-METADATA_INDEX = 1
-PROMPT_INDEX = 2
-"""The output that is the prompt as the chat template wrote it."""
-PROBABILITIES_INDEX = 3
-"""The single output that is the last token, with ``n-probs`` what it was chosen among, too."""
-ABILITIES_INDEX = 4
-"""The output that is what guests may ask for here and not in WasmEdge."""
-TOKENS_INDEX = 5
-"""The output that is the prompt's tokens."""
 DOCUMENTS = ("conversation", "prompt", "infill")
 """What of the metadata becomes a prompt; WasmEdge ignores it."""
 
@@ -86,8 +86,10 @@ class GgmlContext:
         self._piece = b""
         self._seen: Probabilities | None = None
         self._token: int | None = None
+        self._said: list[int] = []
+        self._sound = b""
         self._reused = 0
-        self._decoder = _Decoder()
+        self._decoder = Decoder()
         self._sequence: Sequence | None = None
         self._engine: Engine | None = None
         self._ended: NnErrno | None = None
@@ -161,8 +163,7 @@ class GgmlContext:
     def _speak(self, tokens: list[int]) -> None:
         """Make the codes among ``tokens`` a WAV file: the output, and a file if one is named."""
         self._output = bytearray()
-        vocoder = host_file(self._files, self._settings["model-vocoder"], "vocoder")
-        self._output += self._graph.speech(tokens, vocoder)
+        self._output += self._speech(tokens)
         if path := self._settings["tts-output-file"]:
             try:
                 self._files.write(path, self._output)
@@ -171,6 +172,10 @@ class GgmlContext:
                     NnErrno.RUNTIME_ERROR,
                     f"the speech cannot be written to {path}: {error.strerror}",
                 ) from None
+
+    def _speech(self, tokens: list[int]) -> bytes:
+        vocoder = host_file(self._files, self._settings["model-vocoder"], "vocoder")
+        return self._graph.speech(tokens, vocoder)
 
     @property
     def _seconds(self) -> float:
@@ -219,6 +224,7 @@ class GgmlContext:
             piece = self._graph.model.vocabulary.piece(token)
             self._output += piece
             self._made += 1
+            self._said.append(token)
         self._piece = self._decoder.decode(piece, isinstance(item, End))
         if not isinstance(item, End):
             return NnErrno.SUCCESS
@@ -311,11 +317,17 @@ class GgmlContext:
         return end.errno
 
     def output(self, index: int) -> bytes:
-        """Everything made so far; at 1 the counts, 2 the prompt, 4 abilities, 5 the tokens."""
+        """Everything made so far; 1: the counts, 2: the prompt, 4: abilities, 5: tokens, 6: speech.
+
+        Raises GgmlError for speech that cannot be made.
+        """
         if index == ABILITIES_INDEX:
-            return self._abilities()
+            return abilities(self._graph.model.vocabulary)
         if index == TOKENS_INDEX:
-            return self._tokens()
+            return tokens_told(self._prompt.tokens, self._graph.model.vocabulary)
+        if index == SPEECH_INDEX and self._settings["tts"]:
+            self._sound = self._sound or self._speech(self._said)
+            return self._sound
         if index == PROMPT_INDEX and self._prompt.text:
             return self._prompt.text.encode(errors="replace")
         return self._counts() if index == METADATA_INDEX else bytes(self._output)
@@ -347,24 +359,6 @@ class GgmlContext:
             counts["chat_template"] = self._template()
         return json.dumps(counts).encode()
 
-    def _tokens(self) -> bytes:
-        """The prompt's tokens, those of a picture left out, as JSON."""
-        piece = self._graph.model.vocabulary.piece
-        tokens = [token for token in self._prompt.tokens if token >= 0]
-        return json.dumps([{"id": each, "bytes": list(piece(each))} for each in tokens]).encode()
-
-    def _abilities(self) -> bytes:
-        """What guests may ask for here and not in WasmEdge, as JSON."""
-        vocabulary = self._graph.model.vocabulary
-        able: dict[str, object] = {
-            "keys": ADDED,
-            "prompt": True,
-            "infill": vocabulary.infill is not None,
-            "token": True,
-            "ends": vocabulary.ends,
-        }
-        return json.dumps(able).encode()
-
     def _template(self) -> dict[str, object] | None:
         """What the chat template can do, None where the model has none."""
         try:
@@ -394,20 +388,10 @@ class GgmlContext:
         self._sequence = self._engine = self._ended = None
         self._output = bytearray()
         self._piece = b""
+        self._said = []
+        self._sound = b""
         self._seen = None
         self._token = None
         self._reused = 0
         self._made = 0
-        self._decoder = _Decoder()
-
-
-class _Decoder:
-    """Cuts pieces so that each holds whole characters; bytes that are none become U+FFFD."""
-
-    def __init__(self) -> None:
-        self._decoder: Any = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def decode(self, piece: bytes, final: bool) -> bytes:
-        """What of ``piece`` and what was kept back is whole; everything if ``final``."""
-        text: str = self._decoder.decode(piece, final)
-        return text.encode()
+        self._decoder = Decoder()

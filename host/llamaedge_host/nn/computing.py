@@ -157,7 +157,8 @@ class Computing:
             context: its handle.
             index: 1 for the counts as JSON, 2 for the prompt that a chat template wrote, 4 for
                 what a guest may ask for beyond WasmEdge and 5 for the prompt's tokens, both as
-                JSON, any other for the output.
+                JSON, 6 with the metadata's ``tts`` for what single steps made as a WAV file, any
+                other for the output.
             buffer: where to.
             size: its bytes; 0 means UNSIZED_BUFFER.
             written: where its length is written, u32, even if it is too large.
@@ -165,12 +166,18 @@ class Computing:
         Result:
             INVALID_ARGUMENT: an unknown context.
             TOO_LARGE: it is longer than the buffer.
+            RUNTIME_ERROR: the speech cannot be made.
 
-        After a set_input, compute or compute_single that failed, the counts have a key of ours
-        more: ``error``, the reason in words. See WasmEdge's WasiNNGetOutput.
+        After a set_input, compute, compute_single or get_output that failed, the counts have a
+        key of ours more: ``error``, the reason in words. See WasmEdge's WasiNNGetOutput.
         """
         opened = self._contexts.get(context)
-        return self._give(opened, index, opened.context.output(index), buffer, size, written)
+        try:
+            data = opened.context.output(index)
+        except BackendError as error:
+            opened.failed(error)
+            raise
+        return self._give(opened, index, data, buffer, size, written)
 
     @answers
     def get_output_single(

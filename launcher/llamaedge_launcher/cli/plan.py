@@ -16,13 +16,13 @@ from ..address import Address
 from ..control import WorkerConfig
 from ..errors import LauncherError
 from ..fleet.recipe import DEFAULT, Model, Recipe
-from ..models.check import check, check_projector
+from ..models.check import BESIDE, check, check_beside
 from ..settings import HANG_TIMEOUT
 from . import draft_model, templates
 from . import embeddings as embedding_model
 from .naming import ALIAS, Named, Options, name_models, take_model
 from .options import ServerOption
-from .units import PROJECTOR, Unit, make_units, unit_of
+from .units import Unit, make_units, unit_of
 
 BUNDLED = "bundled"
 PARALLEL = 8  # requests that the bundled guest computes at once
@@ -148,7 +148,7 @@ def make_plan(
     options = {option.name: value for option, value in server.items()}
     try:
         path = _guest(guest)
-        _check_projector(options)
+        _check_beside(options)
         templates.check(options)
         model = take_model(model, preloads, options)
         named = name_models(model, preloads, options) or _demo(options)
@@ -182,12 +182,12 @@ def make_plan(
     )
 
 
-def _check_projector(options: Options) -> None:
-    projector = options.get(PROJECTOR)
-    if projector is not None:
-        path = expanded(str(projector))
-        check_projector(path)
-        options[PROJECTOR] = str(path)
+def _check_beside(options: Options) -> None:
+    """Check the projector and the vocoder, and make their paths whole."""
+    for option in BESIDE.keys() & options.keys():
+        path = expanded(str(options[option]))
+        check_beside(option, path)
+        options[option] = str(path)
 
 
 def _web_ui(options: Options) -> Path | None:

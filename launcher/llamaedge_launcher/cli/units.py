@@ -11,7 +11,7 @@ from llamaedge_host.nn.preload import Encoding, Target
 
 from ..errors import LauncherError
 from ..fleet.recipe import DEFAULT, Kind, Model, version
-from ..models.check import check_model
+from ..models.check import PROJECTOR, VOCODER, check_model
 from ..models.embeds import embeds
 from . import templates
 from .draft_model import DRAFT
@@ -19,11 +19,10 @@ from .naming import ALIAS, NAME, Named, Options
 from .options import SERVER_OPTIONS
 
 TEMPLATE = "--prompt-template"
-PROJECTOR = "--llava-mmproj"
 PAIR: tuple[Kind, ...] = ("chat", "embeddings")
 """What one server serves at most."""
 _LISTS = {option.name: option for option in SERVER_OPTIONS if option.is_list}
-_OF_THE_FIRST = (PROJECTOR, DRAFT, "--chat-template", "--reverse-prompt")
+_OF_THE_FIRST = (PROJECTOR, VOCODER, DRAFT, "--chat-template", "--reverse-prompt")
 """What is said of a model that the others are not."""
 
 

@@ -9,8 +9,9 @@ from llamaedge_host.nn.preload import Encoding, Preload
 
 from ..errors import LauncherError
 
-PROJECTORS = "clip"
-"""The architecture that multimodal projectors name."""
+PROJECTOR, VOCODER = "--llava-mmproj", "--model-vocoder"
+BESIDE = {PROJECTOR: ("clip", "projector"), VOCODER: ("wavtokenizer-dec", "vocoder")}
+"""The options of files beside a model: the architecture that these name, and what they are."""
 
 
 def check(preloads: Sequence[Preload]) -> dict[str, Gguf]:
@@ -41,17 +42,19 @@ def check_model(what: str, path: Path) -> Gguf:
     header, *others = [_header(what, each) for each in files]
     for each in others:
         header.tensors += each.tensors
-    if header.architecture == PROJECTORS:
-        raise LauncherError(f"{what}: {path} is a projector; name it in --llava-mmproj")
+    for option, (architecture, called) in BESIDE.items():
+        if header.architecture == architecture:
+            raise LauncherError(f"{what}: {path} is a {called}; name it in {option}")
     return header
 
 
-def check_projector(path: Path) -> None:
-    """Raise LauncherError unless a multimodal projector lies at ``path``."""
-    header = _header("--llava-mmproj", path)
-    if header.architecture != PROJECTORS:
+def check_beside(option: str, path: Path) -> None:
+    """Raise LauncherError unless what ``option`` names beside a model lies at ``path``."""
+    architecture, called = BESIDE[option]
+    header = _header(option, path)
+    if header.architecture != architecture:
         found = f"a model of the architecture {header.architecture!r}"
-        raise LauncherError(f"--llava-mmproj: {path} is {found}, not a projector")
+        raise LauncherError(f"{option}: {path} is {found}, not a {called}")
 
 
 def _header(what: str, path: Path) -> Gguf:

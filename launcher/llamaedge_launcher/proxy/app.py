@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from ..fleet.managed import Managed
 from ..settings import Settings
 from . import absent, chunks, files, guest_api, hub, manage, metrics, models, openapi, rendering
+from .audio import routes as audio
 from .body import Bodies, Room
 from .chunks import Chunks
 from .describe import JSON, STRING, Described, answered, enum, operation, record
@@ -59,6 +60,7 @@ from .websocket import WebSockets
 _HEALTH = record({"status": enum("ready", "loading", "unavailable")}, message=STRING)
 DESCRIBED: Described = {
     **absent.DESCRIBED,
+    **audio.DESCRIBED,
     **chunks.DESCRIBED,
     **files.DESCRIBED,
     **table.DESCRIBED,
@@ -159,6 +161,9 @@ def create_app(
     routes += [_route(path, apps) for path, apps in dialects(asked).items()]
     own = server.apps(Questions(fleet), settings)
     routes += [_route(path, apps) for path, apps in own.items()]
+    speaking = Forward(transport, requires="input", computes=True, kind="chat")
+    spoken = audio.audio_routes(asked, made_right(speaking))
+    routes += [_route(path, apps) for path, apps in spoken.items()]
     kept = Responses(settings.data_dir, asked)
     routes += [_route(path, apps) for path, apps in kept.apps.items()]
     routes += _unversioned(routes)

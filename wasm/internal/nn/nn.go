@@ -59,6 +59,8 @@ const (
 	Able uint32 = 4
 	// Tokens is the output of the prompt's tokens; WasmEdge has none.
 	Tokens uint32 = 5
+	// Speech is the output of what was made token by token as a WAV file; WasmEdge has none.
+	Speech uint32 = 6
 )
 
 // Graph is a loaded model.
@@ -115,13 +117,15 @@ func ReadCounts(context Context) (Counts, error) {
 
 // Abilities are what a host does and WasmEdge does not: the metadata keys it obeys, whether it
 // takes a prompt in parts, whether the model fills in what stands between two texts, whether it
-// tells tokens by their numbers, and which of them end an answer.
+// tells tokens by their numbers, which of them end an answer, and whether those that were made one
+// by one can be heard.
 type Abilities struct {
 	Keys   []string `json:"keys"`
 	Prompt bool     `json:"prompt"`
 	Infill bool     `json:"infill"`
 	Token  bool     `json:"token"`
 	Ends   []int    `json:"ends"`
+	Speech bool     `json:"speech"`
 }
 
 // ReadAbilities asks a fresh context for them; WasmEdge answers the text it has made, which is

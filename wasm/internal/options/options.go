@@ -47,6 +47,7 @@ type Options struct {
 	Grammar          string
 	JSONSchema       string
 	Mmproj           string
+	Vocoder          string
 	IncludeUsage     bool
 	VerboseAnswers   bool
 	StrictModel      bool

@@ -140,6 +140,8 @@ func table(o *Options, templates []string) []Option {
 			"JSON schema that every answer follows, such as '{}' for any object", "json-schema", text(&o.JSONSchema)},
 		{"", "llava-mmproj", "LLAVA_MMPROJ", "",
 			"Path of the multimodal projector", "mmproj", text(&o.Mmproj)},
+		{"", "model-vocoder", "MODEL_VOCODER", "",
+			"Path of the vocoder, with which a model of OuteTTS's kind speaks", "model-vocoder", text(&o.Vocoder)},
 		{"", "include-usage", "", "",
 			"End every stream with a usage chunk", "", toggle(&o.IncludeUsage)},
 		{"", "verbose-answers", "", "",

@@ -69,9 +69,14 @@ type ownFunction struct {
 }
 
 type ownPart struct {
-	Type    string      `json:"type"`
-	Text    string      `json:"text,omitempty"`
-	Picture *ownPicture `json:"image_url,omitempty"`
+	Type      string        `json:"type"`
+	Text      string        `json:"text,omitempty"`
+	Picture   *ownPicture   `json:"image_url,omitempty"`
+	Recording *ownRecording `json:"input_audio,omitempty"`
+}
+
+type ownRecording struct {
+	Data string `json:"data"`
 }
 
 type ownPicture struct {
@@ -112,9 +117,12 @@ func (m Message) own() ownMessage {
 	if len(m.Parts) > 0 {
 		var parts []ownPart
 		for _, part := range m.Parts {
-			if part.Picture != "" {
+			switch {
+			case part.Picture != "":
 				parts = append(parts, ownPart{Type: "image_url", Picture: &ownPicture{part.Picture}})
-			} else {
+			case part.Recording != "":
+				parts = append(parts, ownPart{Type: "input_audio", Recording: &ownRecording{part.Recording}})
+			default:
 				parts = append(parts, ownPart{Type: "text", Text: part.Text})
 			}
 		}

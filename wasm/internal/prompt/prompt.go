@@ -25,18 +25,22 @@ type Message struct {
 	Role       string
 	Wrote      string // the role as the client wrote it
 	Content    string
-	Parts      []Part // of a content that has pictures
+	Parts      []Part // of a content that has pictures or recordings
 	Name       string
 	Reasoning  string     // of an assistant
 	ToolCalls  []ToolCall // of an assistant
 	ToolCallID string     // of a tool: the call it answers
 }
 
-// Part is a text or a picture of a content.
+// Part is a text, a picture or a recording of a content.
 type Part struct {
-	Text    string
-	Picture string // a data: URL
+	Text      string
+	Picture   string // a data: URL
+	Recording string // base64
 }
+
+// Seen tells whether the part is a picture or a recording.
+func (p Part) Seen() bool { return p.Picture != "" || p.Recording != "" }
 
 // ToolCall is a call of a function as the model made it.
 type ToolCall struct {

@@ -33,6 +33,7 @@ type generation struct {
 	numbers    bool     // tokens are told, with what they were chosen among where the changes ask for it
 	progress   bool     // how far the prompt is read is told
 	begun      func()   // is called with the first token, if set
+	speech     *[]byte  // takes what was made as a WAV file, if set
 }
 
 // piece is what an answer grows by: text, the tokens that it is made of as far as they are told,
@@ -102,6 +103,11 @@ func (m *Model) generate(ctx context.Context, work generation, emit func(piece) 
 			if err := emit(more); err != nil {
 				return *result, err
 			}
+		}
+	}
+	if work.speech != nil {
+		if err := m.hear(used, made); err != nil {
+			return *result, err
 		}
 	}
 	result.ended = time.Now()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/json/jsontext"
 	"fmt"
+	"slices"
 	"strings"
 
 	"llama-api-server/internal/prompt"
@@ -72,6 +73,7 @@ type part struct {
 	ImageURL *struct {
 		URL string `json:"url"`
 	} `json:"image_url"`
+	InputAudio *inputAudio `json:"input_audio"`
 }
 
 // UnmarshalJSON goes by the first byte: a picture's megabytes are read but once.
@@ -97,9 +99,9 @@ var roles = map[string]string{
 	"assistant": prompt.Assistant, "tool": prompt.ToolRole, "function": prompt.ToolRole,
 }
 
-// turn is the message for a template. Images become the inline form the host reads, where
-// vision says that the model has a projector.
-func (m *chatMessage) turn(index int, vision bool) (prompt.Message, error) {
+// turn is the message for a template. Images and recordings become the inline form the host reads,
+// where projector says that the model has one.
+func (m *chatMessage) turn(index int, projector bool) (prompt.Message, error) {
 	param := fmt.Sprintf("messages[%d]", index)
 	turn := prompt.Message{
 		Role: roles[m.Role], Wrote: m.Role, Name: m.Name, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID,
@@ -121,37 +123,41 @@ func (m *chatMessage) turn(index int, vision bool) (prompt.Message, error) {
 		turn.ToolCalls = append(turn.ToolCalls, call)
 	}
 	var texts []string
-	var parts []prompt.Part
-	pictures := false
 	for _, part := range m.Content.parts {
-		text, err := part.inline(param+".content", vision)
+		text, made, err := part.inline(param+".content", projector)
 		if err != nil {
 			return turn, err
 		}
 		texts = append(texts, text)
-		if url, found := pictureURL(text); found && part.Type != "text" {
-			pictures = true
-			parts = append(parts, prompt.Part{Picture: url})
-		} else {
-			parts = append(parts, prompt.Part{Text: text})
-		}
+		turn.Parts = append(turn.Parts, made)
 	}
 	turn.Content = strings.Join(texts, "\n")
-	if pictures {
-		turn.Parts = parts
+	if !slices.ContainsFunc(turn.Parts, prompt.Part.Seen) {
+		turn.Parts = nil
 	}
 	return turn, nil
 }
 
-// inline is the part as text.
-func (p part) inline(param string, vision bool) (string, error) {
+// media are the types of parts that need a projector, and what they are called.
+var media = map[string]string{"image_url": "images", "input_audio": "audio"}
+
+// inline is the part in a prompt, and for the model's own template.
+func (p part) inline(param string, projector bool) (string, prompt.Part, error) {
+	name, known := media[p.Type]
 	switch {
 	case p.Type == "text":
-		return p.Text, nil
-	case p.Type != "image_url" || p.ImageURL == nil:
-		return "", invalid(param, "Parts of type '%s' are not supported; text and image_url are.", p.Type)
-	case !vision:
-		return "", invalid(param, "This model takes no images: the server was started without --llava-mmproj.")
+		return p.Text, prompt.Part{Text: p.Text}, nil
+	case known && !projector:
+		return "", prompt.Part{}, invalid(param, "This model takes no %s: the server was started without --llava-mmproj.", name)
+	case p.Type == "image_url" && p.ImageURL != nil:
+		text, err := inlinePicture(param, p.ImageURL.URL)
+		url, _ := pictureURL(text)
+		return text, prompt.Part{Picture: url}, err
+	case p.Type == "input_audio" && p.InputAudio != nil:
+		data, err := p.InputAudio.base64(param)
+		return recordingStart + data + `">`, prompt.Part{Recording: data}, err
+	case known:
+		return "", prompt.Part{}, invalid(param, "A part of type '%s' has no '%s'.", p.Type, p.Type)
 	}
-	return inlinePicture(param, p.ImageURL.URL)
+	return "", prompt.Part{}, invalid(param, "Parts of type '%s' are not supported; text, image_url and input_audio are.", p.Type)
 }

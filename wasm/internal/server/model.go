@@ -130,10 +130,12 @@ func metadata(settings *options.Options, index int, kind string, debug bool) map
 	}
 	if kind == "embedding" {
 		delete(values, "mmproj")
+		delete(values, "model-vocoder")
 		delete(values, "json-schema")
 	} else {
 		setSchema(values, settings.JSONSchema)
 	}
+	values["tts"] = false
 	values["enable-chat-template"] = kind == "chat" && settings.Templates[index] == prompt.Auto
 	return values
 }

@@ -47,12 +47,9 @@ func inlinePicture(param, url string) (string, error) {
 	case !strings.HasPrefix(head, "data:image/") || !strings.HasSuffix(head, ";base64"):
 		return "", invalid(param, "An image must be given as 'data:image/...;base64,...'; the server fetches nothing.")
 	}
-	if !canonical(text) {
-		file, err := base64.RawStdEncoding.DecodeString(plain.Replace(strings.TrimRight(text, "= \r\n")))
-		if err != nil {
-			return "", invalid(param, "The base64 of an image is damaged.")
-		}
-		text = base64.StdEncoding.EncodeToString(file)
+	text, err := asHostReads(text)
+	if err != nil {
+		return "", invalid(param, "The base64 of an image is damaged.")
 	}
 	file, _ := base64.StdEncoding.DecodeString(text[:min(len(text), beginning)])
 	for _, known := range pictures {
@@ -61,6 +58,15 @@ func inlinePicture(param, url string) (string, error) {
 		}
 	}
 	return "", invalid(param, "An image is %s; PNG, JPEG, GIF and BMP can be read.", described(file))
+}
+
+// asHostReads is base64 as the host takes it; its error is that it is none.
+func asHostReads(text string) (string, error) {
+	if canonical(text) {
+		return text, nil
+	}
+	file, err := base64.RawStdEncoding.DecodeString(plain.Replace(strings.TrimRight(text, "= \r\n")))
+	return base64.StdEncoding.EncodeToString(file), err
 }
 
 // canonical tells whether text is base64 as the host takes it; most clients write it so.

@@ -22,6 +22,7 @@ var routes = []route{
 	{"/v1/chat/completions/input_tokens", []string{"POST"}, (*Server).countTokens},
 	{"/v1/completions", []string{"POST"}, (*Server).completions},
 	{"/v1/embeddings", []string{"POST"}, (*Server).embeddings},
+	{"/v1/audio/speech", []string{"POST"}, (*Server).speech},
 	{"/tokenize", []string{"POST"}, (*Server).tokenize},
 	{"/detokenize", []string{"POST"}, (*Server).detokenize},
 	{"/apply-template", []string{"POST"}, (*Server).applyTemplate},

@@ -1,10 +1,12 @@
 """A model's vocabulary: text to tokens and tokens to text. Safe to use from any thread."""
 
+import codecs
 import ctypes
 import re
 import struct
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -188,3 +190,15 @@ def _check(pointer: ctypes.c_void_p) -> None:
     for name, added, token in needed:
         if added and token(pointer) == llama.LLAMA_TOKEN_NULL:
             raise GgmlError(NnErrno.INVALID_ARGUMENT, f"the vocabulary has no {name} token")
+
+
+class Decoder:
+    """Cuts pieces so that each holds whole characters; bytes that are none become U+FFFD."""
+
+    def __init__(self) -> None:
+        self._decoder: Any = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def decode(self, piece: bytes, final: bool) -> bytes:
+        """What of ``piece`` and what was kept back is whole; everything if ``final``."""
+        text: str = self._decoder.decode(piece, final)
+        return text.encode()

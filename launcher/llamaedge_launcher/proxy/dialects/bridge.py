@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ COUNT_TOKENS = "/v1/chat/completions/input_tokens"
 NOTHING_DROPPED = (b"x-truncation", b"disabled")
 """The header that lets no old turns of a conversation be left out: one without room is a 400."""
 _JSON = (b"content-type", b"application/json")
+_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 _NO_ANSWER = (LookupError, TypeError, ValueError, AttributeError)
 """What reading an answer raises that is none of OpenAI's."""
 _OWN = (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding")
@@ -71,7 +72,7 @@ class Answer(Protocol):
     """Makes an API's answer from OpenAI's."""
 
     def __call__(self, answer: Json, /) -> Any:
-        """The answer's JSON."""
+        """The answer's JSON; a string is plain text."""
 
 
 class Dialect(Protocol):
@@ -85,27 +86,35 @@ class Dialect(Protocol):
 
 
 class Bridge:
-    """An ASGI application that answers a ``dialect`` through those of OpenAI's ``endpoints``."""
+    """An ASGI application that answers a ``dialect`` through those of OpenAI's ``endpoints``.
 
-    def __init__(self, dialect: Dialect, endpoints: Mapping[str, ASGIApp]) -> None:
+    ``take`` reads a request, which is a JSON object unless it says otherwise. Raises ApiError.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        endpoints: Mapping[str, ASGIApp],
+        take: Callable[[Scope, Receive], Awaitable[Json]] | None = None,
+    ) -> None:
         self._dialect = dialect
         self._endpoints = endpoints
+        self._take = take or _json
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         teller: _Teller | None = None
         try:
-            check_type(scope)
-            body = await read_body(scope, receive)
-            wanted = await self._dialect.read(check_json(body))
+            wanted = await self._dialect.read(await self._take(scope, receive))
             if not isinstance(wanted, Translated):
                 await _respond(wanted, scope, send)
                 return
             teller = _Teller(self._dialect, wanted, scope["record"], send)
             given = json.dumps(wanted.body).encode()
-            inner = _inner(scope, wanted, len(given))
+            asked = inner(scope, wanted.path, len(given))
+            asked |= {"method": wanted.method, "path_params": wanted.params}
             app = self._endpoints[wanted.path]
-            await app(inner, _replayed(given, receive), teller.send)
+            await app(asked, replayed(given, receive), teller.send)
             if teller.error is not None:
                 raise teller.error
         except ClientDisconnect:
@@ -188,8 +197,10 @@ class _Teller:
         else:
             self._count(found)
             found = self._wanted.answer(found)
-        body = json.dumps(found).encode()
-        headers = [_JSON, (b"content-length", b"%d" % len(body)), *self._headers]
+        plain = isinstance(found, str)
+        body = found.encode() if plain else json.dumps(found).encode()
+        kind = _PLAIN if plain else _JSON
+        headers = [kind, (b"content-length", b"%d" % len(body)), *self._headers]
         await self._start(self._status, headers)
         await self._part(body, more=False)
 
@@ -237,20 +248,22 @@ class _Teller:
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-def _inner(scope: Scope, wanted: Translated, length: int) -> Scope:
-    """The request as if it had come to OpenAI's endpoint."""
-    own = {*_OWN, *(name for name, _ in wanted.headers)}
-    others = [pair for pair in scope["headers"] if pair[0] not in own]
-    headers = [*others, *wanted.headers, _JSON, (b"content-length", b"%d" % length)]
-    path = wanted.path
+async def _json(scope: Scope, receive: Receive) -> Json:
+    check_type(scope)
+    return check_json(await read_body(scope, receive))
+
+
+def inner(scope: Scope, path: str, length: int) -> dict[str, Any]:
+    """The scope of a request as if it had come to OpenAI's endpoint ``path`` as JSON."""
+    others = [pair for pair in scope["headers"] if pair[0] not in _OWN]
+    headers = [*others, _JSON, (b"content-length", b"%d" % length)]
     target = {"path": path, "raw_path": path.encode(), "query_string": b""}
-    asked = {"method": wanted.method, "path_params": wanted.params, "headers": headers}
-    return {**scope, **target, **asked}
+    return {**scope, **target, "headers": headers}
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
     """A ``receive`` that begins with ``body``, and goes on with what else comes."""
-    given = [{"type": "http.request", "body": body, "more_body": False}]
+    given: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def next_message() -> Message:
         return given.pop() if given else await receive()

@@ -7,7 +7,7 @@ from ..errors import ApiError
 
 _CALLED = {
     bool: "true or false", int: "a whole number", float: "a number", str: "a string",
-    list: "a list", dict: "an object",
+    list: "a list", dict: "an object", bytes: "a file",
 }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ type Graph struct {
 	Build    int // llama.cpp's number
 	// Infill is a model that fills in what stands between two texts.
 	Infill bool
+	// Speech is a host that makes what was computed a WAV file, which is the pieces here.
+	Speech bool
 	// Plain is a host that obeys nothing that WasmEdge does not.
 	Plain bool
 	// Template is what the host tells of the model's own template, as JSON; a conversation is
@@ -224,6 +226,7 @@ func (c *context) Output(index uint32) ([]byte, error) {
 		}
 		return json.Marshal(map[string]any{
 			"keys": Keys, "prompt": true, "infill": c.graph.Infill, "token": true, "ends": []int{98, 99},
+			"speech": c.graph.Speech,
 		})
 	}
 	if index == nn.Tokens {
@@ -232,6 +235,12 @@ func (c *context) Output(index uint32) ([]byte, error) {
 			tokens = append(tokens, chance(number, word, nil))
 		}
 		return json.Marshal(tokens)
+	}
+	if index == nn.Speech {
+		if c.failed = c.graph.Refused[nn.Speech]; c.failed != nil {
+			return nil, c.failed
+		}
+		return []byte("RIFF" + strings.Join(c.pieces[:c.next], "")), nil
 	}
 	if index == nn.Prompt {
 		return []byte(c.prompt), nil

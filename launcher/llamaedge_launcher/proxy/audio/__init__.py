@@ -1,0 +1,1 @@
+"""OpenAI's API of sound: texts that are read out, and recordings that are written down."""
