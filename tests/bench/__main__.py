@@ -20,6 +20,7 @@ NAMES = (
         "crowd",
         "busy",
         "peers",
+        "memory",
         "load",
     ),
 )
