@@ -92,7 +92,8 @@ class ModelSize:
 
     ``context``, in tokens, is that of each of ``parallel`` sequences, ``trained`` the one that
     the model was made with. ``weights``, ``cache``, ``buffers`` are bytes, on the GPUs and not;
-    ``on_gpu`` those of them that are there.
+    ``on_gpu`` those of them that are there. ``on_use`` says that the cache takes its memory as it
+    is used, which begins with next to nothing.
     """
 
     name: str
@@ -106,6 +107,7 @@ class ModelSize:
     cache: int
     buffers: int
     on_gpu: int
+    on_use: bool = False
 
     @property
     def total(self) -> int:

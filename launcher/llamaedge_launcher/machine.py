@@ -32,7 +32,8 @@ class Device:
 class Machine:
     """``build`` is llama.cpp's; memory in bytes, of the machine or the container.
 
-    ``problem`` says why llama.cpp cannot be loaded, and is "" if it can.
+    ``problem`` says why llama.cpp cannot be loaded, and is "" if it can. ``on_use`` says that a KV
+    cache takes its memory as it is used.
     """
 
     build: str
@@ -41,6 +42,7 @@ class Machine:
     total: int
     available: int
     problem: str = ""
+    on_use: bool = False
 
     @property
     def gpus(self) -> tuple[Device, ...]:
@@ -88,6 +90,7 @@ def _main() -> None:
     from llamaedge_host.ggml.llama.devices import devices
     from llamaedge_host.ggml.llama.library import build, cpus
     from llamaedge_host.ggml.llama.memory import available_memory
+    from llamaedge_host.ggml.llama.zeroing import ON_USE
 
     found = Machine(
         build(),
@@ -95,6 +98,7 @@ def _main() -> None:
         cpus(),
         total_memory(),
         available_memory(),
+        on_use=ON_USE,
     )
     sys.stdout.write(f"\n{json.dumps(asdict(found))}\n")
 

@@ -13,6 +13,7 @@ from llamaedge_host.ggml.backend import GgmlBackend
 from llamaedge_host.ggml.llama.context import CACHE_TYPES
 from llamaedge_host.ggml.llama.memory import available_memory, gpu_free
 from llamaedge_host.ggml.llama.needs import Need, Needs
+from llamaedge_host.ggml.llama.zeroing import ON_USE
 from llamaedge_host.ggml.metadata.parse import Value
 from llamaedge_host.ggml.suited import Suited
 from llamaedge_host.nn.backend import BackendError
@@ -108,6 +109,7 @@ def _size(alias: str, found: Suited) -> ModelSize:
         cache=needs.whole.cache,
         buffers=needs.whole.buffers,
         on_gpu=needs.there.total,
+        on_use=ON_USE and not needs.there.cache,
     )
 
 

@@ -142,7 +142,10 @@ def test_a_start_shows_what_is_taken_and_what_is_not_as_given(tmp_path: Path, mo
             assert json.load(answer)["chat_model"]["ctx_size"] == tiny.CONTEXT
         shown = server.terminal.read_text()
     assert "context  512 tokens, 8 answers at once\n" in shown
-    assert re.search(r"memory   \S+ [kM]B: weights \S+ [kM]B, cache \S+ [kM]B, buffers ", shown)
+    parts = (
+        r"weights \S+ [kM]B, cache \S+ [kM]B, buffers \S+ [kM]B, of the cache as much as is used; "
+    )
+    assert re.search(rf"memory   up to \S+ [kM]B: {parts}", shown)
     for line in (
         f"threads 999 becomes {cpus()}",
         "ubatch-size 4096 becomes 512: ",

@@ -122,7 +122,10 @@ def _memory(model: ModelSize) -> str:
     parts = ("weights", model.weights), ("cache", model.cache), ("buffers", model.buffers)
     listed = ", ".join(f"{name} {size_text(size)}" for name, size in parts)
     there = f", {size_text(model.on_gpu)} of it on the GPU" if model.on_gpu else ""
-    return f"{size_text(model.total)}: {listed}{there}"
+    if model.on_use:
+        there += ", of the cache as much as is used"
+    most = "up to " if model.on_use else ""
+    return f"{most}{size_text(model.total)}: {listed}{there}"
 
 
 def _device(model: ModelSize) -> str:

@@ -90,7 +90,11 @@ def _devices(found: Machine) -> Iterator[Finding]:
 
 
 def _memory(found: Machine) -> Finding:
-    text = f"{size_text(found.available)} of {size_text(found.total)} are free"
+    taken = "as it is used" if found.on_use else "at once, all of it"
+    text = (
+        f"{size_text(found.available)} of {size_text(found.total)} are free; a KV cache takes its"
+        f" memory {taken}"
+    )
     if found.available < LITTLE:
         cure = "end other programs, or take a model of fewer bits: llamaedge pull ORG/REPO:Q3_K_M"
         return Finding("memory", text, State.NOTE, cure)

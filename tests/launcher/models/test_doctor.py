@@ -24,7 +24,7 @@ from .hub import Fault, Hub
 CPU = Device("CPU", "a fine CPU", "CPU", 0, 0)
 GPU = Device("CUDA0", "RTX 9000", "GPU", 20 * 10**9, 24 * 10**9)
 BUILD = "llama.cpp 1.0 (abc), CPU : AVX = 1 | AVX2 = 1"
-COMPUTER = Machine(BUILD, (CPU,), 8, total=32 * 10**9, available=16 * 10**9)
+COMPUTER = Machine(BUILD, (CPU,), 8, total=32 * 10**9, available=16 * 10**9, on_use=True)
 REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
 
 
@@ -105,7 +105,8 @@ def test_a_healthy_machine_is_told_so(
     assert {state for state, *_ in found.values()} == {"ok"}, found
     assert found["llama.cpp"][1].startswith("llama.cpp 1.0 (abc), llama-cpp-python ")
     assert found["CPU"][1] == "a fine CPU, 8 CPUs; llama.cpp uses AVX, AVX2"
-    assert found["memory"][1] == "16.0 GB of 32.0 GB are free"
+    free = "16.0 GB of 32.0 GB are free; a KV cache takes its memory as it is used"
+    assert found["memory"][1] == free
     assert found["models"][1].startswith(f"1, 404 kB, in {constants.HF_HUB_CACHE}; ")
     assert found["network"][1].startswith(f"{bench.hub.url} answers in ")
 
@@ -131,6 +132,10 @@ TROUBLE: dict[str, tuple[Break, str, str, str, str]] = {
     "little memory": (
         lambda it: it.computer(replace(COMPUTER, available=10**9)),
         "memory", "note", "1.0 GB of 32.0 GB are free", "end other programs",
+    ),
+    "a system whose pages cannot be handed back": (
+        lambda it: it.computer(replace(COMPUTER, available=10**9, on_use=False)),
+        "memory", "note", "a KV cache takes its memory at once, all of it", "end other programs",
     ),
     "a full disk": (
         lambda it: it.disk(10**9),
