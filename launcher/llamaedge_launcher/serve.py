@@ -18,6 +18,7 @@ from .fleet.fleet import Fleet
 from .proxy.app import create_app
 from .proxy.connection import KEEP_ALIVE, Bounds, Connection
 from .proxy.handshake import UVICORN
+from .proxy.titled import Titled
 from .proxy.transport import FleetTransport
 from .settings import Settings
 
@@ -78,7 +79,7 @@ def serve(
         app.state.shelf.begin()
 
     config = uvicorn.Config(
-        app,
+        Titled(app),
         http=cast(type[Connection], partial(Connection, bounds=bounds)),
         loop="auto",
         lifespan="off",
