@@ -106,14 +106,15 @@ class Cache:
         )
         if here.lost > LOSE_UP_TO:
             here = Choice(oldest, oldest, self._kept(oldest, tokens))
-        copies = [Choice(oldest, each, self._copied(each, tokens)) for each in self._sources]
+        copies = [
+            Choice(oldest, each, self._copied(each, tokens)) for each in self._sources(tokens)
+        ]
         best = max(copies, key=lambda choice: choice.common)
         return best if best.common >= here.common + COPY_FROM else here
 
-    @property
-    def _sources(self) -> "list[Slot | Swapped | Stored]":
+    def _sources(self, tokens: list[int]) -> "list[Slot | Swapped | Stored]":
         kept = self.store.entries if self.store is not None else ()
-        return [*self.slots, *self.swap.entries, *kept]
+        return [*self.slots, *self.swap.nearest(tokens), *kept]
 
     def _beside(self) -> list[Slot]:
         """The free slots among those in use and next to them; all if none is in use."""

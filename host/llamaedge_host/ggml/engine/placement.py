@@ -110,4 +110,4 @@ class Placement:
         """Forget what all slots cache, and all that was swapped out."""
         for slot in self._cache.slots:
             self.drop(slot)
-        self._swap.entries.clear()
+        self._swap.clear()

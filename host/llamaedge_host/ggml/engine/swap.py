@@ -5,6 +5,7 @@ sequence has computed that had to make place for a waiting one. Taking it back c
 where evaluating it again would cost a prompt.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,38 +24,65 @@ class Swapped:
 class Swap:
     """The swapped caches of one engine, at most ``limit`` bytes; the least recently used go.
 
-    Used by the engine's thread alone.
+    None of them begins with all of another, and they are in order too: so those that share most
+    with some tokens are the ones beside which these would be, however many there are. Used by the
+    engine's thread alone.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.entries: list[Swapped] = []
-        """The least recently used first."""
+        self.used = 0
+        """Bytes."""
         self.dropped: Callable[[Swapped], None] | None = None
         """Hears of what goes since there is no room for it."""
+        self._entries: dict[Swapped, None] = {}
+        self._ordered: list[Swapped] = []
 
     @property
-    def used(self) -> int:
-        """Bytes."""
-        return sum(entry.state.nbytes for entry in self.entries)
+    def entries(self) -> list[Swapped]:
+        """All of them, the least recently used first."""
+        return list(self._entries)
+
+    def nearest(self, tokens: list[int]) -> list[Swapped]:
+        """The entries, two at most, one of which shares as many first tokens as any does."""
+        at = self._place(tokens)
+        return self._ordered[max(at - 1, 0) : at + 1]
 
     def add(self, entry: Swapped) -> None:
-        """Keep ``entry``, in the place of those that it goes on from."""
-        size = len(entry.tokens)
-        if any(other.tokens[:size] == entry.tokens for other in self.entries):
-            return
-        self.entries = [
-            other for other in self.entries if entry.tokens[: len(other.tokens)] != other.tokens
-        ]
-        self.entries.append(entry)
-        while self.entries and self.used > self.limit:
-            entry = self.entries.pop(0)
+        """Keep ``entry``, in the place of the one that it goes on from."""
+        for other in self.nearest(entry.tokens):
+            if other.tokens[: len(entry.tokens)] == entry.tokens:
+                return
+            if entry.tokens[: len(other.tokens)] == other.tokens:
+                self._remove(other)
+        self._entries[entry] = None
+        self._ordered.insert(self._place(entry.tokens), entry)
+        self.used += entry.state.nbytes
+        while self.used > self.limit:
+            oldest = next(iter(self._entries))
+            self._remove(oldest)
             if self.dropped is not None:
-                self.dropped(entry)
+                self.dropped(oldest)
 
     def taken(self, entry: Swapped, common: int) -> None:
         """The first ``common`` tokens of ``entry`` are in a slot again."""
-        if entry in self.entries:
-            self.entries.remove(entry)
-            if common < len(entry.tokens):
-                self.entries.append(entry)
+        if entry not in self._entries:
+            return
+        if common < len(entry.tokens):
+            self._entries[entry] = self._entries.pop(entry)
+        else:
+            self._remove(entry)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
+        self._ordered.clear()
+        self.used = 0
+
+    def _place(self, tokens: list[int]) -> int:
+        return bisect_left(self._ordered, tokens, key=lambda entry: entry.tokens)
+
+    def _remove(self, entry: Swapped) -> None:
+        del self._entries[entry]
+        del self._ordered[self._place(entry.tokens)]
+        self.used -= entry.state.nbytes
