@@ -22,6 +22,7 @@ NAMES = (
         "peers",
         "memory",
         "load",
+        "growth",
     ),
 )
 
