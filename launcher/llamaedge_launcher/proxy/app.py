@@ -134,6 +134,7 @@ def create_app(
     ]
     asked: dict[str, ASGIApp] = {
         table.MODELS: request_response(managed.list),
+        table.IDENTIFIED: request_response(managed.identified),
         table.UNLOAD: request_response(managed.unload),
         ollama_models.PULL: from_hub.pull,
         ollama_models.DELETE: request_response(from_hub.delete),
@@ -207,6 +208,8 @@ def _middleware(
     if keys:
         guests_page = folder is None and not known_only
         found.append(Middleware(Keys, keys=keys, page=guests_page))
+    if folder is None and known_only:
+        found.append(Middleware(ollama_models.Running))
     return found
 
 

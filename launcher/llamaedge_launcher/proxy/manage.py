@@ -1,8 +1,9 @@
 """/api/models: the models of this machine, loaded and not, and what is done with them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,6 +13,7 @@ from ..control import ModelSize
 from ..fleet.managed import Managed
 from ..fleet.recipe import Model
 from ..models import fit
+from ..models.digest import digest
 from ..models.facts import facts
 from .body import check_json, check_type, read_body
 from .describe import (
@@ -48,6 +50,7 @@ MODEL = record(
         "memory": nullable(COUNT),
         "default": BOOLEAN,
         "last_used": nullable(NUMBER),
+        "modified": nullable(NUMBER),
     }
 )
 DESCRIBED: Described = {
@@ -104,7 +107,12 @@ class _Row:
             "memory": self.taken.total if self.taken else fit.needed_for(files),
             "default": self.default,
             "last_used": self.last_used,
+            "modified": _modified(model.path),
         }
+
+    def known(self) -> dict[str, Any]:
+        """The model as an object with its file's digest; reads the file whole once."""
+        return self.json() | {"digest": digest(self.model.path, self.model.version)}
 
 
 class ManagedModels:
@@ -115,9 +123,16 @@ class ManagedModels:
 
     async def list(self, request: Request) -> Response:
         """GET /api/models."""
-        known = list(self._known())
+        return await self._listed(_Row.json)
+
+    async def identified(self, request: Request) -> Response:
+        """The same with the files' digests, which may take a while."""
+        return await self._listed(_Row.known)
+
+    async def _listed(self, told: Callable[[_Row], dict[str, Any]]) -> Response:
+        known = [*self._known()]
         rows = [*known, *(_Row(model) for model in await self._fleet.here())]
-        data = await asyncio.to_thread(lambda: [row.json() for row in rows])
+        data = await asyncio.to_thread(lambda: [told(row) for row in rows])
         return JSONResponse({"object": "list", "data": data})
 
     async def load(self, request: Request) -> Response:
@@ -152,6 +167,14 @@ class ManagedModels:
         model = next((each for each in models if name in (each.id, each.name)), models[0])
         row = next((row for row in self._known() if row.model == model), _Row(model))
         return JSONResponse(await asyncio.to_thread(row.json))
+
+
+def _modified(path: Path) -> float | None:
+    """When the file was changed, in seconds since 1970; None if there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
 
 
 async def named(request: Request) -> str:

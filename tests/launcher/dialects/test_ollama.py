@@ -17,7 +17,7 @@ from ollama import (
 from starlette.requests import Request
 
 from llamaedge_launcher.proxy.dialects.ollama import Chat, Embed, Embeddings, Generate
-from llamaedge_launcher.proxy.dialects.ollama_models import Delete, OllamaModels, Pull, Show
+from llamaedge_launcher.proxy.dialects.ollama_models import Copy, Delete, OllamaModels, Pull, Show
 from llamaedge_launcher.proxy.errors import ApiError
 
 from .scripted import LAST, STREAM, USAGE, WHOLE, Scripted, chunk, whole
@@ -287,6 +287,8 @@ MODELS = [
         "capabilities": ["chat", "reasoning"],
         "memory": 7,
         "last_used": 1.5,
+        "modified": 1_700_000_000.5 if parameters else None,
+        "digest": "ab" * 32,
     }
     for status, parameters in (("ready", 134_515_008), ("available", None))
 ]
@@ -302,6 +304,9 @@ def test_models_are_told() -> None:
     assert [each.model for each in tags.models] == ["repo", "repo"]
     details = [each.details for each in tags.models]
     assert [each.parameter_size for each in details if each] == ["134.5M", ""]
+    assert [each.digest for each in tags.models] == ["ab" * 32] * 2
+    times = [each.modified_at and each.modified_at.timestamp() for each in tags.models]
+    assert times == [1_700_000_000.5, None]
     ps = ProcessResponse.model_validate_json(asyncio.run(managed.ps(NOBODY)).body)
     assert [(each.model, each.size, each.context_length) for each in ps.models] == [
         ("repo", 7, 512)
@@ -313,12 +318,23 @@ def test_a_model_is_shown(name: str) -> None:
     found = Scripted().post(Show(models), {"model": name}).json()
     told = ShowResponse.model_validate(found)
     assert told.capabilities == ["completion", "thinking"]
+    assert told.modified_at is not None
+    assert told.modified_at.timestamp() == 1_700_000_000.5
     assert found["model_info"]["llama.context_length"] == 512
 
 
 def test_a_model_that_is_not_here_is_a_404() -> None:
     response = Scripted().post(Show(models), {"model": "other"})
     assert (response.status_code, response.json()) == (404, {"error": "model 'other' not found"})
+
+
+def test_a_copy_is_refused() -> None:
+    copy = {"source": "repo", "destination": "mine"}
+    response = Scripted().post(Copy(models), copy)
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("destination: models here have the names that")
+    assert "--model-name mine" in response.json()["error"]
+    assert Scripted().post(Copy(models), copy | {"source": "other"}).status_code == 404
 
 
 PULLED: list[Any] = [

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import ApiError
 from .bridge import Json, Stream, Translated
-from .fields import Fields
+from .fields import Fields, wrong
 from .ollama import failure, line
 
 List = Callable[[], Awaitable[Sequence[Json]]]
@@ -29,7 +30,10 @@ _UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "K"))
 
 
 class OllamaModels:
-    """The handlers of /api/tags, /api/ps and /api/version."""
+    """The handlers of /api/tags, /api/ps and /api/version.
+
+    ``models`` are told with their digests, which clients cut to twelve characters unasked.
+    """
 
     def __init__(self, models: List) -> None:
         self._models = models
@@ -46,6 +50,21 @@ class OllamaModels:
     async def version(self, request: Request) -> Response:
         """GET /api/version."""
         return JSONResponse({"version": SPOKEN})
+
+
+class Running:
+    """An ASGI application that answers ``/`` as Ollama does, where no page is, and else ``app``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] == "http" and scope["path"] == "/" and scope["method"] in ("GET", "HEAD"):
+            scope["record"].route = "/"
+            await PlainTextResponse("Ollama is running")(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class Show:
@@ -74,6 +93,7 @@ class Show:
             "template": "",
             "details": _details(model),
             "model_info": info,
+            **_modified(model),
             "capabilities": [_CAPABILITIES[each] for each in model["capabilities"]],
         }
 
@@ -110,6 +130,26 @@ class Delete:
         name = fields.take("model", str) or fields.need("name", str)
         params = {"name": name}
         return Translated(DELETE, {}, None, lambda _: {}, method="DELETE", params=params)
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
+
+
+class Copy:
+    """POST /api/copy, which is refused: a model here has the name that it was fetched by."""
+
+    def __init__(self, models: List) -> None:
+        self._models = models
+
+    async def read(self, request: Json) -> Json:
+        """Raises ApiError, 404 for a model that is not here, 400 for one that is."""
+        fields = Fields(request)
+        fields.only(("source", "destination"))
+        source, wanted = fields.need("source", str), fields.need("destination", str)
+        find(await self._models(), source)
+        reason = f"models here have the names that they were fetched by, and {source!r} gets no"
+        raise wrong("destination", f"{reason} other; llamaedge run --model-name {wanted} would")
 
     def error(self, status: int, error: Json) -> Json:
         """Ollama's error."""
@@ -160,9 +200,18 @@ def _listed(model: Json) -> Json:
         "name": model["id"],
         "model": model["id"],
         "size": model["size"],
-        "digest": "",
+        "digest": model["digest"],
         "details": _details(model),
+        **_modified(model),
     }
+
+
+def _modified(model: Json) -> Json:
+    return {} if model["modified"] is None else {"modified_at": _time(model["modified"])}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _loaded(model: Json) -> Json:
@@ -170,8 +219,7 @@ def _loaded(model: Json) -> Json:
     if model["memory"] is not None:
         found["size"] = model["memory"]
     if model["last_used"] is not None:
-        used = datetime.fromtimestamp(model["last_used"], UTC)
-        found["last_used"] = used.isoformat().replace("+00:00", "Z")
+        found["last_used"] = _time(model["last_used"])
     return found
 
 

@@ -31,6 +31,7 @@ from .inside import ask
 
 _INFO = "/v1/info"
 MODELS, UNLOAD = "/api/models", "/api/models/unload"
+IDENTIFIED = "the models with their digests"
 """What else of this server the dialects ask."""
 
 NDJSON = "application/x-ndjson"
@@ -48,11 +49,15 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         found: Sequence[Json] = (await ask(endpoints[MODELS], MODELS))["data"]
         return found
 
+    async def identified() -> Sequence[Json]:
+        found: Sequence[Json] = (await ask(endpoints[IDENTIFIED], MODELS))["data"]
+        return found
+
     async def unload(name: str) -> None:
         model = ollama_models.find(await models(), name)
         await ask(endpoints[UNLOAD], UNLOAD, {"model": model["name"]})
 
-    managed = ollama_models.OllamaModels(models)
+    managed = ollama_models.OllamaModels(identified)
     gets: dict[str, ASGIApp] = {
         "/api/tags": request_response(managed.tags),
         "/api/ps": request_response(managed.ps),
@@ -66,6 +71,7 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         "/api/embed": ollama.Embed(),
         "/api/embeddings": ollama.Embeddings(),
         "/api/show": ollama_models.Show(models),
+        "/api/copy": ollama_models.Copy(models),
         "/api/pull": ollama_models.Pull(),
         **llama_cpp.posts(),
     }
@@ -127,7 +133,10 @@ def _with_errors(
 
 
 _DETAILS = {"type": "object"}
-_LISTED = record({"name": STRING, "model": STRING, "size": COUNT, "details": _DETAILS})
+_LISTED = record(
+    {"name": STRING, "model": STRING, "size": COUNT, "digest": STRING, "details": _DETAILS},
+    modified_at=STRING,
+)
 DESCRIBED: Described = {
     **llama_cpp.DESCRIBED,
     ("/api/tags", "GET"): _with_errors(
@@ -163,6 +172,16 @@ DESCRIBED: Described = {
             tag="ollama",
             body=_request({}, model=STRING, name=STRING, stream=nullable(BOOLEAN)),
             answers={JSON: {"type": "object"}, NDJSON: ANYTHING},
+        ),
+        _OLLAMA_ERROR,
+    ),
+    ("/api/copy", "POST"): _with_errors(
+        operation(
+            "Not here: models have the names that they were fetched by",
+            tag="ollama",
+            status=400,
+            body=_request({"source": STRING, "destination": STRING}),
+            answers={JSON: _OLLAMA_ERROR},
         ),
         _OLLAMA_ERROR,
     ),
