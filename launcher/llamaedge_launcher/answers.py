@@ -60,6 +60,14 @@ def _moved(
     return answer
 
 
+def _adapters(backend: GgmlBackend, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"path": str(each.path), "scale": each.scale} for each in backend.adapters()]
+
+
+def _scale(backend: GgmlBackend, given: Mapping[str, Any]) -> None:
+    backend.scale_adapters(given["adapters"])
+
+
 def _erase(backend: GgmlBackend, given: Mapping[str, Any]) -> int:
     return backend.erase_slot(given["slot"])
 
@@ -79,4 +87,6 @@ _TOPICS: dict[str, Callable[[GgmlBackend, Mapping[str, Any]], Any]] = {
     "save": _moved(GgmlBackend.save_slot),
     "restore": _moved(GgmlBackend.restore_slot),
     "erase": _erase,
+    "adapters": _adapters,
+    "scale": _scale,
 }

@@ -33,8 +33,9 @@ class WorkerConfig:
     of sequences of a model, None for what fits the machine. ``log_format`` is one of
     log.FORMATS. A guest that hangs for ``hang_timeout`` seconds is replaced. With ``limited`` the
     host keeps the limits of requests, see limits.py. So many workers start at a time, ``sharing``
-    the memory. ``rpc`` are the addresses of llama.cpp's RPC workers. The ``cache_`` fields are
-    Keeping's of llamaedge_host, "" for no folder.
+    the memory. ``rpc`` are the addresses of llama.cpp's RPC workers. ``adapters`` are LoRA
+    adapters, each SCALE:PATH. The ``cache_`` fields are Keeping's of llamaedge_host, "" for no
+    folder.
     """
 
     folder: str
@@ -51,6 +52,7 @@ class WorkerConfig:
     limited: bool = False
     sharing: int = 1
     rpc: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
     cache_ram: int | None = None
     cache_dir: str = ""
     cache_disk: int = DISK
@@ -63,7 +65,7 @@ class WorkerConfig:
     def decode(cls, line: bytes) -> "WorkerConfig":
         """Read what encode() wrote."""
         fields: dict[str, Any] = json.loads(line)
-        for name in ("args", "dirs", "preloads", "rpc"):
+        for name in ("args", "dirs", "preloads", "rpc", "adapters"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
 

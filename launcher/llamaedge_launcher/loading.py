@@ -6,6 +6,7 @@ from pathlib import Path
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.keeping import Keeping
+from llamaedge_host.ggml.llama.adapters import AdapterFile
 from llamaedge_host.nn import Encoding, NeuralNetwork, Preload, Target
 from llamaedge_host.nn.backend import BackendError, Graph
 
@@ -15,7 +16,8 @@ from .limits import LimitedGraph, Limits
 class LoadingNetwork(NeuralNetwork):
     """Remembers for each thread, which is a guest's, why it got no model.
 
-    Its guests keep to ``limits``. ``keeping`` says what is kept of their KV caches.
+    Its guests keep to ``limits``. ``keeping`` says what is kept of their KV caches; ``adapters``
+    change the weights of models that make text.
     """
 
     def __init__(
@@ -26,12 +28,14 @@ class LoadingNetwork(NeuralNetwork):
         limits: Limits | None = None,
         rpc: Sequence[str] = (),
         keeping: Keeping | None = None,
+        adapters: Sequence[AdapterFile] = (),
     ) -> None:
         super().__init__(preloads, parallel=parallel, backends={Encoding.GGML: self._ggml})
         self._rpc = rpc
         self.limits = limits
         self._parallel = parallel
         self._keeping = keeping
+        self._adapters = adapters
         self._mine = threading.local()
 
     def _ggml(self) -> GgmlBackend:
@@ -40,6 +44,7 @@ class LoadingNetwork(NeuralNetwork):
             keeping=self._keeping,
             preloaded=self._files_of(Encoding.GGML),
             rpc=self._rpc,
+            adapters=self._adapters,
         )
 
     def keep(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from . import log
 from .control import (
@@ -31,6 +31,9 @@ from .control import (
     encode_event,
 )
 from .keeper import Keeper
+
+if TYPE_CHECKING:
+    from llamaedge_host.ggml.llama.adapters import AdapterFile
 
 _log = logging.getLogger(__name__)
 _LOOK = 0.25  # seconds between two looks at the guests
@@ -149,6 +152,7 @@ class Worker:
                 limits=limits,
                 rpc=config.rpc,
                 keeping=keeping,
+                adapters=[_adapter(text) for text in config.adapters],
             )
             self._keep = nn.keep
             self._statistics = nn.statistics
@@ -186,6 +190,13 @@ class Worker:
                 self._front.sendall(encode_event(event))
             except OSError:
                 _log.debug("the front has gone")
+
+
+def _adapter(text: str) -> "AdapterFile":
+    from llamaedge_host.ggml.llama.adapters import AdapterFile
+
+    scale, _, path = text.partition(":")
+    return AdapterFile(Path(path), float(scale))
 
 
 def _nothing() -> None:

@@ -28,6 +28,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "dry-sequence-breakers": ("", '["\\n", "sea"]', "[]", '[""]', "x"),
     "samplers": ("", "top_k;top_p", "dry;xtc;temperature", "top_k;nonsense"),
     "logit-bias": ("", "[[1, 5.5], [2, null]]", '[["sea", -100]]', "[[1000000, 1]]", "[1"),
+    "lora": ("", "[]", '[{"id": 0, "scale": 1}]', "[1"),
     "reasoning-open": ("", "<think>", "the"),
     "reasoning-close": ("", "</think>", "sea"),
     "model-draft": ("", "nobody"),

@@ -197,6 +197,8 @@ KNOWN = {"slots": [SLOT, SLOT | WORKS | {"index": 1}], "properties": PROPERTIES}
 
 def answered(question: Question) -> Answered:
     """What is KNOWN, or else what is asked."""
+    if question.about == "adapters":
+        return Answered(question.number, [{"path": "/a.gguf", "scale": 0.5}])
     if question.about == "erase":
         return Answered(question.number, question.given["slot"] + 40)
     if question.about in ("save", "restore"):

@@ -27,6 +27,7 @@ SAMPLES = {
     "Proxies": "127.0.0.1,10.0.0.0/8",
     "ImageHosts": "example.org,127.0.0.1:8000",
     "Root": "/llm",
+    "LoraFile": "/models/a.gguf:0.5",
     "Origin": "https://example.com",
     "StringParamType": TEXT,
     "IntRange": "3",

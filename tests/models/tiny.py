@@ -107,6 +107,20 @@ def llama(
     return path
 
 
+def lora(path: Path, *, seed: int = 1, architecture: str = "llama", rank: int = 4) -> Path:
+    """An adapter of every layer's queries and outputs, for a decoder of ``architecture``."""
+    file = _Writer(path, architecture, seed)
+    file.gguf.add_string("general.type", "adapter")
+    file.gguf.add_string("adapter.type", "lora")
+    file.gguf.add_float32("adapter.lora.alpha", float(rank))
+    for layer in range(LAYERS):
+        for name in ("attn_q", "attn_output"):
+            file.weights(f"blk.{layer}.{name}.weight.lora_a", rank, WIDTH, scale=4.0)
+            file.weights(f"blk.{layer}.{name}.weight.lora_b", WIDTH, rank, scale=4.0)
+    file.close()
+    return path
+
+
 def _decoder(
     file: _Writer,
     vocabulary: int,

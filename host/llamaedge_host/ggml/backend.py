@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -16,6 +17,7 @@ from .engine.slots import SlotState
 from .errors import GgmlError
 from .graph import GgmlGraph
 from .keeping import Keeping
+from .llama.adapters import AdapterFile
 from .llama.draft import draft_path
 from .llama.model import Models
 from .llama.needs import Needs
@@ -39,6 +41,7 @@ class GgmlBackend:
     machine's memory allows, at most 8. ``preloaded`` are the files of models by the names that
     metadata may have for them. ``keeping`` says what is kept of KV caches. ``rpc`` are the
     addresses of RPC workers whose devices are used too. Raises GgmlError if one does not answer.
+    ``adapters`` are for the models that make text.
     """
 
     def __init__(
@@ -48,10 +51,11 @@ class GgmlBackend:
         keeping: Keeping | None = None,
         preloaded: Mapping[str, Path] = MappingProxyType({}),
         rpc: Sequence[str] = (),
+        adapters: Sequence[AdapterFile] = (),
     ) -> None:
         connect(rpc)
         self._models = Models()
-        self._engines = Engines(parallel, keeping)
+        self._engines = Engines(parallel, keeping, adapters)
         self._projectors = Projectors()
         self._renderer = Renderer()
         self._preloaded = preloaded
@@ -145,6 +149,22 @@ class GgmlBackend:
         if engine is None:
             raise GgmlError(NnErrno.UNSUPPORTED_OPERATION, "no model that makes text is loaded")
         return engine
+
+    def adapters(self) -> list[AdapterFile]:
+        """The adapters of the first text engine with their scales. Raises GgmlError."""
+        found = self._text().adapters
+        return [
+            replace(each, scale=scale)
+            for each, scale in zip(found.files, found.scales, strict=True)
+        ]
+
+    def scale_adapters(self, pairs: object) -> None:
+        """Change the scales for what is computed later, as Adapters' of() reads them.
+
+        Raises GgmlError.
+        """
+        found = self._text().adapters
+        found.scales = found.of(pairs)
 
     def rank(self, query: str, documents: Sequence[str]) -> list[Ranked]:
         """The scores of ``documents`` for ``query``, by the first model that scores. Blocks.

@@ -295,6 +295,7 @@ class GgmlContext:
             pictures=prompt.pictures,
             reuse=self._settings["cache-prompt"],
             longest_draft=self._settings["n-max-speculative"] if engine.drafts else 0,
+            adapters=engine.adapters.asked(self._settings["lora"]),
         )
         self._sequence, self._engine = sequence, engine
         engine.submit(sequence)

@@ -34,10 +34,10 @@ _WASM = b"\0asm"
 class Plan:
     """What to serve where, by a server for each of ``units``, the first one the default.
 
-    ``keeping`` says what is kept of KV caches. ``limit`` is the number of requests that a guest
-    gets at once. ``web_ui`` is the folder of a web page, if one was named. ``made_right`` says that
-    the guest is another's, and is helped where it is wrong. ``rpc`` are the addresses of RPC
-    workers.
+    ``adapters`` are the first unit's, each SCALE:PATH. ``keeping`` says what is kept of KV caches.
+    ``limit`` is the number of requests that a guest gets at once. ``web_ui`` is the folder of a web
+    page, if one was named. ``made_right`` says that the guest is another's, and is helped where it
+    is wrong. ``rpc`` are the addresses of RPC workers.
     """
 
     address: Address
@@ -55,6 +55,7 @@ class Plan:
     parallel: int | None
     limit: int
     web_ui: Path | None
+    adapters: tuple[str, ...] = ()
     keeping: Keeping = field(default_factory=Keeping)
     made_right: bool = False
     rpc: tuple[str, ...] = ()
@@ -113,6 +114,7 @@ class Plan:
             limited=self.made_right,
             log_format=self.log_format,
             rpc=self.rpc,
+            adapters=self.adapters if unit is self.units[0] else (),
             cache_ram=self.keeping.ram,
             cache_dir=str(self.keeping.folder or ""),
             cache_disk=self.keeping.disk,

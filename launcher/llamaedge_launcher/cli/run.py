@@ -12,6 +12,7 @@ from .. import log
 from ..address import Address
 from ..settings import Settings
 from . import line
+from .adapters import LORA, check_adapters
 from .config import ConfiguredCommand, config_options
 from .keeping import take_keeping
 from .options import SERVER_OPTIONS, ServerClickOption, ServerOption
@@ -128,6 +129,7 @@ def _server_options(command: click.Command) -> click.Command:
     help="How to tell it: json is one object a line",
 )
 @click.option("--parent-fd", "parent", type=int, hidden=True)
+@LORA
 @public_options
 @config_options
 @click.pass_context
@@ -197,7 +199,8 @@ def prepare(
         others=context.obj,
         rpc=tuple(rpc.split(",")) if rpc else (),
     )
-    plan = replace(plan, keeping=take_keeping(rest))
+    check_adapters(rest["adapters"])
+    plan = replace(plan, keeping=take_keeping(rest), adapters=rest["adapters"])
     if settings.official:
         dirs = give_files(plan.dirs, settings.data_dir)
         plan = replace(plan, dirs=dirs, made_right=True)

@@ -187,3 +187,16 @@ def test_slots_are_saved_where_a_folder_is_named(url: str) -> None:
     response = httpx.post(f"{url}/slots/0?action=erase")
     assert response.status_code == 501
     assert "--slot-save-path" in response.json()["error"]["message"]
+
+
+def test_adapters_are_listed_and_scaled(url: str) -> None:
+    assert httpx.get(f"{url}/lora-adapters").json() == [{"id": 0, "path": "/a.gguf", "scale": 0.5}]
+    found = httpx.post(f"{url}/lora-adapters", json=[{"id": 0, "scale": 1}])
+    assert found.json() == {"success": True}
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[1", b"5", b"null"])
+def test_scales_are_an_array(url: str, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    response = httpx.post(f"{url}/lora-adapters", content=body, headers=headers)
+    assert response.status_code == 400

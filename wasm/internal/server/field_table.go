@@ -75,6 +75,7 @@ var fields = []field{
 	{"json_schema", "oo-", "JSON schema that the answer follows", schema("json-schema")},
 	{"n_probs", "oo-", "llama.cpp's name of both", beyondWasmEdge(integer("n-probs", int64(0), 0, 100))},
 	{"post_sampling_probs", "oo-", "they are those that the samplers left", beyondWasmEdge(toggle("post-sampling-probs", false))},
+	{"lora", "oo-", "numbers and scales of the adapters of `--lora` that are used, no others", beyondWasmEdge(scales("lora"))},
 	{"cache_prompt", "oo-", "false: the prompt is read as a whole", beyondWasmEdge(toggle("cache-prompt", true))},
 
 	{"user", "iii", "nothing is kept of who asks", nil},
@@ -105,5 +106,4 @@ var fields = []field{
 	{"adaptive_target", "rr-", "there is no such sampler", nil},
 	{"n_indent", "rr-", "answers are not cut by their indentation", nil},
 	{"t_max_predict_ms", "rr-", "time bounds an answer by the server's option alone", nil},
-	{"lora", "rr-", "the server was started without adapters", nil},
 }

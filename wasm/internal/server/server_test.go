@@ -352,6 +352,8 @@ func TestErrors(t *testing.T) {
 		{"what is not done", "POST", "/v1/completions", `{"prompt":"x","t_max_predict_ms":true}`, 400, "t_max_predict_ms", nil},
 		{"n", "POST", "/v1/chat/completions", `{` + messages + `,"n":0}`, 400, "n", nil},
 		{"stop", "POST", "/v1/chat/completions", `{` + messages + `,"stop":""}`, 400, "stop", nil},
+		{"lora", "POST", "/v1/chat/completions", `{` + messages + `,"lora":[{"id":0}]}`, 400, "lora", nil},
+		{"lora of no list", "POST", "/v1/chat/completions", `{` + messages + `,"lora":{"id":0}}`, 400, "lora", nil},
 		{"logit_bias", "POST", "/v1/chat/completions", `{` + messages + `,"logit_bias":{"5":"1"}}`, 400, "logit_bias", nil},
 		{"too long", "POST", "/v1/chat/completions", `{"messages":[{"role":"user","content":"` + strings.Repeat("x ", 60) + `"}]}`, 400, "messages", "context_length_exceeded"},
 		{"a long prompt", "POST", "/v1/completions", `{"prompt":"` + strings.Repeat("x ", 62) + `"}`, 400, "prompt", "context_length_exceeded"},

@@ -167,6 +167,30 @@ func texts(key string) *setting {
 		}}
 }
 
+// scales is an array of adapters' numbers, each with its scale.
+func scales(key string) *setting {
+	return &setting{key: key, otherwise: "",
+		shape: map[string]any{"type": "array", "items": map[string]any{
+			"type": "object", "required": []any{"id", "scale"},
+			"properties": map[string]any{"id": map[string]any{"type": "integer", "minimum": 0}, "scale": map[string]any{"type": "number"}},
+		}},
+		read: func(param string, raw json.RawMessage) (any, error) {
+			var value []struct {
+				ID    *int     `json:"id"`
+				Scale *float64 `json:"scale"`
+			}
+			if json.Unmarshal(raw, &value) != nil {
+				return nil, wrongType(param, raw)
+			}
+			for index, each := range value {
+				if each.ID == nil || *each.ID < 0 || each.Scale == nil {
+					return nil, invalid(param, "'%s[%d]' must have an adapter's 'id' and its 'scale'.", param, index)
+				}
+			}
+			return string(raw), nil
+		}}
+}
+
 // names is an array of names, or one text, with a semicolon between in the key.
 func names(key string) *setting {
 	return &setting{key: key, otherwise: "",

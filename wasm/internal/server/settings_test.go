@@ -36,6 +36,7 @@ var samples = map[string][2]any{
 	"dry_base": {"2", 2.0}, "dry_allowed_length": {"5", 5.0}, "dry_penalty_last_n": {"9", 9.0},
 	"dry_sequence_breakers": {`["x"]`, `["x"]`}, "mirostat": {"2", 2.0}, "mirostat_tau": {"3", 3.0}, "mirostat_eta": {"0.3", .3},
 	"min_keep": {"2.0", 2.0}, "samplers": {`["top_k","temperature"]`, "top_k;temperature"}, "logit_bias": {`{"5":1}`, "[[5,1]]"},
+	"lora": {`[{"id":0,"scale":0.5}]`, `[{"id":0,"scale":0.5}]`},
 	"seed": {"11", 11.0}, "ignore_eos": {"true", true}, "grammar": {`"root ::= \"a\""`, `root ::= "a"`},
 	"json_schema": {`{"type":"object"}`, `{"type":"object"}`}, "cache_prompt": {"false", false}, "n_probs": {"3", 3.0},
 	"post_sampling_probs": {"true", true}, "reasoning_budget": {"5", 5.0}, "reasoning_budget_tokens": {"6", 6.0},

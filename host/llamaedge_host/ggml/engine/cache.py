@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..llama.adapters import Scales
 from .sequence import Sequence
 from .states import Stored
 from .store import Store
@@ -44,12 +45,16 @@ class Memory(Protocol):
 
 @dataclass
 class Slot:
-    """A place. ``tokens`` are those in its cache while no sequence is in it."""
+    """A place. ``tokens`` are those in its cache while no sequence is in it.
+
+    They were computed with ``adapters``, the scales of the model's.
+    """
 
     index: int
     sequence: Sequence | None = None
     tokens: list[int] = field(default_factory=list)
     used: int = 0
+    adapters: Scales = ()
 
     @property
     def cached(self) -> list[int]:
@@ -88,8 +93,12 @@ class Cache:
         """The slots that no sequence is in."""
         return [slot for slot in self.slots if slot.sequence is None]
 
-    def choose(self, tokens: list[int], *, reuse: bool = True) -> Choice | None:
+    def choose(
+        self, tokens: list[int], *, reuse: bool = True, adapters: Scales = ()
+    ) -> Choice | None:
         """The slot for ``tokens``; None if all are taken. Without ``reuse`` it begins empty.
+
+        What other ``adapters`` computed is of no use.
 
         At least one token stays to be evaluated, since what follows it is needed. A slot is
         taken over if little is lost with that; else the oldest one gets a copy.
@@ -101,20 +110,22 @@ class Cache:
         if not reuse:
             return Choice(oldest, oldest, 0)
         here = max(
-            (Choice(slot, slot, self._kept(slot, tokens)) for slot in free),
+            (Choice(slot, slot, self._kept(slot, tokens, adapters)) for slot in free),
             key=lambda choice: (choice.common, -choice.lost),
         )
         if here.lost > LOSE_UP_TO:
-            here = Choice(oldest, oldest, self._kept(oldest, tokens))
+            here = Choice(oldest, oldest, self._kept(oldest, tokens, adapters))
         copies = [
-            Choice(oldest, each, self._copied(each, tokens)) for each in self._sources(tokens)
+            Choice(oldest, each, self._copied(each, tokens))
+            for each in self._sources(tokens, adapters)
+            if each.adapters == adapters
         ]
-        best = max(copies, key=lambda choice: choice.common)
+        best = max(copies, key=lambda choice: choice.common, default=here)
         return best if best.common >= here.common + COPY_FROM else here
 
-    def _sources(self, tokens: list[int]) -> "list[Slot | Swapped | Stored]":
+    def _sources(self, tokens: list[int], adapters: Scales) -> "list[Slot | Swapped | Stored]":
         kept = self.store.entries if self.store is not None else ()
-        return [*self.slots, *self.swap.nearest(tokens), *kept]
+        return [*self.slots, *self.swap.nearest(tokens, adapters), *kept]
 
     def _beside(self) -> list[Slot]:
         """The free slots among those in use and next to them; all if none is in use."""
@@ -147,9 +158,12 @@ class Cache:
         hole.sequence.slot = hole.index
         mover.tokens, hole.tokens = hole.tokens, []
         mover.used, hole.used = hole.used, mover.used
+        mover.adapters, hole.adapters = hole.adapters, mover.adapters
 
-    def _kept(self, slot: Slot, tokens: list[int]) -> int:
+    def _kept(self, slot: Slot, tokens: list[int], adapters: Scales) -> int:
         """How many of ``tokens`` the cache of ``slot`` still holds if it is cut to them."""
+        if slot.adapters != adapters:
+            return 0
         cached = slot.cached
         common = common_prefix(cached, tokens, len(tokens) - 1)
         return common and self._memory.reusable(len(cached), self._memory.first(slot.index), common)
@@ -168,7 +182,7 @@ class Cache:
 
     def occupy(self, slot: Slot, sequence: Sequence) -> None:
         """Put ``sequence`` into ``slot``."""
-        slot.sequence, slot.tokens = sequence, []
+        slot.sequence, slot.tokens, slot.adapters = sequence, [], sequence.adapters
         sequence.slot = slot.index
 
     def leave(self, sequence: Sequence) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Sequence as Sequence_
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
+from ..llama.adapters import AdapterFile, Adapters
 from ..llama.capacity import Sizing
 from ..llama.compute import UNLOADED, ComputeThread
 from ..llama.context import LlamaContext
@@ -48,7 +50,8 @@ class Engine:
     the model that drafts for it, if ``sizing`` has a context for that. ``swap`` is
     how many bytes of swapped states it may keep; ``arrivals`` hears of what it hands over, as of
     what other engines do. ``submit``, ``resume``, ``cancel`` and ``close`` may be called from any
-    thread. Raises GgmlError for a model that makes no text.
+    thread. ``adapters`` change its weights, by scales that each sequence has. Raises GgmlError for
+    a model that makes no text.
     """
 
     def __init__(
@@ -60,10 +63,12 @@ class Engine:
         swap: int,
         arrivals: Arrivals,
         draft: Model | None = None,
+        adapters: Sequence_[AdapterFile] = (),
     ) -> None:
         self.model = model
         self.arrivals = arrivals
         self.counters = Counters()
+        self.adapters = Adapters(adapters, model)
         self._context = LlamaContext(model, sizing.parameters)
         if self._context.memory is None or model.has_encoder:
             self._context.close()
@@ -88,7 +93,13 @@ class Engine:
         self._cache = Cache(self.parallel, self._context, self._swap)
         self._placement = Placement(self._context, self._cache, self._swap, self.counters)
         self._keeper = Keeper(
-            model, sizing.parameters, self._context, self._cache, self._placement, self._swap
+            model,
+            sizing.parameters,
+            self._context,
+            self._cache,
+            self._placement,
+            self._swap,
+            adapters,
         )
         swappable = min(swap // max(sizing.sequence_bytes, 1), self.parallel)
         if self.parallel == 1:
@@ -220,6 +231,7 @@ class Engine:
     def _compute(self, parts: list[Part]) -> bool:
         """Compute ``parts`` in one batch; whether that went well. If not, they have ended."""
         context = self._context
+        self.adapters.apply(context.pointer, parts[0].sequence.adapters)
         rows = 0
         for part in parts:
             sequence, begin = part.sequence, part.sequence.position
@@ -289,6 +301,7 @@ class Engine:
     def _see(self, sequence: Sequence) -> None:
         """Compute the picture that ``sequence`` is at."""
         picture, context = sequence.pictures[sequence.position], self._context
+        self.adapters.apply(context.pointer, sequence.adapters)
         forget_errors()
         started = time.perf_counter()
         if picture.evaluate(context.pointer, sequence.slot, sequence.position, context.room):

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from ...wording import counted
 from ..errors import GgmlError
 from ..keeping import Keeping
+from ..llama.adapters import AdapterFile
 from ..llama.capacity import Free, Sizing, size, swap_bytes
 from ..llama.compute import ComputeThread
 from ..llama.context import ContextError, ContextParameters
@@ -35,11 +36,17 @@ class Engines:
     """Shares engines among graphs. Safe to use from any thread.
 
     ``parallel`` is the number of sequences of an engine, None for what memory allows. ``keeping``
-    says what is kept of their caches.
+    says what is kept of their caches. ``adapters`` are those of models that make text.
     """
 
-    def __init__(self, parallel: int | None, keeping: Keeping | None = None) -> None:
+    def __init__(
+        self,
+        parallel: int | None,
+        keeping: Keeping | None = None,
+        adapters: Sequence[AdapterFile] = (),
+    ) -> None:
         self._parallel = parallel
+        self._adapters = adapters
         self._keeping = keeping or Keeping()
         self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
         self._sizings: dict[tuple[Path, ModelParameters, ContextParameters], Sizing] = {}
@@ -189,7 +196,13 @@ class Engines:
         swap = swap_bytes(sizing)
         try:
             engine = Engine(
-                model, sizing, self._thread, swap=swap, arrivals=self._arrivals, draft=draft
+                model,
+                sizing,
+                self._thread,
+                swap=swap,
+                arrivals=self._arrivals,
+                draft=draft,
+                adapters=self._adapters,
             )
         except ContextError:
             if sizing.parameters.parallel == 1:

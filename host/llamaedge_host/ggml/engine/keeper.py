@@ -1,12 +1,13 @@
 """Keeps states of slots in files: by itself while nothing is computed, and when it is asked."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
+from ..llama.adapters import AdapterFile
 from ..llama.context import ContextParameters, LlamaContext, State
 from ..llama.identity import identity
 from ..llama.model import Model
@@ -36,6 +37,7 @@ class Keeper:
         cache: Cache,
         placement: Placement,
         swap: Swap,
+        adapters: Sequence[AdapterFile],
     ) -> None:
         self._model = model
         self._parameters = parameters
@@ -43,6 +45,7 @@ class Keeper:
         self._cache = cache
         self._placement = placement
         self._swap = swap
+        self._adapters = adapters
         self._store: Store | None = None
         self._since = time.monotonic()
         self._changed = False
@@ -50,7 +53,7 @@ class Keeper:
     @cached_property
     def identity(self) -> str:
         """What tells whether a state is one of this context. Raises GgmlError."""
-        return identity(self._model, self._parameters)
+        return identity(self._model, self._parameters, self._adapters)
 
     def use(self, folder: Path, limit: int) -> None:
         """Keep what rests in ``folder``, and find what is there. Raises GgmlError."""
@@ -96,24 +99,24 @@ class Keeper:
 
     def _unsaved(self, store: Store) -> Iterator[Slot | Swapped]:
         for slot in self._cache.free():
-            if _worth(slot.tokens) and not store.has(slot.tokens):
+            if _worth(slot.tokens) and not store.has(slot.tokens, slot.adapters):
                 yield slot
         for entry in self._swap.entries:
-            if _worth(entry.tokens) and not store.has(entry.tokens):
+            if _worth(entry.tokens) and not store.has(entry.tokens, entry.adapters):
                 yield entry
 
     def _keep(self, store: Store, found: Slot | Swapped) -> None:
         if isinstance(found, Swapped):
-            store.keep(found.tokens, found.first, found.state)
+            store.keep(found.tokens, found.first, found.state, found.adapters)
             return
         state, first = self._saved(found)
-        store.keep(found.tokens, first, state)
+        store.keep(found.tokens, first, state, found.adapters)
 
     def _dropped(self, entry: Swapped) -> None:
         """The memory is full: ``entry`` goes to a file, unless others are being written."""
         store = self._store
         if store is not None and not store.pending and _worth(entry.tokens):
-            store.keep(entry.tokens, entry.first, entry.state)
+            store.keep(entry.tokens, entry.first, entry.state, entry.adapters)
 
     def _saved(self, slot: Slot) -> tuple[State, int]:
         context = self._context
@@ -136,7 +139,7 @@ class Keeper:
             )
         state, first = self._saved(slot)
         try:
-            made = states.write(path, self.identity, slot.tokens, first, state)
+            made = states.write(path, self.identity, slot.tokens, first, state, slot.adapters)
         except OSError as error:
             reason = f"{path.name} cannot be written: {error.strerror}"
             raise GgmlError(NnErrno.RUNTIME_ERROR, reason) from None
@@ -162,7 +165,7 @@ class Keeper:
             raise _unrestored(path, f"it has {count} tokens, a slot {self._context.cells}")
         if self._context.restore(slot.index, state, count, count) != count:
             raise _unrestored(path, "llama.cpp refuses it")
-        slot.tokens = stored.tokens
+        slot.tokens, slot.adapters = stored.tokens, stored.adapters
         return count, stored.size
 
     def erase(self, number: int) -> int:

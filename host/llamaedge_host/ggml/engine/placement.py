@@ -98,7 +98,8 @@ class Placement:
             return
         state = context.save(slot.index, size)
         if state is not None:
-            self._swap.add(Swapped(tokens, context.first_saved(slot.index, len(tokens)), state))
+            first = context.first_saved(slot.index, len(tokens))
+            self._swap.add(Swapped(tokens, first, state, slot.adapters))
             self._counters.swapped_out += 1
 
     def drop(self, slot: Slot) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass
 
+from ..llama.adapters import Scales
 from .cache import Cache, Choice
 from .sequence import LOOKAHEAD, RESUME, Sequence, State
 
@@ -67,6 +68,8 @@ class Scheduler:
         self.paused: list[Sequence] = []
         self._cache = cache
         self._max_preempted = max_preempted
+        self._adapters: Scales = ()
+        """Those of the step before, where not all are alike."""
         self.swap_seconds = 0.0
         """What it takes to give a slot to another sequence."""
         self._queues: dict[State, deque[Sequence] | list[Sequence]] = {
@@ -104,7 +107,9 @@ class Scheduler:
         if not queue:
             return None
         first = queue[0]
-        choice = self._cache.choose(first.tokens, reuse=first.reuse or first.made > 0)
+        choice = self._cache.choose(
+            first.tokens, reuse=first.reuse or first.made > 0, adapters=first.adapters
+        )
         return None if choice is None else (first, choice)
 
     def _next_queue(self) -> deque[Sequence]:
@@ -173,7 +178,7 @@ class Scheduler:
         Half of these are of the prompt that began first, the others of the shortest, so that a
         short one need not wait for a long one, nor a long one for many short ones.
         """
-        counts = {each: count for each in self.running if (count := each.pending)}
+        counts = {each: count for each in self._alike() if (count := each.pending)}
         prompts = sorted((each for each in counts if counts[each] > 1), key=lambda each: each.since)
         left = min(rows - (len(counts) - len(prompts)), prompt_rows)
         shares = dict.fromkeys(prompts[:1], min(counts[prompts[0]], left // 2) if prompts else 0)
@@ -185,6 +190,15 @@ class Scheduler:
         most = self._longest_draft(rows - sum(shares.get(each, 1) for each in counts))
         parts = (Part(each, shares.get(each, 1), each.draft(most)) for each in counts)
         return [part for part in parts if part.count]
+
+    def _alike(self) -> list[Sequence]:
+        """Those that run with the same adapters: one set of them after another, in turn."""
+        sets = list(dict.fromkeys(each.adapters for each in self.running if each.pending))
+        if len(sets) < 2:
+            return self.running
+        turn = sets.index(self._adapters) + 1 if self._adapters in sets else 0
+        self._adapters = sets[turn % len(sets)]
+        return [each for each in self.running if each.adapters == self._adapters]
 
     def _longest_draft(self, rows: int) -> int:
         """Tokens that each sequence may draft, of ``rows`` that are left."""

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ...nn.errno import NnErrno
+from ..llama.adapters import Scales
 from ..llama.vocabulary import Vocabulary
 from ..media.pictures import Picture
 from ..sampling.probabilities import Probabilities
@@ -91,7 +92,8 @@ class Sequence:
     stand for ``pictures``, each by its first position; a prompt ends with a token. ``capacity``
     is how many tokens the context can take. One that does not ``stream`` hands over nothing but
     its end, and is never paused. One that does not ``reuse`` begins without what is in any cache.
-    ``longest_draft`` is how many tokens may be drafted at once.
+    ``longest_draft`` is how many tokens may be drafted at once. ``adapters`` are the scales of the
+    model's adapters.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Sequence:
         pictures: Mapping[int, Picture] = MappingProxyType({}),
         reuse: bool = True,
         longest_draft: int = 0,
+        adapters: Scales = (),
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
@@ -114,6 +117,7 @@ class Sequence:
         self.stream = stream
         self.pictures = pictures
         self.reuse = reuse
+        self.adapters = adapters
         self.state = State.WAITING
         self.position = 0
         self.slot = -1

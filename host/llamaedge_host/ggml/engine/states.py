@@ -3,7 +3,7 @@
 A file is MAGIC, the bytes of a JSON object (u32), the object, the tokens (i32 each), and what
 llama.cpp saves of the sequence. Numbers are little-endian. The object has the ``identity`` of what
 computed it, the number of ``tokens``, the ``first`` position that is there, the ``bytes`` of the
-state, and checksums of both.
+state, the scales of the ``adapters`` that computed it, and checksums of both.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...whole_file import write_whole
+from ..llama.adapters import Scales
 from ..llama.context import State
 
 MAGIC = b"LEKV0001"
@@ -37,9 +38,12 @@ class Stored:
     tokens: list[int]
     first: int
     size: int
+    adapters: Scales = ()
 
 
-def write(path: Path, identity: str, tokens: list[int], first: int, state: State) -> Stored:
+def write(
+    path: Path, identity: str, tokens: list[int], first: int, state: State, adapters: Scales = ()
+) -> Stored:
     """Make ``path`` a state file, at once and for its owner alone. Raises OSError."""
     numbers = np.array(tokens, dtype="<i4").tobytes()
     head = json.dumps(
@@ -47,6 +51,7 @@ def write(path: Path, identity: str, tokens: list[int], first: int, state: State
             "identity": identity,
             "tokens": len(tokens),
             "first": first,
+            "adapters": adapters,
             "bytes": state.nbytes,
             "tokens_check": zlib.crc32(numbers),
             "check": zlib.crc32(state.data),
@@ -54,7 +59,7 @@ def write(path: Path, identity: str, tokens: list[int], first: int, state: State
     ).encode()
     data = bytearray().join((MAGIC, _LENGTH.pack(len(head)), head, numbers, state.data))
     write_whole(path, data)
-    return Stored(path, tokens, first, len(data))
+    return Stored(path, tokens, first, len(data), adapters)
 
 
 def read(path: Path, identity: str) -> Stored:
@@ -64,7 +69,7 @@ def read(path: Path, identity: str) -> Stored:
         size = file.tell() + head["bytes"]
         if os.fstat(file.fileno()).st_size != size:
             raise StateFileError("it is not as long as it says")
-    return Stored(path, tokens, head["first"], size)
+    return Stored(path, tokens, head["first"], size, tuple(head["adapters"]))
 
 
 def read_state(stored: Stored, identity: str) -> State:
@@ -86,6 +91,7 @@ def _head(file: BinaryIO, identity: str) -> tuple[dict[str, Any], list[int]]:
     try:
         head = json.loads(file.read(min(length, _LONGEST_HEAD)))
         whole = all(type(head[name]) is int and head[name] >= 0 for name in _NUMBERS)
+        whole = whole and all(isinstance(scale, float) for scale in head["adapters"])
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
+from ..llama.adapters import Scales
 from ..llama.context import State
 from . import states
 from .states import StateFileError, Stored
@@ -17,7 +18,7 @@ from .states import StateFileError, Stored
 _log = logging.getLogger("llamaedge_host.nn")
 
 SUFFIX = ".kv"
-_Work = tuple[list[int], int, State] | threading.Event
+_Work = tuple[list[int], int, State, Scales] | threading.Event
 
 
 def private_folder(folder: Path, option: str) -> Path:
@@ -66,19 +67,21 @@ class Store:
             _ignored(path, error)
             return None
 
-    def has(self, tokens: list[int]) -> bool:
-        """Whether the cache of ``tokens`` is in a file, or about to be."""
+    def has(self, tokens: list[int], adapters: Scales) -> bool:
+        """Whether the cache of ``tokens``, computed with ``adapters``, is in a file."""
         size = len(tokens)
-        return any(each.tokens[:size] == tokens for each in self.entries)
+        return any(
+            each.adapters == adapters and each.tokens[:size] == tokens for each in self.entries
+        )
 
-    def keep(self, tokens: list[int], first: int, state: State) -> None:
+    def keep(self, tokens: list[int], first: int, state: State, adapters: Scales) -> None:
         """Write a state, soon, in the place of those that it goes on from."""
         with self._lock:
             self.pending += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_all, daemon=True)
                 self._thread.start()
-        self._work.put((tokens, first, state))
+        self._work.put((tokens, first, state, adapters))
 
     def load(self, stored: Stored) -> State | None:
         """The state of one of ``entries``; None, and no entry any more, if it is damaged."""
@@ -113,14 +116,18 @@ class Store:
                 with self._lock:
                     self.pending -= 1
 
-    def _write(self, tokens: list[int], first: int, state: State) -> None:
+    def _write(self, tokens: list[int], first: int, state: State, adapters: Scales) -> None:
         if state.nbytes > self._limit:
             return
-        digest = sha256(repr(tokens).encode()).hexdigest()
+        digest = sha256(repr((adapters, tokens)).encode()).hexdigest()
         path = self._folder / f"{self._identity[:16]}-{digest[:32]}{SUFFIX}"
-        made = states.write(path, self._identity, tokens, first, state)
+        made = states.write(path, self._identity, tokens, first, state, adapters)
         with self._lock:
-            begun = [each for each in self.entries if tokens[: len(each.tokens)] == each.tokens]
+            begun = [
+                each
+                for each in self.entries
+                if each.adapters == adapters and tokens[: len(each.tokens)] == each.tokens
+            ]
             self.entries = [each for each in self.entries if each not in begun] + [made]
         for each in begun:
             if each.path != path:

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..llama.adapters import Scales
 from ..llama.context import State
 
 
@@ -19,6 +20,7 @@ class Swapped:
     tokens: list[int]
     first: int
     state: State
+    adapters: Scales = ()
 
 
 class Swap:
@@ -43,20 +45,24 @@ class Swap:
         """All of them, the least recently used first."""
         return list(self._entries)
 
-    def nearest(self, tokens: list[int]) -> list[Swapped]:
-        """The entries, two at most, one of which shares as many first tokens as any does."""
-        at = self._place(tokens)
-        return self._ordered[max(at - 1, 0) : at + 1]
+    def nearest(self, tokens: list[int], adapters: Scales = ()) -> list[Swapped]:
+        """The entries, two at most, one of which shares as many first tokens as any does.
+
+        Others than ``adapters`` computed do not count.
+        """
+        at = self._place(tokens, adapters)
+        beside = self._ordered[max(at - 1, 0) : at + 1]
+        return [entry for entry in beside if entry.adapters == adapters]
 
     def add(self, entry: Swapped) -> None:
         """Keep ``entry``, in the place of the one that it goes on from."""
-        for other in self.nearest(entry.tokens):
+        for other in self.nearest(entry.tokens, entry.adapters):
             if other.tokens[: len(entry.tokens)] == entry.tokens:
                 return
             if entry.tokens[: len(other.tokens)] == other.tokens:
                 self._remove(other)
         self._entries[entry] = None
-        self._ordered.insert(self._place(entry.tokens), entry)
+        self._ordered.insert(self._place(entry.tokens, entry.adapters), entry)
         self.used += entry.state.nbytes
         while self.used > self.limit:
             oldest = next(iter(self._entries))
@@ -79,10 +85,11 @@ class Swap:
         self._ordered.clear()
         self.used = 0
 
-    def _place(self, tokens: list[int]) -> int:
-        return bisect_left(self._ordered, tokens, key=lambda entry: entry.tokens)
+    def _place(self, tokens: list[int], adapters: Scales) -> int:
+        wanted = (adapters, tokens)
+        return bisect_left(self._ordered, wanted, key=lambda entry: (entry.adapters, entry.tokens))
 
     def _remove(self, entry: Swapped) -> None:
         del self._entries[entry]
-        del self._ordered[self._place(entry.tokens)]
+        del self._ordered[self._place(entry.tokens, entry.adapters)]
         self.used -= entry.state.nbytes

@@ -1,6 +1,7 @@
 """What tells whether a saved state is one of a model, its context and a build of llama.cpp."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -9,6 +10,7 @@ from pathlib import Path
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from . import split
+from .adapters import AdapterFile
 from .context import ContextParameters
 from .library import COMMIT
 from .model import Model
@@ -29,16 +31,18 @@ _FREE = (
 """What a sequence's state does not depend on."""
 
 
-def identity(model: Model, parameters: ContextParameters) -> str:
+def identity(
+    model: Model, parameters: ContextParameters, adapters: Sequence[AdapterFile] = ()
+) -> str:
     """A digest that another model, other settings and another llama.cpp do not have.
 
-    A file is told by its size, the time of its last change, and 256 places of it. Raises GgmlError
-    for a model whose files cannot be read any more.
+    The ``adapters`` are some of it. A file is told by its size, the time of its last change, and
+    256 places of it. Raises GgmlError for a model whose files cannot be read any more.
     """
     settings = {name: value for name, value in asdict(parameters).items() if name not in _FREE}
     told = json.dumps([COMMIT, version("llama_cpp_python"), settings], sort_keys=True)
     digest = sha256(told.encode())
-    for path in split.paths(model.path):
+    for path in (*split.paths(model.path), *(each.path for each in adapters)):
         digest.update(_looked_at(path))
     return digest.hexdigest()
 

@@ -124,6 +124,8 @@ class Model:
         )
         self.causal = header.metadata.get(f"{header.architecture}.attention.causal") is not False
         self.users = 0
+        self.adapters: dict[Path, object] = {}
+        """What was loaded for it, by the files: freed with it."""
 
     def hollow(self, *, gpu_layers: int | None = None) -> "Model":
         """The same without weights, with so many layers on the GPU. Close it. Raises GgmlError."""

@@ -223,6 +223,14 @@ _WORKING = (
     ),
     _text("reasoning-open", "", _S, _PROMPT, "the tag that begins reasoning", added=True),
     _text("reasoning-close", "", _S, _PROMPT, "the tag that ends it", added=True),
+    _text(
+        "lora",
+        "",
+        _S,
+        _PROMPT,
+        'JSON array of {"id": number, "scale": number}, the adapters used; empty: the server\'s',
+        added=True,
+    ),
     _flag("ignore-eos", _S, _PROMPT, "make no end-of-generation token"),
     _text("grammar", "", _S, _PROMPT, "GBNF that the text must follow"),
     Key(

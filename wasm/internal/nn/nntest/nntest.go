@@ -13,7 +13,7 @@ import (
 
 // Keys are the metadata keys that a host obeys and WasmEdge does not.
 var Keys = []string{
-	"cache-prompt", "dry-sequence-breakers", "frequency-penalty", "reasoning-budget", "reasoning-open", "reasoning-close", "logit-bias", "mirostat-tau", "n-probs",
+	"cache-prompt", "dry-sequence-breakers", "frequency-penalty", "reasoning-budget", "reasoning-open", "reasoning-close", "logit-bias", "lora", "mirostat-tau", "n-probs",
 	"post-sampling-probs", "presence-penalty", "samplers", "top-n-sigma",
 }
 

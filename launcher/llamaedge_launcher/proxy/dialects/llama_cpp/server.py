@@ -6,12 +6,14 @@ from starlette.types import ASGIApp
 from ....settings import Settings
 from ...describe import Described
 from ...questions import Questions
-from . import props, rerank, slots
+from . import adapters, props, rerank, slots
+from .adapters import LoraAdapters
 from .props import Props
 from .rerank import Rerank
 from .slots import Slots
 
 DESCRIBED: Described = {
+    **adapters.DESCRIBED,
     **props.DESCRIBED,
     **rerank.DESCRIBED,
     **slots.DESCRIBED,
@@ -23,7 +25,12 @@ def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]
     told = Props(models, slots=settings.slots, page=settings.web_ui is not None)
     listed = Slots(models, shown=settings.slots, folder=settings.slot_save_path)
     ranked = Rerank(models)
+    lora = LoraAdapters(models)
     return {
+        adapters.PATH: {
+            "GET": request_response(lora.list),
+            "POST": request_response(lora.scale),
+        },
         "/props": {"GET": request_response(told.get), "POST": request_response(told.change)},
         "/slots": {"GET": request_response(listed.list)},
         "/slots/{id}": {"POST": request_response(listed.act)},
