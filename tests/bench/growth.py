@@ -45,6 +45,7 @@ VOCABULARIES = (1000, 5000, 20_000, 50_000, 150_000)
 IDLE = (10, 100, 1000, 10_000)
 CONNECTIONS = (10, 100, 1000, 5000)
 REQUESTS = 40
+SMALL = ("--parallel", "1", "--ctx-size", "512", "--threads", "1")
 DECODE, OURS = "llama_decode", "the rest of a step"
 MODEL = {"width": 64, "layers": 1, "feed": 64}
 KEYS: dict[str, Any] = {
@@ -157,7 +158,7 @@ def connections() -> Iterator[tuple[int, dict[str, float]]]:
     """Milliseconds of a small request beside idle connections."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    with Server(["--parallel", "1", "--ctx-size", "512", "--threads", "1"]) as server:
+    with Server([*SMALL, "--max-connections", str(2 * CONNECTIONS[-1])]) as server:
         open_ones: list[socket.socket] = []
         with ExitStack() as closing:
             for count in CONNECTIONS:

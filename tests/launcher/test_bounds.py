@@ -15,8 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from llamaedge_launcher.proxy.body import Bodies, Room, read_body
+from llamaedge_launcher.proxy.connection import Bounds, Connection
 from llamaedge_launcher.proxy.errors import ApiError
 
 from .conftest import Front, StartFront
@@ -289,3 +292,37 @@ def test_the_length_of_the_queue_is_an_option(start_front: StartFront) -> None:
     with front.client() as client, ThreadPoolExecutor(6) as threads:
         found = list(threads.map(lambda _: client.post(CHAT, json=body).status_code, range(6)))
     assert sorted(found) == [200] * 3 + [429] * 3
+
+
+class Pipe(asyncio.Transport):
+    """A transport that does nothing but end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+
+def test_a_connection_past_the_bound_looks_at_few_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was idle longest is found at once, however many there are."""
+    looked: list[Connection] = []
+    idle = Connection.idle.fget
+    assert idle is not None
+    monkeypatch.setattr(
+        Connection, "idle", property(lambda each: (looked.append(each), idle(each))[1])
+    )
+    config = uvicorn.Config(lambda: None, log_config=None)
+    config.load()
+    loop, state, bounds = asyncio.new_event_loop(), ServerState(), Bounds(500)
+    pipes = [Pipe() for _ in range(600)]
+    for pipe in pipes:
+        made = Connection(config, state, {}, loop, bounds=bounds)
+        made.connection_made(pipe)
+    assert [pipe.aborted for pipe in pipes] == [True] * 100 + [False] * 500
+    assert len(looked) <= 200
+    loop.close()

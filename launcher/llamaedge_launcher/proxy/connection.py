@@ -31,6 +31,8 @@ class Bounds:
     def __init__(self, most: int) -> None:
         self.most = most
         self.watched = False
+        self.order: dict[Connection, None] = {}
+        """All of them, that one first which had its last request or answer longest ago."""
 
 
 class Connection(HttpToolsProtocol):
@@ -63,15 +65,16 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take a connection, unless there are too many that are busy."""
         super().connection_made(transport)
+        self._touch()
         bounds = self._bounds
         if not bounds.watched:
             bounds.watched = True
             self._watch()
         if len(self.connections) <= bounds.most:
             return
-        others = [each for each in _all(self.connections) if each.idle and each is not self]
-        if others:
-            oldest = min(others, key=lambda each: each._since)
+        oldest = next((each for each in bounds.order if each.idle and each is not self), None)
+        if oldest is not None:
+            del bounds.order[oldest]
             oldest.transport.abort()
             self.connections.discard(oldest)
         else:
@@ -123,13 +126,24 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is whole; the next one begins with its head."""
         self._in_head = True
-        self._since = self.loop.time()
+        self._touch()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """An answer is complete."""
-        self._since = self.loop.time()
+        self._touch()
         super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over."""
+        self._bounds.order.pop(self, None)
+        super().connection_lost(exc)
+
+    def _touch(self) -> None:
+        """Something has come or gone now."""
+        self._since = self.loop.time()
+        self._bounds.order.pop(self, None)
+        self._bounds.order[self] = None
 
     def pause_writing(self) -> None:
         """Much waits for the client to read."""
