@@ -12,29 +12,29 @@ from starlette.types import ASGIApp
 from ..fleet.recipe import DEFAULT, Model
 from ..health import Watched
 from .describe import INTEGER, JSON, STRING, Described, array, const, operation, record
+from .dialects import anthropic_models
 from .errors import ApiError, retry_after
 from .openapi import ERROR
 
 ALL, ONE = "/v1/models", "/v1/models/{id:path}"
 
 _MODEL = record({"id": STRING, "created": INTEGER, "object": const("model"), "owned_by": STRING})
+_LIST = record(
+    {"object": const("list"), "data": array(_MODEL)},
+    models=array(record({"name": STRING, "capabilities": array(STRING)})),
+)
 DESCRIBED: Described = {
     (ALL, "GET"): operation(
         "The models that requests may name",
         tag="models",
-        answers={
-            JSON: record(
-                {"object": const("list"), "data": array(_MODEL)},
-                models=array(record({"name": STRING, "capabilities": array(STRING)})),
-            )
-        },
+        answers={JSON: {"anyOf": [_LIST, anthropic_models.PAGE]}},
         errors=(503,),
     ),
     **{
         (path, "GET"): operation(
             "A model that requests may name",
             tag="models",
-            answers={JSON: _MODEL},
+            answers={JSON: {"anyOf": [_MODEL, anthropic_models.MODEL]}},
             errors=(404, 503),
         )
         for path in (ONE, ONE.removeprefix("/v1"))
@@ -63,9 +63,12 @@ class Models:
         """By path and method."""
 
     async def all(self, request: Request) -> Response:
-        """GET /v1/models, as LlamaEdge's server answers it, with llama.cpp's list beside."""
-        data = [self._told(each) for each in await self._known()]
-        models = [_capable(each) for each in await self._known()]
+        """GET /v1/models as LlamaEdge answers it, with llama.cpp's list beside, or as Anthropic."""
+        known = await self._known()
+        data = [self._told(each, request) for each in known]
+        if anthropic_models.wanted(request):
+            return JSONResponse(anthropic_models.page(data))
+        models = [_capable(each) for each in known]
         return JSONResponse({"object": "list", "data": data, "models": models})
 
     async def get(self, request: Request) -> Response:
@@ -76,7 +79,7 @@ class Models:
         if not found:
             message = f"the model {name!r:.256} does not exist; GET /v1/models lists those that do"
             raise ApiError(404, message, code="model_not_found", param="model")
-        return JSONResponse(self._told(found[0]))
+        return JSONResponse(self._told(found[0], request))
 
     async def delete(self, request: Request) -> Response:
         """DELETE /v1/models/{id}, which is for models that were fine-tuned at OpenAI's."""
@@ -93,7 +96,9 @@ class Models:
             raise ApiError(503, "the models are being loaded", code="unavailable", headers=again)
         return list(await self._watched.models())
 
-    def _told(self, model: Model) -> dict[str, Any]:
+    def _told(self, model: Model, request: Request) -> dict[str, Any]:
+        if anthropic_models.wanted(request):
+            return anthropic_models.model(model.id, model.name, self._created)
         return {
             "id": model.id,
             "created": self._created,
