@@ -11,6 +11,7 @@ from .errors import ApiError, retry_after, unread
 
 MAX_VALUES = 1_000_000
 """Values of a JSON body, which take much more memory than their text."""
+_FORM = "application/x-www-form-urlencoded"
 _MANY = 1024 * 1024  # bytes, which cannot hold more
 
 
@@ -97,10 +98,17 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def check_type(scope: Scope) -> None:
-    """Raise ApiError 415 if the body is said to be something else than JSON."""
-    kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
+def check_type(scope: Scope, *, forms: bool = False) -> None:
+    """Raise ApiError 415 if the body is said to be something else than JSON.
+
+    With ``forms`` it may be said to be a form, which curl says of everything unless it is told
+    otherwise. A web page may not: a browser sends a form to any server, but with the page's origin.
+    """
+    headers = dict(scope["headers"])
+    kind = headers.get(b"content-type", b"").decode("latin-1")
     name = kind.partition(";")[0].strip().lower()
+    if forms and name == _FORM and b"origin" not in headers:
+        return
     if name and not re.fullmatch(r"application/([^/]+\+)?json", name):
         message = f"the body is {name!r}; send JSON, with Content-Type: application/json"
         raise ApiError(415, message, code="unsupported_media_type", headers=unread(scope))

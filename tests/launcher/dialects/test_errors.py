@@ -61,6 +61,19 @@ def test_each_error_is_told_as_its_api_tells_it(client: httpx.Client, path: str)
         assert "--max-body-size" in told(large, path)
 
 
+@pytest.mark.parametrize("path", [*ANTHROPIC, *OLLAMA])
+def test_what_curl_sends_where_it_is_told_no_type_is_json_to_ollama(
+    client: httpx.Client, path: str
+) -> None:
+    form = KEY | {"Content-Type": "application/x-www-form-urlencoded"}
+    asked = client.post(path, content='{"model": 3}', headers=form)
+    assert asked.status_code == (400 if path in OLLAMA else 415)
+    if path in OLLAMA:
+        assert "model" in told(asked, path)
+    page = client.post(path, content="{}", headers=form | {"Origin": str(client.base_url)})
+    assert page.status_code == 415
+
+
 @pytest.mark.parametrize("path", ["/v1/messages/batches", "/api/create", "/api/blobs/sha256:0"])
 def test_so_is_a_path_that_is_none(client: httpx.Client, path: str) -> None:
     response = client.post(path, json={}, headers=KEY)

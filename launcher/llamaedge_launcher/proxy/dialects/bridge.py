@@ -253,6 +253,12 @@ async def _json(scope: Scope, receive: Receive) -> Json:
     return check_json(await read_body(scope, receive))
 
 
+async def json_or_form(scope: Scope, receive: Receive) -> Json:
+    """A JSON object, which may be said to be a form. Raises ApiError."""
+    check_type(scope, forms=True)
+    return check_json(await read_body(scope, receive))
+
+
 def inner(scope: Scope, path: str, length: int) -> dict[str, Any]:
     """The scope of a request as if it had come to OpenAI's endpoint ``path`` as JSON."""
     others = [pair for pair in scope["headers"] if pair[0] not in _OWN]

@@ -26,7 +26,7 @@ from ..describe import (
     record,
 )
 from . import anthropic, llama_cpp, ollama, ollama_models
-from .bridge import Bridge, Dialect, Json
+from .bridge import Bridge, Dialect, Json, json_or_form
 from .inside import ask
 
 _INFO = "/v1/info"
@@ -66,6 +66,9 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
     posts: dict[str, Dialect] = {
         "/v1/messages": anthropic.Messages(),
         "/v1/messages/count_tokens": anthropic.CountTokens(),
+        **llama_cpp.posts(),
+    }
+    of_ollama: dict[str, Dialect] = {
         "/api/chat": ollama.Chat(context, unload),
         "/api/generate": ollama.Generate(context, unload),
         "/api/embed": ollama.Embed(),
@@ -73,13 +76,15 @@ def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp
         "/api/show": ollama_models.Show(models),
         "/api/copy": ollama_models.Copy(models),
         "/api/pull": ollama_models.Pull(),
-        **llama_cpp.posts(),
     }
-    apps: dict[str, ASGIApp] = {path: Bridge(each, endpoints) for path, each in posts.items()}
+    apps: dict[str, ASGIApp] = {
+        **{path: Bridge(each, endpoints) for path, each in posts.items()},
+        **{path: Bridge(each, endpoints, json_or_form) for path, each in of_ollama.items()},
+    }
     return {
         **{path: {"GET": app} for path, app in gets.items()},
         **{path: {"POST": app} for path, app in apps.items()},
-        "/api/delete": {"DELETE": Bridge(ollama_models.Delete(), endpoints)},
+        "/api/delete": {"DELETE": Bridge(ollama_models.Delete(), endpoints, json_or_form)},
     }
 
 
