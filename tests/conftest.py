@@ -25,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FOLDER",
         help="test the wheel in this folder, which scripts/wheel builds if there is none",
     )
+    parser.addoption("--clients", action="store_true", help="install other clients and run them")
+    parser.addoption("--clients-report", type=Path, help="a file for the table of clients")
 
 
 @pytest.fixture(scope="session")
