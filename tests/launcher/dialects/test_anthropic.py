@@ -250,6 +250,28 @@ def test_an_empty_stream_is_a_message() -> None:
     assert kinds == ["message_start", "message_delta", "message_stop"]
 
 
+def test_a_message_begins_with_its_prompts_tokens() -> None:
+    progress = {"total": 9, "cache": 2, "processed": 2, "time_ms": 0.0}
+    guest = Scripted(
+        chunks=[
+            chunk({"role": "assistant"}),
+            chunk(prompt_progress=progress),
+            chunk(prompt_progress=progress | {"processed": 9}),
+            chunk({"content": "x"}, finish="stop"),
+            LAST,
+        ]
+    )
+    found = events(guest)
+    assert guest.asked["return_progress"] is True
+    assert [each["type"] for each in found].count("message_start") == 1
+    assert found[0]["message"]["usage"] == {
+        "input_tokens": 7,
+        "cache_read_input_tokens": 2,
+        "cache_creation_input_tokens": 0,
+        "output_tokens": 0,
+    }
+
+
 def test_silence_is_a_ping() -> None:
     comment = ": the answer is being computed\n\n"
     found = events(Scripted(chunks=[comment, chunk({"content": "x"}), LAST]))

@@ -55,6 +55,7 @@ class Messages:
         stream = _Events(body["model"]) if fields.take("stream", bool) else None
         if stream is not None:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
+            body["return_progress"] = True  # which has the prompt's tokens
         return Translated(CHAT, body, stream, message, headers=(NOTHING_DROPPED,))
 
     def error(self, status: int, error: Json) -> Json:
@@ -291,11 +292,24 @@ def _stopped(choice: Json) -> tuple[str, str | None]:
 def _usage(usage: Json) -> Json:
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
     return {
-        "input_tokens": usage["prompt_tokens"] - cached,
+        **_input(usage["prompt_tokens"], cached),
         "output_tokens": usage["completion_tokens"],
+    }
+
+
+def _input(tokens: int, cached: int) -> Json:
+    return {
+        "input_tokens": tokens - cached,
         "cache_read_input_tokens": cached,
         "cache_creation_input_tokens": 0,
     }
+
+
+def _says(chunk: Json) -> bool:
+    """Whether there is more in a chunk than whose message it is."""
+    choices = chunk["choices"]
+    told = [value for each in choices for name, value in each["delta"].items() if name != "role"]
+    return bool(chunk.get("usage")) or any(told) or any(each["finish_reason"] for each in choices)
 
 
 class _Events(Stream):
@@ -313,7 +327,10 @@ class _Events(Stream):
 
     def chunk(self, chunk: Json) -> bytes:
         """As Stream's."""
-        events = list(self._begin(chunk.get("model", self._model)))
+        progress = chunk.get("prompt_progress")
+        if not (self._begun or progress or _says(chunk)):
+            return b""
+        events = list(self._begin(chunk.get("model", self._model), progress))
         if usage := chunk.get("usage"):
             self._used = _usage(usage)
         for choice in chunk["choices"]:
@@ -337,11 +354,13 @@ class _Events(Stream):
         """As Stream's."""
         return _event(failure(status, error))
 
-    def _begin(self, model: str) -> Iterator[bytes]:
+    def _begin(self, model: str, progress: Json | None = None) -> Iterator[bytes]:
         if not self._begun:
             self._begun = True
             empty: Json = {"content": [], "stop_reason": None, "stop_sequence": None}
-            usage = {"input_tokens": 0, "output_tokens": 0}
+            usage: Json = {"input_tokens": 0, "output_tokens": 0}
+            if progress:
+                usage |= _input(progress["total"], progress["cache"])
             yield _event(
                 {"type": "message_start", "message": {**_head(model), **empty, "usage": usage}}
             )

@@ -113,6 +113,9 @@ class Bridge:
             given = json.dumps(wanted.body).encode()
             asked = inner(scope, wanted.path, len(given))
             asked |= {"method": wanted.method, "path_params": wanted.params}
+            own = {name for name, _ in wanted.headers}
+            others = [pair for pair in asked["headers"] if pair[0] not in own]
+            asked["headers"] = [*others, *wanted.headers]
             app = self._endpoints[wanted.path]
             await app(asked, replayed(given, receive), teller.send)
             if teller.error is not None:
