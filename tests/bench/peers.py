@@ -1,6 +1,7 @@
-"""Other servers on the same model and threads, where they are installed: one stream, and eight.
+"""Other servers on the same model and threads, where they are installed: 1 to 32 streams.
 
-`pip install xllamacpp` is llama.cpp's own server, with as many slots as ours. That of
+xllamacpp is llama.cpp's own server, with as many slots as ours; `scripts/bench peers` installs it
+into an environment of its own, which PEER_PYTHON names. That of
 llama-cpp-python wants fastapi, pydantic-settings, sse-starlette and starlette-context<0.4; it has
 one slot, and answers one request after another. Both servers of a ratio run at once, and answer
 in turns.
@@ -8,6 +9,7 @@ in turns.
 
 import importlib.util
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +27,8 @@ from llamaedge_host.ggml.llama.library import cpus
 TOKENS = 100
 TURNS = 3
 SLOTS = 8
+CLIENTS = (1, 4, SLOTS, 2 * SLOTS, 4 * SLOTS)
+PYTHON = os.environ.get("PEER_PYTHON", sys.executable)
 CONTEXT = 4096  # tokens of a slot
 THREADS = str(cpus())
 OURS = ["--parallel", str(SLOTS), "--ctx-size", str(CONTEXT), "--threads", THREADS]
@@ -73,9 +77,9 @@ def peers() -> dict[str, Callable[[int], list[str]]]:
     """The command that starts each of the servers that are installed, given a port."""
     model = str(demo_model())
     found: dict[str, Callable[[int], list[str]]] = {}
-    if importlib.util.find_spec("xllamacpp"):
+    if subprocess.run([PYTHON, "-c", "import xllamacpp"], capture_output=True).returncode == 0:
         found["llama.cpp's server"] = lambda port: [
-            *(sys.executable, "-c", XLLAMACPP, model, str(port)),
+            *(PYTHON, "-c", XLLAMACPP, model, str(port)),
             *(THREADS, str(SLOTS), str(CONTEXT)),
         ]
     if importlib.util.find_spec("sse_starlette"):
@@ -125,7 +129,7 @@ def measure(report: Report, rounds: int) -> None:
             with Peer(command) as peer:
                 rate(peer.url, SLOTS)
                 for _ in range(rounds):
-                    for clients in (1, SLOTS):
+                    for clients in CLIENTS:
                         calls = {
                             f"{name}, {clients} at once": partial(rate, peer.url, clients),
                             f"llamaedge run, {clients} at once": partial(rate, server.url, clients),
