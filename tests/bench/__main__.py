@@ -16,6 +16,7 @@ NAMES = (
         "embeddings",
         "step",
         "drafts",
+        "rows",
         "streams",
         "crowd",
         "busy",

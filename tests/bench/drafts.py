@@ -1,10 +1,14 @@
 """Answers with drafts looked up in the text so far, against the same ones without: tokens a second.
 
 A text to be repeated with one word changed; the same where a grammar allows no other text, which
-shows what drafts that come true gain; and a story, in which hardly anything is repeated.
+shows what drafts that come true gain; and a story, in which hardly anything is repeated. Then the
+story by a model that says what the demo model says and takes several times as long, for which that
+one drafts.
 """
 
 import json
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +18,9 @@ from server import demo_model
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.nn import Target
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.models import sized
 
 TEXT = (
     "The ferry leaves the old harbour at seven on Monday morning and reaches the island two hours"
@@ -44,12 +51,17 @@ KINDS = {
     ),
 }
 TURNS = 5
+SILENT = 150
+"""Layers that say nothing: with them the demo model takes six times as long."""
 
 
-def rate(backend: GgmlBackend, model: Path, kind: str, longest: int) -> float:
+def rate(
+    backend: GgmlBackend, model: Path, kind: str, longest: int, **others: str | float
+) -> float:
     """Tokens a second of decoding alone."""
     prompt, keys = KINDS[kind]
     settings = {"ctx-size": 2048, "ignore-eos": True, "n-max-speculative": longest} | keys
+    settings |= {name.replace("_", "-"): value for name, value in others.items()}
     graph = backend.load(model, Target.AUTO, json.dumps(settings))
     context, engine = graph.context(), graph.engine()
     assert isinstance(engine, Engine)
@@ -73,4 +85,22 @@ def measure(report: Report, rounds: int) -> None:
                 {f"{kind}, without drafts": plain, f"{kind}, with drafts": drafted},
                 TURNS,
             )
+    backend.close()
+    with tempfile.TemporaryDirectory() as folder:
+        _draft_model(report, rounds, sized.deepened(model, Path(folder) / "deep.gguf", SILENT))
+
+
+def _draft_model(report: Report, rounds: int, deep: Path) -> None:
+    backend = GgmlBackend(parallel=1, preloaded={"draft": demo_model()})
+    backend.preload(deep)
+    for _ in range(rounds):
+        for temperature in (0.0, 0.8):
+            calls = {
+                f"a story at {temperature}, {what}": partial(
+                    rate, backend, deep, "a story", longest, n_predict=60, temp=temperature,
+                    model_draft=draft,
+                )
+                for what, longest, draft in (("plain", 0, ""), ("with a draft model", 31, "draft"))
+            }  # fmt: skip
+            report.compare("tokens/s", calls, 3)
     backend.close()
