@@ -121,6 +121,29 @@ def read(command: click.Command, context: click.Context, path: str) -> Values:
     return values
 
 
+def command_line(command: click.Command, given: Mapping[str, Any]) -> list[str]:
+    """The words that tell ``command`` what ``given`` says by the keys of such a file.
+
+    Raises ValueError, with the key.
+    """
+    known = parameters(command)
+    words: list[str] = []
+    for key, value in given.items():
+        if key not in known:
+            raise ValueError(f"there is no option {key!r}{_nearest(key, known)}")
+        try:
+            words += _words(known[key], key, _value(known[key], value))
+        except ValueError as error:
+            raise ValueError(f"{key} = {_shown(value)}: {error}") from error
+    return words
+
+
+def _words(param: click.Parameter, key: str, value: Any) -> list[str]:
+    if getattr(param, "is_flag", False):
+        return [f"--{key}"] if value else []
+    return [f"--{key}={each}" for each in (value if isinstance(value, list) else [value])]
+
+
 def written(command: click.Command, context: click.Context, given: Values) -> str:
     """A file of all options: those in force, and as comments those that are not."""
     groups: dict[bool, list[click.Parameter]] = {False: [], True: []}

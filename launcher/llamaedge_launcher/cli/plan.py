@@ -163,7 +163,7 @@ def make_plan(
         raise click.UsageError(str(error), context) from error
     drafts = () if draft is None else (draft,)
     headers = check([*(each.preload for each in named), *drafts])
-    web_ui = _web_ui(options)
+    web_ui = web_folder(options)
     return Plan(
         address=address or Address(),
         address_given=address is not None,
@@ -192,7 +192,7 @@ def _check_beside(options: Options) -> None:
         options[option] = str(path)
 
 
-def _web_ui(options: Options) -> Path | None:
+def web_folder(options: Options) -> Path | None:
     """The web page's folder, which the public server serves and no guest is told of."""
     if "--web-ui" not in options:
         return None
