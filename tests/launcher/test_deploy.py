@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from llamaedge_launcher.cli.config import parameters, read
 from llamaedge_launcher.cli.run import run
@@ -79,6 +80,38 @@ def test_proxies_let_through_what_the_server_takes() -> None:
     assert int(re.findall(r"proxy_read_timeout (\d+)s;", nginx)[0]) >= REQUEST_TIMEOUT
     caddy = DEPLOY.joinpath("Caddyfile").read_text()
     assert int(re.findall(r"max_size (\d+)MB", caddy)[0]) * 1_000_000 > MAX_FILE_SIZE
+
+
+def test_the_pod_has_our_options_and_time_to_drain() -> None:
+    parts = list(yaml.safe_load_all(DEPLOY.joinpath("kubernetes.yaml").read_text()))
+    pod = next(each for each in parts if each["kind"] == "StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    model, *words = container["args"]
+    given = dict(word.removeprefix("--").split("=", 1) for word in words)
+    assert "/" in model and set(given) <= set(parameters(run))
+    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["terminationGracePeriodSeconds"] > int(given["drain-timeout"]) + pause
+    assert container["env"][0]["name"] == "API_KEY"
+    assert container["volumeMounts"][0]["mountPath"] == instruction("VOLUME")
+    (port,) = container["ports"]
+    assert str(port["containerPort"]) == instruction("EXPOSE")
+    for name in ("startupProbe", "readinessProbe"):
+        assert container[name]["httpGet"] == {"path": "/health", "port": port["name"]}
+
+
+@pytest.mark.parametrize("name", ["nginx-replicas.conf", "Caddyfile-replicas"])
+def test_what_one_server_keeps_goes_to_one_server(name: str) -> None:
+    text = DEPLOY.joinpath(name).read_text()
+    kept = {each.split("/")[2] for _, each in _routes() if each.startswith("/v1/")}
+    for each in ("files", "chunks", "vector_stores", "responses"):
+        assert each in kept
+        assert re.search(rf"(/v1/{each}\*|[(|]{each}[|)])", text)
+
+
+def _routes() -> list[tuple[str, str]]:
+    from llamaedge_launcher.proxy.app import DESCRIBED
+
+    return [(method, path) for path, method in DESCRIBED]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")
