@@ -43,7 +43,7 @@ class Messages:
         fields = Fields(request)
         fields.refuse(_REFUSED)
         fields.only(_OBEYED)
-        body = _conversation(fields)
+        body = {"model": fields.need("model", str), **_conversation(fields)}
         body["max_tokens"] = _positive(fields, "max_tokens")
         for name in ("temperature", "top_p"):
             if (number := fields.take(name, float)) is not None:
@@ -67,11 +67,13 @@ class CountTokens:
     """POST /v1/messages/count_tokens."""
 
     async def read(self, request: Json) -> Translated:
-        """As a question for the tokens of a chat."""
+        """As a question for the tokens of a chat; like llama.cpp's server, of any model."""
         fields = Fields(request)
         fields.refuse(_REFUSED)
         fields.only(_OBEYED)
-        return Translated(COUNT_TOKENS, _conversation(fields), None, _count)
+        model = fields.take("model", str)
+        named = {} if model is None else {"model": model}
+        return Translated(COUNT_TOKENS, {**named, **_conversation(fields)}, None, _count)
 
     def error(self, status: int, error: Json) -> Json:
         """Anthropic's error object."""
@@ -107,7 +109,7 @@ def _conversation(fields: Fields) -> Json:
         messages.append({"role": "system", "content": _text(system, "system")})
     for index, each in enumerate(fields.need("messages", list)):
         messages += _messages(Fields(each, f"messages[{index}]"))
-    body: Json = {"model": fields.need("model", str), "messages": messages}
+    body: Json = {"messages": messages}
     if tools := fields.objects("tools"):
         body["tools"] = [_tool(each) for each in tools]
     if (choice := fields.take("tool_choice", dict)) is not None:

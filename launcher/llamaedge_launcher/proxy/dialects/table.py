@@ -237,7 +237,8 @@ DESCRIBED: Described = {
             "How many tokens a conversation has",
             tag="anthropic",
             body=_request(
-                _CONVERSATION,
+                {"messages": _CONVERSATION["messages"]},
+                model=nullable(STRING),
                 system=nullable(_BLOCKS),
                 thinking=nullable({"type": "object"}),
                 tools=nullable(array({"type": "object"})),
