@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 
@@ -144,9 +145,9 @@ def _unit(
     preloads = tuple(each.preload for each in named)
     aliases = _aliases(context, options, preloads)
     served = [each for alias in aliases for each in named if each.preload.name == alias]
-    projector = served[0].projector
-    if projector is not None:
-        options.setdefault(PROJECTOR, str(projector))
+    if (own := served[0].projector) is not None:
+        options.setdefault(PROJECTOR, str(own))
+    projector = Path(str(options[PROJECTOR])) if PROJECTOR in options else None
     templates.complete(options, [headers.get(each) for each in aliases], bundled=bundled)
     kinds = str(options.get(TEMPLATE, templates.AUTO)).split(",")
     ids = _complete_names(options, [DEFAULT] if alone else aliases[: len(kinds)])
@@ -156,7 +157,7 @@ def _unit(
             each.name,
             "embeddings" if kind == templates.EMBEDDING else "chat",
             each.preload.path,
-            each.projector,
+            projector if each is served[0] else each.projector,
             version(each.preload.path),
         )
         for id_, each, kind in zip(ids, served, kinds, strict=False)

@@ -48,13 +48,14 @@ def check_model(what: str, path: Path) -> Gguf:
     return header
 
 
-def check_beside(option: str, path: Path) -> None:
-    """Raise LauncherError unless what ``option`` names beside a model lies at ``path``."""
+def check_beside(option: str, path: Path) -> Gguf:
+    """The header of what ``option`` names beside a model. Raises LauncherError if it is no such."""
     architecture, called = BESIDE[option]
     header = _header(option, path)
     if header.architecture != architecture:
         found = f"a model of the architecture {header.architecture!r}"
         raise LauncherError(f"{option}: {path} is {found}, not a {called}")
+    return header
 
 
 def _header(what: str, path: Path) -> Gguf:

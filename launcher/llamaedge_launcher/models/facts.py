@@ -9,7 +9,7 @@ from pathlib import Path
 from llamaedge_host.ggml.chat.sources import sources
 
 from ..errors import LauncherError
-from .check import check_model
+from .check import PROJECTOR, check_beside, check_model
 from .embeds import embeds
 from .variants import label
 
@@ -49,3 +49,17 @@ def facts(path: Path, version: str) -> Facts:
         context=header.integer("context_length") or None,
         capabilities=tuple(able),
     )
+
+
+@lru_cache(_KEPT)
+def senses(projector: Path, version: str) -> tuple[str, ...]:
+    """What a model takes beside texts with this projector: vision, audio or both. Blocks.
+
+    ``version`` changes with the file; one that cannot be read has none.
+    """
+    try:
+        metadata = check_beside(PROJECTOR, projector).metadata
+    except LauncherError:
+        return ()
+    kinds = (("vision", "clip.has_vision_encoder"), ("audio", "clip.has_audio_encoder"))
+    return tuple(kind for kind, key in kinds if metadata.get(key))

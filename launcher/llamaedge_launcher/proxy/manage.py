@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from ..control import ModelSize
 from ..fleet.managed import Managed
-from ..fleet.recipe import Model
+from ..fleet.recipe import Model, version
 from ..models import fit
 from ..models.digest import digest
-from ..models.facts import facts
+from ..models.facts import facts, senses
 from .body import check_json, check_type, read_body
 from .describe import (
     BOOLEAN,
@@ -46,7 +46,7 @@ MODEL = record(
         "quantization": STRING,
         "parameters": nullable(COUNT),
         "context": nullable(COUNT),
-        "capabilities": array(enum("chat", "embeddings", "vision", "tools", "reasoning")),
+        "capabilities": array(enum("chat", "embeddings", "vision", "audio", "tools", "reasoning")),
         "memory": nullable(COUNT),
         "default": BOOLEAN,
         "last_used": nullable(NUMBER),
@@ -92,7 +92,8 @@ class _Row:
         model = self.model
         files = [path for path in (model.path, model.projector) if path is not None]
         found = facts(model.path, model.version)
-        vision = ("vision",) if model.projector is not None else ()
+        seen = model.projector
+        sees = senses(seen, version(seen)) if seen is not None else ()
         return {
             "name": model.name,
             "id": model.id,
@@ -103,7 +104,7 @@ class _Row:
             "quantization": found.quantization,
             "parameters": found.parameters,
             "context": self.taken.context if self.taken else found.context,
-            "capabilities": [*found.capabilities, *vision],
+            "capabilities": [*found.capabilities, *sees],
             "memory": self.taken.total if self.taken else fit.needed_for(files),
             "default": self.default,
             "last_used": self.last_used,

@@ -80,6 +80,19 @@ def test_what_cannot_be_heard_is_the_clients_error(hears: Server, file: bytes, s
     assert raised.value.param == "file"
 
 
+def test_what_a_model_takes_is_told(hears: Server, speaks: Server) -> None:
+    def told(server: Server) -> list[Any]:
+        url = server.wait_ready()
+        model, *_ = httpx.get(f"{url}/api/models", timeout=60, trust_env=False).json()["data"]
+        other, *_ = httpx.get(f"{url}/v1/models", timeout=60, trust_env=False).json()["models"]
+        props = httpx.get(f"{url}/props", timeout=60, trust_env=False).json()
+        return [model["capabilities"], other["capabilities"], props["modalities"]]
+
+    hearing_alone = {"vision": False, "audio": True, "video": False}
+    assert told(hears) == [["chat", "audio"], ["completion", "multimodal"], hearing_alone]
+    assert told(speaks)[:2] == [["chat"], ["completion"]]
+
+
 def test_a_model_that_does_not_see_says_so(hears: Server) -> None:
     picture = {"type": "image_url", "image_url": {"url": pictures.url(pictures.png((1, 2, 3)))}}
     with pytest.raises(openai.BadRequestError, match="takes no pictures"):

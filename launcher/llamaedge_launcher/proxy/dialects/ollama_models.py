@@ -24,7 +24,7 @@ _STATUSES = {"resolving": "pulling manifest", "downloading": "pulling", "checkin
 _LATEST = ":latest"
 _CAPABILITIES = {
     "chat": "completion", "embeddings": "embedding", "vision": "vision", "tools": "tools",
-    "reasoning": "thinking",
+    "reasoning": "thinking", "audio": "audio",
 }  # fmt: skip
 _UNITS = ((10**9, "B"), (10**6, "M"), (10**3, "K"))
 

@@ -1,5 +1,6 @@
 """/props: what a server says of itself and of its model."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -9,6 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ....fleet.recipe import version
+from ....models.facts import senses
 from ....models.variants import label
 from ...describe import BOOLEAN, COUNT, GUEST, JSON, STRING, Described, operation, record
 from ...questions import Questions, unsupported
@@ -66,6 +69,8 @@ class Props:
         """GET /props."""
         member, told = await self._models.properties(request.query_params.get("model"))
         model = member.recipe.models[0]
+        eye = model.projector
+        seen = await asyncio.to_thread(senses, eye, version(eye)) if eye is not None else ()
         props = {
             "default_generation_settings": {
                 "n_ctx": told["cells"],
@@ -75,7 +80,7 @@ class Props:
             "model_alias": model.id,
             "model_path": str(model.path),
             "model_ftype": label(model.path.name),
-            "modalities": {"vision": model.projector is not None, "audio": False, "video": False},
+            "modalities": {kind: kind in seen for kind in ("vision", "audio", "video")},
             "endpoint_slots": self._slots,
             "endpoint_props": False,
             "endpoint_metrics": True,
