@@ -16,6 +16,7 @@ from llamaedge_launcher.control import Sized, decode_event, encode_event
 from llamaedge_launcher.sizing import suited
 
 from ..models import tiny
+from ..models.sized import deepened
 from .running import running
 
 EMBEDDING = ("--prompt-template=chatml,embedding", "--model-name=a,b")
@@ -83,6 +84,19 @@ def test_the_types_of_the_cache_are_counted(
     with network(model) as nn:
         plain = suited([], guest, nn)[1].models[0].cache
         assert suited(given.split(), guest, nn)[1].models[0].cache == part * plain
+
+
+def test_a_model_that_drafts_is_counted_and_one_that_cannot_is_refused(
+    tmp_path: Path, model: Path, guest: Path
+) -> None:
+    large = deepened(model, tmp_path / "large.gguf", 8)
+    with network(large, model) as nn:
+        (plain,) = suited([], guest, nn)[1].models[:1]
+        (drafted,) = suited(["--draft-model=embedding"], guest, nn)[1].models[:1]
+        assert drafted.weights > plain.weights
+        assert drafted.cache > plain.cache
+    with network(model, large) as nn, pytest.raises(PreloadError, match="'default': the draft mod"):
+        suited(["--draft-model=embedding"], guest, nn)
 
 
 def test_an_embedding_model_takes_inputs_as_long_as_its_context(
