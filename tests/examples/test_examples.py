@@ -64,6 +64,16 @@ def test_websocket_client_in_javascript(address: str) -> None:
     assert "Paris" in answer.stdout
 
 
+def test_extract(smollm2: Path) -> None:
+    """A small model reads little right, but its answer has the fields, and within their bounds."""
+    extract = runpy.run_path(str(EXAMPLES / "extract.py"))["extract"]
+    with Server(smollm2, "--ctx-size", "1024") as server:
+        client = OpenAI(base_url=server.base_url, api_key="none", timeout=90)
+        person = extract(client, "Ada Lovelace was born in London in 1815.")
+    assert "Ada" in person.name
+    assert 0 <= person.year <= 2100
+
+
 def test_ask_folder(smollm2: Path, minilm: Path, tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()

@@ -31,13 +31,18 @@ def _go() -> Path:
 @functools.cache
 def built(name: str) -> bytes:
     """The module of ``tests/guests/go/NAME``, compiled once a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        wasm = Path(folder, "guest.wasm")
+        build(_FOLDER, name, wasm)
+        return wasm.read_bytes()
+
+
+def build(folder: Path, name: str, wasm: Path) -> None:
+    """Compile the command ``name`` of the Go module in ``folder`` to the file ``wasm``."""
     kept = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith("GO") or key in {"GOCACHE", "GOTMPDIR"}
     }
-    with tempfile.TemporaryDirectory() as folder:
-        wasm = Path(folder, "guest.wasm")
-        command = [_go(), "build", "-trimpath", "-buildvcs=false", "-o", wasm, f"./{name}"]
-        subprocess.run(command, cwd=_FOLDER, env=kept | _SETTINGS, check=True)
-        return wasm.read_bytes()
+    command = [_go(), "build", "-trimpath", "-buildvcs=false", "-o", wasm, f"./{name}"]
+    subprocess.run(command, cwd=folder, env=kept | _SETTINGS, check=True)
