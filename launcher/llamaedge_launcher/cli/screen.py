@@ -119,11 +119,12 @@ def _context(model: ModelSize) -> str:
 
 
 def _memory(model: ModelSize) -> str:
-    parts = ("weights", model.weights), ("cache", model.cache), ("buffers", model.buffers)
-    listed = ", ".join(f"{name} {size_text(size)}" for name, size in parts)
+    taken = " as used" if model.on_use else ""
+    listed = (
+        f"weights {size_text(model.weights)}, cache {size_text(model.cache)}{taken},"
+        f" buffers {size_text(model.buffers)}"
+    )
     there = f", {size_text(model.on_gpu)} of it on the GPU" if model.on_gpu else ""
-    if model.on_use:
-        there += ", of the cache as much as is used"
     most = "up to " if model.on_use else ""
     return f"{most}{size_text(model.total)}: {listed}{there}"
 
