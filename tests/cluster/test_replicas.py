@@ -10,7 +10,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from .conftest import CHAT, App
+from .conftest import CHAT, STORE, App
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -34,7 +34,7 @@ def reused(app: App) -> float:
 def asked_meanwhile(
     pool: ThreadPoolExecutor, app: App, count: int, **more: Any
 ) -> list["Future[httpx.Response]"]:
-    return [pool.submit(app.ask, f"Question {n}", max_tokens=100, **more) for n in range(count)]
+    return [pool.submit(app.ask, f"Question {n}", max_tokens=150, **more) for n in range(count)]
 
 
 def test_two_replicas_answer_as_one_server(app: App) -> None:
@@ -101,6 +101,22 @@ def test_an_answer_that_has_begun_ends_with_an_error(app: App) -> None:
     assert app.ask("Again").status_code == 200
 
 
+def test_a_killed_node_loses_no_request_that_has_no_answer(app: App) -> None:
+    node = app.cluster.add_node(num_cpus=4, object_store_memory=STORE)
+    try:
+        app.deploy(num_replicas=2, max_replicas_per_node=1)
+        with ThreadPoolExecutor(8) as pool:
+            asking = asked_meanwhile(pool, app, 8)
+            app.wait(lambda: [each > 0 for each in app.busy()] == [True, True])
+            app.cluster.remove_node(node, allow_graceful=False)
+            node = None
+            answers = [each.result() for each in asking]
+        assert [each.status_code for each in answers] == [200] * 8
+    finally:
+        if node is not None:
+            app.cluster.remove_node(node)
+
+
 def test_a_new_option_is_rolled_out_under_requests(app: App) -> None:
     app.deploy(num_replicas=2, max_surge_percent=50, **{"n-predict": 5})
     with ThreadPoolExecutor(2) as pool:
@@ -159,3 +175,13 @@ def test_a_replica_loads_what_is_asked_for_and_lets_go_of_the_rest(
         answer = app.ask("Hello", model=each)
         assert answer.status_code == 200, answer.text
     assert app.ask("Hello", model="third").status_code == 404
+
+
+def test_affinity_finds_what_was_read_before(app: App) -> None:
+    shares = {}
+    for router in ("llamaedge_launcher.ray.router:PrefixRouter", "random_router:RandomRouter"):
+        app.deploy(num_replicas=2, request_router_class=router, **{"ctx-size": 2048})
+        for name in ("Ann", "Bob", "Cem", "Dan"):
+            conversation(app, name, turns=3)
+        shares[router.partition(":")[2]] = reused(app)
+    assert shares["PrefixRouter"] > shares["RandomRouter"]
