@@ -45,11 +45,9 @@ class Messages:
         fields.only(_OBEYED)
         body = {"model": fields.need("model", str), **_conversation(fields)}
         body["max_tokens"] = _positive(fields, "max_tokens")
-        for name in ("temperature", "top_p"):
-            if (number := fields.take(name, float)) is not None:
+        for name, kind in (("temperature", float), ("top_p", float), ("top_k", int)):
+            if (number := fields.take(name, kind)) is not None:
                 body[name] = number
-        if (top_k := fields.take("top_k", int)) is not None:
-            body["top_k"] = top_k
         if stops := fields.texts("stop_sequences"):
             body["stop"] = stops
         stream = _Events(body["model"]) if fields.take("stream", bool) else None
@@ -71,8 +69,7 @@ class CountTokens:
         fields = Fields(request)
         fields.refuse(_REFUSED)
         fields.only(_OBEYED)
-        model = fields.take("model", str)
-        named = {} if model is None else {"model": model}
+        named = {"model": model} if (model := fields.take("model", str)) else {}
         return Translated(COUNT_TOKENS, {**named, **_conversation(fields)}, None, _count)
 
     def error(self, status: int, error: Json) -> Json:
@@ -80,18 +77,17 @@ class CountTokens:
         return failure(status, error)
 
 
+def _count(answer: Json) -> Json:
+    return {"input_tokens": answer["input_tokens"]}
+
+
 def failure(status: int, error: Json) -> Json:
     """Anthropic's error object for OpenAI's."""
     kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    message = error["message"]
-    if "n_prompt_tokens" in error and "n_ctx" in error:
-        tokens, most = error["n_prompt_tokens"], error["n_ctx"]
+    message, tokens, most = (error.get(name) for name in ("message", "n_prompt_tokens", "n_ctx"))
+    if tokens is not None and most is not None:
         message = f"prompt is too long: {tokens} tokens > {most} maximum"
     return {"type": "error", "error": {"type": kind, "message": message}}
-
-
-def _count(answer: Json) -> Json:
-    return {"input_tokens": answer["input_tokens"]}
 
 
 def _positive(fields: Fields, name: str) -> int:
