@@ -100,5 +100,5 @@ def test_a_model_that_cannot_fill_in_says_so(load: Load, tiny_llama: Path) -> No
 
 def test_a_long_prompt_in_parts_is_refused_before_it_is_read(load: Load, tiny_llama: Path) -> None:
     with pytest.raises(BackendError) as raised:
-        give(load(tiny_llama).context(), prompt=["x" * 40_000])
+        give(load(tiny_llama).context(), prompt=["x" * 70_000])
     assert raised.value.errno is NnErrno.PROMPT_TOO_LONG

@@ -77,7 +77,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         (1, b'{"json-schema": "{"}', 1, "json-schema"),
         (1, b"{", 2, "the metadata is not JSON"),
         (0, b"a" * 3000, 102, r"it has [0-9]+ tokens, .* at most 252 \(ctx-size 256\)"),
-        (0, b"a" * 20_000, 102, "it has 20000 bytes, .* 256 tokens takes at most 16384"),
+        (0, b"a" * 70_000, 102, "it has 70000 bytes, .* 256 tokens takes at most 65536"),
         (0, b'<img src="data:image/png;base64,eA==">', 1, "pictures need a projector"),
         (0, b'<img src="data:image/png;base64,%">', 1, "the image is not base64"),
     ],
