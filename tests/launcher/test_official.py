@@ -436,8 +436,11 @@ def test_a_body_counts_once(tmp_path: Path) -> None:
     assert ask(Guest(whole("x")), tmp_path, **fields)[0] == 413
 
 
-def test_what_they_can_answer_is_passed_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", ["/v1/audio/transcriptions", "/v1/images/edits", "/v1/moderations", "/own"]
+)
+def test_what_they_can_answer_is_passed_on(tmp_path: Path, path: str) -> None:
     guest = Guest(b"hello", headers=[(b"content-type", b"text/plain")])
     kind = "multipart/form-data; boundary=x"
-    assert ask(guest, tmp_path, "/v1/audio/transcriptions", body=b"--x", kind=kind)[0] == 200
+    assert ask(guest, tmp_path, path, body=b"--x", kind=kind)[0] == 200
     assert guest.body == b"--x"

@@ -142,6 +142,6 @@ def test_clients_at_once_see_their_own_pictures(client: OpenAI) -> None:
 
 
 def test_more_pictures_than_the_context_holds(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="has room for 512 tokens") as raised:
+    with pytest.raises(openai.BadRequestError, match="context size of 512 tokens") as raised:
         ask(client, *[image(RED)] * 40, text("sea"))
     assert raised.value.code == "context_length_exceeded"

@@ -337,4 +337,4 @@ def test_more_requests_than_may_wait_are_refused(start_front: StartFront) -> Non
         with connection:
             answers.append(connection.recv(65536))
     assert [answer[9:12] for answer in answers] == [b"200"] * (MAX_QUEUE + 1) + [b"429"] * 5
-    assert b"retry-after: 1\r\n" in answers[-1]
+    assert b"\r\nRetry-After: 1\r\n" in answers[-1]

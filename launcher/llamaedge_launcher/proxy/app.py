@@ -129,7 +129,6 @@ def create_app(
         _route("/metrics", {"GET": request_response(counted.answer)}),
         _route("/api/render", {"POST": Rendering()}),
         *(_route(path, apps) for path, apps in Models(fleet).apps.items()),
-        *(_route(path, apps) for path, apps in absent.apps().items()),
         *_model_routes(managed, from_hub),
     ]
     asked: dict[str, ASGIApp] = {
@@ -162,9 +161,8 @@ def create_app(
     routes += [_route(path, apps) for path, apps in dialects(asked).items()]
     own = server.apps(Questions(fleet), settings)
     routes += [_route(path, apps) for path, apps in own.items()]
-    speaking = Forward(transport, requires="input", computes=True, kind="chat")
-    spoken = audio.audio_routes(asked, made_right(speaking))
-    routes += [_route(path, apps) for path, apps in spoken.items()]
+    if known_only:
+        routes += _unshared_routes(transport, asked)
     kept = Responses(settings.data_dir, asked)
     routes += [_route(path, apps) for path, apps in kept.apps.items()]
     routes += _unversioned(routes)
@@ -224,6 +222,13 @@ def _socket_routes(chat: ASGIApp, observers: Sequence[Observer], room: Room) -> 
         WebSocketRoute(CHAT, WebSockets(asked, observers=observers)),
         WebSocketRoute("/{path:path}", refuse),
     ]
+
+
+def _unshared_routes(transport: Transport, asked: Mapping[str, ASGIApp]) -> list[Route]:
+    """What another guest than the bundled one may serve itself: sound, and what is not here."""
+    speaking = Forward(transport, requires="input", computes=True, kind="chat")
+    spoken = audio.audio_routes(asked, speaking)
+    return [_route(path, apps) for path, apps in {**absent.apps(), **spoken}.items()]
 
 
 def _stored_routes(stored: Files, shelf: Shelf) -> list[Route]:
