@@ -127,23 +127,7 @@ func (s *Server) detokenize(w *http1.Response, r *http1.Request) error {
 
 // applyTemplate answers llama.cpp's /apply-template: a conversation as the model sees it.
 func (s *Server) applyTemplate(w *http1.Response, r *http1.Request) error {
-	var request chatRequest
-	fields, err := decode(r, &request)
-	if err != nil {
-		return err
-	}
-	model, err := s.model("chat", request.Model)
-	if err != nil {
-		return err
-	}
-	if err := request.check(fields, model); err != nil {
-		return err
-	}
-	conversation, _, err := s.conversation(model, &request)
-	if err != nil {
-		return err
-	}
-	text, err := model.render(*conversation)
+	model, text, err := s.rendered(w, r)
 	if err == nil && model.Template.Own {
 		var given []byte
 		given, err = model.told(r.Context(), asking{json.RawMessage(text), "messages", nn.Prompt})
@@ -157,24 +141,7 @@ func (s *Server) applyTemplate(w *http1.Response, r *http1.Request) error {
 
 // countTokens answers how many tokens a conversation has as the model sees it; nothing is computed.
 func (s *Server) countTokens(w *http1.Response, r *http1.Request) error {
-	var request chatRequest
-	fields, err := decode(r, &request)
-	if err != nil {
-		return err
-	}
-	fields.tell(w, forChat)
-	model, err := s.model("chat", request.Model)
-	if err != nil {
-		return err
-	}
-	if err := request.check(fields, model); err != nil {
-		return err
-	}
-	conversation, _, err := s.conversation(model, &request)
-	if err != nil {
-		return err
-	}
-	text, err := model.render(*conversation)
+	model, text, err := s.rendered(w, r)
 	if err != nil {
 		return err
 	}
@@ -216,4 +183,27 @@ func (s *Server) conversation(model *Model, request *chatRequest) (*prompt.Conve
 		return nil, nil, err
 	}
 	return &conversation, bound, request.templateSettings.give(template, &conversation, s.Options.Reasoning)
+}
+
+// rendered is the conversation of a chat request as its model's template writes it.
+func (s *Server) rendered(w *http1.Response, r *http1.Request) (*Model, string, error) {
+	var request chatRequest
+	fields, err := decode(r, &request)
+	if err != nil {
+		return nil, "", err
+	}
+	fields.tell(w, forChat)
+	model, err := s.model("chat", request.Model)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := request.check(fields, model); err != nil {
+		return nil, "", err
+	}
+	conversation, _, err := s.conversation(model, &request)
+	if err != nil {
+		return nil, "", err
+	}
+	text, err := model.render(*conversation)
+	return model, text, err
 }
