@@ -129,7 +129,7 @@ def test_sampled_tokens_have_the_distribution_of_the_large_model(
     drafting: GgmlBackend, same: Path
 ) -> None:
     """By chi-square: the tokens at one place that drafts reach, of many seeds, with and without."""
-    keys = {"temp": 1.0, "top_k": 4, "n_predict": 4, "min_p": 0.0, "top_p": 1.0}
+    keys = {"temp": 1.0, "top_k": 4, "n_predict": 6, "min_p": 0.0, "top_p": 1.0}
     found: list[Counter[bytes]] = []
     for name, longest in (("draft", 15), ("", 0)):
         graph = load(drafting, same, name, n_max_speculative=longest, **keys)
@@ -156,7 +156,7 @@ def test_sampled_tokens_have_the_distribution_of_the_large_model(
 def test_several_sequences_are_drafted_for_at_once(
     drafting: GgmlBackend, sure: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prompts = [TEXT, TEXT[:9], b"the sea and the"]
+    prompts = [TEXT, b"the sea and the"]
     graph = load(drafting, sure, "draft", top_k=1)
     plain = load(drafting, sure, "", top_k=1, n_max_speculative=0)
     expected = [run(plain.context(), prompt)[:40] for prompt in prompts]

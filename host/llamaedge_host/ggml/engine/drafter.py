@@ -23,15 +23,17 @@ from ..sampling.sampler import logits
 from .counters import Counters
 from .scheduler import Part
 from .sequence import Sequence, State
-from .speculation import COST, SHARE, worth
+from .speculation import SHARE, whole, worth
 
+ROW = 0.57
+"""Plain steps of the large model that a drafted token takes it, in whole groups of rows."""
 PROMPT_ROW = 0.35
 """Plain steps of a model that reading a token of a prompt takes it."""
 FIRST_READ = 1.5
 """Plain steps that reading a new text's end may take."""
 SHORTEST = 16
 """Tokens that are read of a new text at least."""
-ADVANCE = 3.0
+ADVANCE = 4.0
 """Plain steps that all sequences together may lose before anything is saved."""
 MOST_SAVED = 32.0
 BINS = 10
@@ -63,16 +65,21 @@ class _Draft:
     cost: float = 0.0
     row: int = 0
 
+    def cut(self, count: int) -> None:
+        """Leave its first ``count`` tokens."""
+        del self.made[count:], self.sure[count:]
+
 
 class _Odds:
     """How often tokens come true of which the small model is more or less sure.
 
-    At first more often than it is sure of them: most answers take likely tokens above all.
+    At first far more often than it is sure of them: most answers take likely tokens above all, and
+    what is never tried is never learnt.
     """
 
     def __init__(self) -> None:
         middles = [(each + 0.5) / BINS for each in range(BINS)]
-        self._right = [PRIOR * math.sqrt(middle) for middle in middles]
+        self._right = [PRIOR * math.pow(middle, 0.25) for middle in middles]
         self._all = [float(PRIOR)] * BINS
 
     def of(self, sure: float) -> float:
@@ -121,7 +128,7 @@ class Drafter:
         if not drafts:
             return parts
         started = time.perf_counter()
-        self._make(drafts, (COST + self._step) / value)
+        self._make(drafts, (ROW + self._step) / value)
         self._counters.decode_seconds += time.perf_counter() - started
         made = {each.sequence: each for each in drafts}
         return [
@@ -138,17 +145,19 @@ class Drafter:
             self._counters.draft_model_tokens += len(part.draft)
             self._counters.draft_model_tokens_accepted += right
             self._odds.learn(part.sure, right)
-            saved += right * value - COST * len(part.draft) - part.further
+            saved += right * value - ROW * len(part.draft) - part.further
         self._savings = min(self._savings + saved, MOST_SAVED)
 
     def _begun(self, parts: list[Part], most: int, value: float) -> list[_Draft]:
         """Those drafts that can be paid, with what the model has not seen of their sequences."""
         drafts: list[_Draft] = []
         rows = self._context.room
+        cost = (ROW + self._step) / value
         for part in parts:
             sequence = part.sequence
-            longest = sequence.longest_draft(most, (COST + self._step) / value)
-            missing = self._missing(sequence) if longest and self._savings > 0 else 0
+            affordable = max(int(self._savings / cost), 0)
+            longest = whole(sequence.longest_draft(min(most, affordable)))
+            missing = self._missing(sequence) if longest else 0
             if not 0 < missing <= rows:
                 continue
             rows -= missing
@@ -198,6 +207,8 @@ class Drafter:
                 self._forget(going)
                 return
             going = [each for each in going if self._extend(each, least)]
+        for each in drafts:
+            each.cut(whole(len(each.made)))
 
     def _extend(self, each: _Draft, least: float) -> bool:
         """Add the likeliest token to a draft, if it is likely enough; whether to go on."""
@@ -219,8 +230,7 @@ class Drafter:
 
     def _forget(self, drafts: list[_Draft]) -> None:
         for each in drafts:
-            each.made.clear()
-            each.sure.clear()
+            each.cut(0)
             self._context.keep(each.sequence.slot, 0)
             self._slots[each.sequence.slot] = _Slot()
 

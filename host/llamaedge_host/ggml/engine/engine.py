@@ -270,7 +270,8 @@ class Engine:
             self._context.keep(slot, sequence.position)
         self.counters.draft_tokens += len(draft)
         self.counters.draft_tokens_accepted += right
-        sequence.judge(len(draft), right, value=value, further=part.further)
+        looked_up = not part.further
+        sequence.judge(looked_up * len(draft), looked_up * right, value=value)
         if self._drafter is not None:
             self._drafter.judge(part, right, value)
         if going_on:

@@ -171,9 +171,9 @@ class Sequence:
             return ()
         return self._speculation.draft(self.tokens, self._draftable(most))
 
-    def longest_draft(self, most: int, cost: float) -> int:
-        """Tokens, of ``most``, that something else may draft at ``cost`` plain steps each."""
-        return self._draftable(min(most, self._speculation.affordable(cost)))
+    def longest_draft(self, most: int) -> int:
+        """Tokens, of ``most``, that something else may draft."""
+        return self._draftable(min(most, self._speculation.longest))
 
     def _draftable(self, most: int) -> int:
         most = min(most, self._capacity - len(self.tokens))
@@ -181,9 +181,9 @@ class Sequence:
             most = min(most, self._limits.tokens - self.made - 1)
         return most
 
-    def judge(self, drafted: int, right: int, *, value: float, further: float) -> None:
-        """The first ``right`` of ``drafted`` tokens followed; see ``Speculation.judge``."""
-        self._speculation.judge(drafted, right, value=value, further=further)
+    def judge(self, drafted: int, right: int, *, value: float) -> None:
+        """The first ``right`` tokens of a draft of its own followed; see ``Speculation.judge``."""
+        self._speculation.judge(drafted, right, value=value)
 
     @property
     def left(self) -> int | None:

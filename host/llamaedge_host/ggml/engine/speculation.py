@@ -39,7 +39,7 @@ class Speculation:
     """The drafts of one sequence, each of ``longest`` tokens at most; 0 for none ever."""
 
     def __init__(self, longest: int) -> None:
-        self._longest = longest
+        self.longest = longest
         self._savings = ADVANCE
         self._known = bytearray()
         self._trusted = longest
@@ -49,22 +49,19 @@ class Speculation:
         self._broken: tuple[int, int] | None = None
         """Where a draft's place first went another way, and where the text was then."""
 
-    def affordable(self, cost: float) -> int:
-        """Tokens that may be drafted at once, if each costs ``cost`` plain steps."""
-        return max(min(self._longest, int(self._savings / cost)), 0)
-
     @property
     def _most(self) -> int:
         """Tokens that may be looked up."""
         past = (self._savings - spent(CHEAP_FROM)) / CHEAP
-        return self.affordable(COST) if past < 0 else min(self._longest, CHEAP_FROM + int(past))
+        affordable = int(self._savings / COST) if past < 0 else CHEAP_FROM + int(past)
+        return min(self.longest, affordable)
 
     def draft(self, tokens: list[int], most: int) -> Tokens[int]:
         """What may follow ``tokens``, ``most`` tokens at most; empty if nothing tells.
 
         ``tokens`` are those of the last call and what has come since.
         """
-        most = _even(min(most, self._most, self._trusted))
+        most = whole(min(most, self._most, self._trusted))
         if not most:
             return ()
         self._learn(tokens)
@@ -73,19 +70,19 @@ class Speculation:
             return ()
         self._begun = place
         draft = _text(_again(tokens[place : place + most], most))
-        return draft[: _even(len(draft))]
+        return draft[: whole(len(draft))]
 
-    def judge(self, drafted: int, right: int, *, value: float = 1.0, further: float = 0.0) -> None:
+    def judge(self, drafted: int, right: int, *, value: float = 1.0) -> None:
         """Of a draft of ``drafted`` tokens, the first ``right`` were made; 0, 0 for no draft.
 
-        In plain steps, each of these is of ``value``, and to make the draft took ``further`` ones.
+        Each of these is of ``value``, in plain steps.
         """
-        if right < drafted and not further:
+        if right < drafted:
             self._broken = self._begun + right, len(self._known) // _BYTES + right
-        if drafted and not further:
+        if drafted:
             self._streak = self._streak + right if right == drafted else 0
-            self._trusted = max(_even(self._streak + 1), GROUP - 1)
-        saved = SHARE + right * value - spent(drafted) - further
+            self._trusted = max(whole(self._streak + 1), GROUP - 1)
+        saved = SHARE + right * value - spent(drafted)
         self._savings = min(self._savings + saved, MOST_SAVED)
 
     def _learn(self, tokens: list[int]) -> None:
@@ -137,7 +134,7 @@ def worth(sequences: int) -> float:
     return COST + (1 - COST) / sequences
 
 
-def _even(count: int) -> int:
+def whole(count: int) -> int:
     """The most tokens up to ``count`` that make whole groups with the one before them."""
     return max((count + 1) // GROUP * GROUP - 1, 0)
 
