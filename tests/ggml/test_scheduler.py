@@ -7,7 +7,7 @@ import pytest
 
 from llamaedge_host.ggml.engine.arrivals import Arrivals
 from llamaedge_host.ggml.engine.cache import Cache
-from llamaedge_host.ggml.engine.scheduler import SWAPPING, Part, Scheduler
+from llamaedge_host.ggml.engine.scheduler import SWAPPING, Part, Scheduler, SwapRoom
 from llamaedge_host.ggml.engine.sequence import Limits, Sequence
 from llamaedge_host.ggml.engine.swap import Swap, Swapped
 
@@ -37,7 +37,7 @@ def sequence(length: int) -> Sequence:
 def running(*lengths: int) -> Scheduler:
     """A scheduler of sequences with prompts of so many tokens left, in the order they began."""
     cache = Cache(len(lengths), Memory(), Swap(0))
-    scheduler = Scheduler(cache, 0)
+    scheduler = Scheduler(cache, SwapRoom(0, 1, 1))
     for number, length in enumerate(lengths):
         made = sequence(length)
         scheduler.add(made)
@@ -69,7 +69,7 @@ def test_a_step_is_shared_out(
 
 def test_a_turn_lasts_as_long_as_swapping_is_worth() -> None:
     cache = Cache(2, Memory(), Swap(1 << 20))
-    scheduler = Scheduler(cache, 2)
+    scheduler = Scheduler(cache, SwapRoom(2, 1, 1))
     decoding = [sequence(1), sequence(1)]
     for number, each in enumerate(decoding):
         scheduler.add(each)
@@ -84,6 +84,34 @@ def test_a_turn_lasts_as_long_as_swapping_is_worth() -> None:
     assert scheduler.victim() is None
     decoding[1].since -= 50
     assert scheduler.victim() is decoding[1]
+
+
+@pytest.mark.parametrize(
+    ("room", "leave"), [(0, 0), (40, 0), (50, 1), (100, 2), (150, 3), (1000, 3)]
+)
+def test_as_many_take_turns_as_the_swap_holds(room: int, leave: int) -> None:
+    """Three slots, and sequences of 50 tokens in a context of 1,000 that takes 1,000 bytes."""
+    cache = Cache(3, Memory(), Swap(room))
+    scheduler = Scheduler(cache, SwapRoom(room, 1000, 1000))
+    made = [sequence(50) for _ in range(12)]
+    begun, left = set(), 0
+    for each in made:
+        scheduler.add(each)
+    for _ in range(60):
+        while (admissible := scheduler.admissible()) is not None:
+            each, choice = admissible
+            cache.occupy(choice.slot, each)
+            scheduler.admit(each)
+            begun.add(made.index(each))
+        left = max(left, len(scheduler.preempted))
+        for part in scheduler.plan(512, 512):
+            scheduler.computed(part)
+        for each in scheduler.running:
+            each.since -= 50
+        while (victim := scheduler.victim()) is not None:
+            scheduler.preempt(victim)
+    assert begun == set(range(3 + leave))
+    assert left == leave
 
 
 TALK = [*range(200)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from llamaedge_host.ggml.engine.arrivals import Arrivals
 from llamaedge_host.ggml.engine.cache import Cache
-from llamaedge_host.ggml.engine.scheduler import Scheduler
+from llamaedge_host.ggml.engine.scheduler import Scheduler, SwapRoom
 from llamaedge_host.ggml.engine.sequence import FOLLOWS, LOOKAHEAD, Limits, Sequence, State
 from llamaedge_host.ggml.engine.swap import Swap
 
@@ -62,7 +62,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.cache = Cache(3, Memory(), Swap(0))
-        self.scheduler = Scheduler(self.cache, 3)
+        self.scheduler = Scheduler(self.cache, SwapRoom(3, 1, 1))
         self.made: list[Sequence] = []
 
     def submit(self, number: int) -> None:

@@ -25,7 +25,7 @@ from .counters import Counters
 from .drafter import Drafter
 from .keeper import Keeper
 from .placement import Placement
-from .scheduler import MAX_WAITING, Part, Scheduler
+from .scheduler import MAX_WAITING, Part, Scheduler, SwapRoom
 from .sequence import End, Sequence
 from .slots import SlotState
 from .speculation import worth
@@ -101,11 +101,10 @@ class Engine:
             self._swap,
             adapters,
         )
-        swappable = min(swap // max(sizing.sequence_bytes, 1), self.parallel)
-        if self.parallel == 1:
-            swappable = 0  # one after another
-        self.concurrent = self.parallel + swappable
-        self._scheduler = Scheduler(self._cache, swappable)
+        fixed = model.has_state or model.window
+        room = SwapRoom(swap, sizing.sequence_bytes, cells=1 if fixed else self.cells)
+        self._scheduler = Scheduler(self._cache, room)
+        self.concurrent = self.parallel + self._scheduler.most_preempted
         self._rate = _FIRST_RATE
         self._threads = Threads(max(sizing.parameters.threads))
         self._thread = thread

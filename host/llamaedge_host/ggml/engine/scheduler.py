@@ -54,20 +54,37 @@ class Part:
         return self.count == 1
 
 
+@dataclass(frozen=True)
+class SwapRoom:
+    """``bytes`` for sequences that left their slots; one of ``cells`` tokens takes ``full`` bytes.
+
+    ``cells`` is 1 for a model whose sequences take as much whatever they hold.
+    """
+
+    bytes: int
+    full: int
+    cells: int
+
+    def size(self, sequence: Sequence) -> int:
+        """Bytes that ``sequence`` takes, about."""
+        return self.full * min(len(sequence.tokens), self.cells) // self.cells
+
+
 class Scheduler:
     """The sequences of one engine, and the one who changes their states. For its thread alone.
 
-    ``max_preempted`` is how many may have left their slots for others.
+    As many sequences as there are slots may have left theirs for others, if there is ``room``
+    for them: at any time, each of twice as many sequences as there are slots gets its turns.
     """
 
-    def __init__(self, cache: Cache, max_preempted: int) -> None:
+    def __init__(self, cache: Cache, room: SwapRoom) -> None:
         self.waiting: deque[Sequence] = deque()
         self.preempted: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         """Those that prefill or decode, in the order of their slots."""
         self.paused: list[Sequence] = []
         self._cache = cache
-        self._max_preempted = max_preempted
+        self._room = room
         self._adapters: Scales = ()
         """Those of the step before, where not all are alike."""
         self.swap_seconds = 0.0
@@ -117,11 +134,22 @@ class Scheduler:
 
         Once as many are preempted as may be, these go on in turn before anything new begins.
         """
-        if not self.waiting or len(self.preempted) >= max(self._max_preempted, 1):
+        if not self.waiting or self._full():
             return self.preempted or self.waiting
         if self.preempted and self.preempted[0].since < self.waiting[0].since:
             return self.preempted
         return self.waiting
+
+    def _full(self) -> bool:
+        """Whether one of those that left their slots, the last one too, must come back next."""
+        held = [self._room.size(each) for each in self.preempted]
+        return len(held) > self.most_preempted or sum(held) > self._room.bytes
+
+    @property
+    def most_preempted(self) -> int:
+        """How many sequences may have left their slots at once: none where all go one by one."""
+        slots = len(self._cache.slots)
+        return slots if slots > 1 and self._room.bytes else 0
 
     def admit(self, sequence: Sequence) -> None:
         """Let ``sequence`` run: it has its slot."""
@@ -142,12 +170,14 @@ class Scheduler:
         now = time.monotonic()
         over = now - TURN
         turns = [each for each in self.paused if each.slot >= 0 and each.paused_at <= over]
-        if not turns and self._max_preempted:
+        if not turns and self.most_preempted:
             over = now - self._turn
-            turns = [
-                each for each in self.running if each.state is State.DECODING and each.since <= over
-            ]
+            turns = [each for each in self.running if each.since <= over and self._can_leave(each)]
         return min(turns, key=lambda each: each.since, default=None)
+
+    def _can_leave(self, sequence: Sequence) -> bool:
+        fits = self._room.size(sequence) <= self._room.bytes
+        return fits and sequence.state is State.DECODING
 
     def preempt(self, sequence: Sequence) -> None:
         """Take ``sequence`` out of its slot; unless it is paused, it waits for another."""
