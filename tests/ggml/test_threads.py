@@ -81,6 +81,18 @@ def test_it_comes_back_when_they_are_free_again(cpus: int) -> None:
     assert machine.run(threads, 1000) < 1.05 * quiet
 
 
+def test_a_burst_of_other_work_costs_few_steps_more() -> None:
+    machine, threads = Machine(2), Threads(2)
+    machine.run(threads, 3000, (8,))
+    machine.busy = 1
+    machine.run(threads, 8, (8,))
+    assert threads.count == 1
+    machine.busy = 0
+    machine.run(threads, 60, (8,))
+    assert machine.used[1] < 20
+    assert threads.count == 2
+
+
 def test_a_process_that_comes_is_made_place_for_soon() -> None:
     machine, threads = Machine(2), Threads(2)
     machine.run(threads, 3000)

@@ -8,9 +8,9 @@ a few are tried with fewer threads, later now and then with more, and the fastes
 from dataclasses import dataclass
 
 WINDOW = 8
-"""Steps by which the present number of threads is judged."""
+"""Steps by which the present number of threads is judged, if it is the one that was asked for."""
 TRIAL = 4
-"""Steps that another number is tried for, after one to settle."""
+"""Steps that another number is tried for, after one to settle, and by which it is judged."""
 STALLED = 1.4
 """How many times as long as usual a step takes that stalls."""
 IDLE = 0.8
@@ -19,7 +19,7 @@ HOPELESS = 2.0
 """How many times as long as before a step takes that ends the trial of a number at once."""
 FASTER = 0.95
 """The part of the time that another number must do with to be taken."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
+FIRST_WAIT, LONGEST_WAIT = 0.25, 4.0
 """Seconds of steps between trials: twice as long after each that changes nothing."""
 _LEARNING = 0.05
 
@@ -69,7 +69,7 @@ class Threads:
         steps.seconds += seconds
         steps.cpu += cpu
         self._usual[rows] += (seconds - usual) * _LEARNING
-        if steps.count == WINDOW:
+        if steps.count == (TRIAL if self._rung else WINDOW):
             self._judge(steps)
 
     def _try(self, steps: _Steps, cost: float) -> None:
@@ -87,7 +87,7 @@ class Threads:
         """Begin a trial if the last steps stalled, or fewer threads than asked for compute."""
         self._steps = _Steps()
         self._since += steps.seconds
-        cost = steps.cost / WINDOW
+        cost = steps.cost / steps.count
         stalled = cost > STALLED or steps.cpu < IDLE * self.count * steps.seconds
         if self._since < self._wait or not (stalled or self._rung):
             return
