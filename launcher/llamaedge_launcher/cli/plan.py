@@ -235,7 +235,8 @@ def _guest(name: str) -> Path:
         with path.open("rb") as file:
             start = file.read(len(_WASM))
     except OSError as error:
-        raise LauncherError(f"--guest: cannot read {path}: {error.strerror}") from error
+        own = "; without it the bundled server runs" if isinstance(error, FileNotFoundError) else ""
+        raise LauncherError(f"--guest: cannot read {path}: {error.strerror}{own}") from error
     if start != _WASM:
         raise LauncherError(f"--guest: {path} is not a WebAssembly module")
     return path
