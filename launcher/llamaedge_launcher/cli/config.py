@@ -23,7 +23,7 @@ from .values import Assignment, Secret
 
 _CONFIG, _PRINT = "config", "print_config"
 _MODEL, _NAMED = "model", "named"
-_ALTERNATIVES = ((_MODEL, _NAMED), ("socket_addr", "port"))
+_ALTERNATIVES = ((_MODEL, _NAMED), ("socket_addr", "port"), ("socket_addr", "host"))
 """Parameters of which one is given: the command line's leaves no room for the file's."""
 
 _TEXTS = (click.types.StringParamType, click.Choice, click.Path, click.File)

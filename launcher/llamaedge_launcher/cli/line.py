@@ -1,31 +1,31 @@
 """The command line of ``llamaedge run`` where it is written as for other programs.
 
 ``--dir .:. --nn-preload ... llama-api-server.wasm --prompt-template ...`` is WasmEdge's: the
-first .wasm file is the guest, and what follows is the guest's.
+first .wasm file is the guest, and what follows is the guest's. ``-m model.gguf -ngl 99 -c 4096`` is
+llama.cpp's.
 """
 
 from collections.abc import Iterator, Sequence
 
 import click
 
+from .llama_cpp import translated
+
 HOST_ONLY = {
     "--nn-preload", "--guest", "--dir", "--env", "--instances", "--parallel", "--log-level",
     "--model", "--hf-repo", "--parent-fd", "--config", "--print-config",
-    "--log-format",
+    "--log-format", "--host",
 }  # fmt: skip
 """What the guest's part of a line cannot name: there they are the guest's own options."""
-
-HABITS = {"-hf": "--hf-repo"}
-"""Options of llama.cpp's that click would read as several short ones."""
 
 
 def split(command: click.Command, words: Sequence[str]) -> tuple[list[str], list[str]]:
     """``words`` as ``llamaedge run`` takes them, and what only the guest knows of them.
 
-    Raises click.UsageError for a guest that is named twice.
+    Raises click.UsageError for a guest that is named twice, and for what is not to be had.
     """
     options = _options(command)
-    words = [HABITS.get(word, word) for word in words]
+    words = translated(words, options)
     number = _guest(options, words)
     if number is None:
         return words, []

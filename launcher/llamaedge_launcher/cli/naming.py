@@ -24,13 +24,18 @@ def take_model(model: str | None, preloads: Sequence[str], options: Options) -> 
     """The model that is named without --nn-preload: ``model``, or llama.cpp's ``-m model.gguf``.
 
     -m is --model-name here; where no model is named and its value is a file or a repository, that
-    is the model, and leaves ``options``.
+    is the model, and leaves ``options``. -a, for which there is no --nn-preload, is llama.cpp's
+    name of the model then.
     """
-    name = str(options.get(NAME, ""))
-    if model is not None or preloads or not _is_model(name):
+    if preloads:
         return model
-    del options[NAME]
-    return name
+    name = str(options.get(NAME, ""))
+    if model is None and _is_model(name):
+        model = name
+        del options[NAME]
+    if NAME not in options and ALIAS in options:
+        options[NAME] = options.pop(ALIAS)
+    return model
 
 
 def _is_model(name: str) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import click
+from click.core import augment_usage_errors
 
 from .. import log
 from ..address import Address
@@ -23,8 +24,9 @@ from .values import Assignment, SocketAddress, SocketAddresses, Whole
 
 class _RunCommand(ConfiguredCommand):
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """click's call: a line may also be as WasmEdge takes it."""
-        words, context.obj = line.split(self, args)
+        """click's call: a line may also be as WasmEdge or llama.cpp's server takes it."""
+        with augment_usage_errors(context):
+            words, context.obj = line.split(self, args)
         return super().parse_args(context, words)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -45,7 +47,11 @@ def _server_options(command: click.Command) -> click.Command:
 
 
 @_server_options
-@click.command(cls=_RunCommand, short_help="Serve models.")
+@click.command(
+    cls=_RunCommand,
+    short_help="Serve models.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("model", required=False)
 @click.option("--hf-repo", "--model", "named", hidden=True)
 @click.option(
@@ -75,10 +81,15 @@ def _server_options(command: click.Command) -> click.Command:
     help=f"Where to listen  [default: {Address()}]",
 )
 @click.option(
+    "--host",
+    metavar="HOST",
+    help=f"The address to listen on, 0.0.0.0 for all  [default: {Address().host}]",
+)
+@click.option(
     "--port",
     type=Whole(0, 65535),
     metavar="PORT",
-    help="Where to listen on 127.0.0.1; 0 takes any free port",
+    help=f"The port to listen on; 0 takes any free one  [default: {Address().port}]",
 )
 @click.option(
     "--instances",
@@ -141,7 +152,7 @@ def run(context: click.Context, /, parent: int | None, **given: Any) -> int:
     installed. The server options go to the server as they are given.
 
     A command line of WasmEdge's is understood too: a .wasm file is the server to run, and what
-    follows it is the server's.
+    follows it is the server's. So is one of llama.cpp's server: -m model.gguf -ngl 99 -c 4096.
     """
     plan, settings = prepare(context, **given)
     with closing(plan.address.listen()) as listener:
@@ -158,6 +169,7 @@ def prepare(
     preloads: tuple[str, ...],
     guest: str,
     socket_addr: Address | None,
+    host: str | None,
     port: int | None,
     instances: int,
     parallel: int | None,
@@ -174,8 +186,7 @@ def prepare(
     """
     if model is not None and named is not None:
         raise click.UsageError(f"{model} and {named} are two models; name one", context)
-    if socket_addr is not None and port is not None:
-        raise click.UsageError("--socket-addr and --port exclude each other", context)
+    address = _address(context, socket_addr, host, port)
     log.configure(log_level or "info", log_format)
     variables = dict(environment)
     settings = public_settings(context, variables)
@@ -188,7 +199,7 @@ def prepare(
         embeddings=embeddings,
         preloads=preloads,
         guest=guest,
-        address=socket_addr if port is None else Address(port=port),
+        address=address,
         instances=instances,
         parallel=parallel,
         dirs=dirs,
@@ -205,6 +216,22 @@ def prepare(
         dirs = give_files(plan.dirs, settings.data_dir)
         plan = replace(plan, dirs=dirs, made_right=True)
     return plan, give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
+
+
+def _address(
+    context: click.Context, whole: Address | None, host: str | None, port: int | None
+) -> Address | None:
+    """Where to listen, if that was said. Raises click.UsageError."""
+    other = "--host" if host is not None else "--port" if port is not None else None
+    if other is None:
+        return whole
+    if whole is not None:
+        raise click.UsageError(f"--socket-addr and {other} exclude each other", context)
+    usual = Address()
+    return Address(
+        usual.host if host is None else host.removeprefix("[").removesuffix("]"),
+        usual.port if port is None else port,
+    )
 
 
 def public_settings(context: click.Context, variables: dict[str, str]) -> Settings:

@@ -73,13 +73,16 @@ SIGNATURES = (
 
 
 def check(options: dict[str, str | bool]) -> None:
-    """Raise LauncherError for a template's name that is a slip, and read --chat-template."""
+    """Raise LauncherError for a template's name that is a slip, and read --chat-template.
+
+    That is a file, or the template itself as llama.cpp's server takes it.
+    """
     for name in str(options.get("--prompt-template", "")).split(","):
         if name and name not in (*NAMES, AUTO, EMBEDDING, NONE) and (near := _near(name)):
             message = f"--prompt-template: {name!r} is not known; is it {' or '.join(near)}?"
             raise LauncherError(message, exit_code=2)
     file = options.get("--chat-template")
-    if file is not None:
+    if file is not None and not _WRITTEN_OUT.search(str(file)):
         options["--chat-template"] = _read(expanded(str(file)))
 
 
@@ -141,6 +144,7 @@ def _named(header: Gguf | None) -> str:
     )
 
 
+_WRITTEN_OUT = re.compile(r"\{[{%]")
 _CANDIDATES = f"name the nearest with --prompt-template: {', '.join(NAMES)}"
 
 
@@ -155,6 +159,10 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except OSError as error:
-        raise LauncherError(f"--chat-template: cannot read {path}: {error.strerror}") from error
+        names = _near(str(path)) if isinstance(error, FileNotFoundError) else []
+        hint = f"; for a format by its name: --prompt-template {names[0]}" if names else ""
+        raise LauncherError(
+            f"--chat-template: cannot read {path}: {error.strerror}{hint}"
+        ) from error
     except UnicodeDecodeError as error:
         raise LauncherError(f"--chat-template: {path} is no text") from error

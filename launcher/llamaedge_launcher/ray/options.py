@@ -17,6 +17,7 @@ Options = Mapping[str, Any]
 
 OF_SERVE = {
     "socket-addr": "http_options of Serve's configuration says where it listens",
+    "host": "http_options of Serve's configuration says where it listens",
     "port": "http_options of Serve's configuration says where it listens",
     "open": "a cluster has no browser",
     "max-connections": "Serve's proxies have the connections",

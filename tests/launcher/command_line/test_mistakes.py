@@ -56,6 +56,7 @@ def refused(
         ("run --socket-addr 8080", "2 error: .*--socket-addr.*expected HOST:PORT"),
         ("run --socket-addr a:b", "2 error: .*--socket-addr.*'b' is not a port"),
         ("run --socket-addr 127.0.0.1:1 --port 1", "2 error: .*exclude each other"),
+        ("run --socket-addr 127.0.0.1:1 --host ::1", "2 error: .*--host exclude each other"),
         (f"run {GOOD} --raw", "2 error: --raw is for other servers than the bundled one"),
         (
             f"run {GOOD} --guest guest.wasm --raw --strict-model",
@@ -80,6 +81,10 @@ def refused(
         ("run -p llama3", "2 error: --prompt-template: 'llama3' .* is it llama-3-chat or"),
         ("run -p chatml,embeding", "2 error: .*'embeding' .* is it embedding"),
         ("run --chat-template none.jinja", "1 error: --chat-template: cannot read none.jinja"),
+        (
+            "run --chat-template llama3",
+            "1 error: .*; for a .* name: --prompt-template llama-3-chat",
+        ),
         (
             "run --nn-preload a:GGML:AUTO:model.gguf",
             "2 error: the model has no chat template of its own: .*--prompt-template.*chatml",
@@ -135,8 +140,12 @@ def refused(
             "1 error: --model-vocoder: model.gguf is a model of the arch.* 'llama', not a vocoder",
         ),
         ("run voice.gguf", "1 error: .*voice.gguf is a vocoder; name it in --model-vocoder"),
-        (f"run {GOOD} --guest none.wasm", "1 error: --guest: cannot read none.wasm: No such file"),
+        (
+            f"run {GOOD} --guest none.wasm",
+            "1 error: --guest: cannot read none.wasm: No such file.*; without it the bundled",
+        ),
         (f"run {GOOD} --guest model.gguf", "1 error: --guest: model.gguf is not a WebAssembly"),
+        (f"run {GOOD} --host 192.0.2.1 --port 1", "1 error: cannot listen on 192.0.2.1:1: "),
         (f"run {GOOD} --socket-addr 192.0.2.1:1", "1 error: cannot listen on 192.0.2.1:1: "),
     ],
 )

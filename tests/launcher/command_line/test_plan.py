@@ -39,8 +39,7 @@ from .conftest import GOOD, Planned
             "odd.gguf --embeddings bert.gguf -a chat -p chatml",
             [
                 "--prompt-template=chatml,embedding",
-                "--model-name=odd,bert",
-                "--model-alias=chat,embedding",
+                "--model-name=chat,bert",
             ],
         ),
         (
@@ -55,7 +54,8 @@ from .conftest import GOOD, Planned
         ("--guest guest.wasm", ["--prompt-template=chatml"]),
         ("--guest guest.wasm -p auto", ["--prompt-template=chatml"]),
         ("-p llama-3-chat", ["--prompt-template=llama-3-chat"]),
-        ("-a other", ["--model-alias=other"]),
+        ("-a other", ["--model-name=other"]),
+        ("-m x -a other", ["--model-name=x", "--model-alias=other"]),
         (GOOD, ["--prompt-template=chatml"]),
         (f"{GOOD} -n -1 -c 512", ["--prompt-template=chatml", "--n-predict=-1", "--ctx-size=512"]),
         (
