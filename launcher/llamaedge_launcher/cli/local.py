@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import demo, machine
 from ..fleet.recipe import Model, Recipe, version
 from ..models import fit
-from ..models.reference import HubModel, WebModel, parse_name
+from ..models.reference import HubModel, WebModel, called, parse_name
 
 Serve = Callable[[Model], Recipe]
 """The recipe for a model alone. Raises LauncherError if it cannot be served."""
@@ -24,16 +24,16 @@ class LocalModels:
 
     def may_have(self, name: str) -> bool:
         """Whether ``name`` is of such a form that a model here may be called so; at once."""
-        return name == demo.NAME or parse_name(name) is not None
+        return called(name) == demo.NAME or parse_name(name) is not None
 
     def find(self, name: str) -> Recipe | None:
         """What serves the model of this machine that is called ``name``, if there is one.
 
         Raises LauncherError if it cannot be served.
         """
-        if name == demo.NAME:
+        if called(name) == demo.NAME:
             path = demo.find()
-            return self._serve(_model(name, path)) if path else None
+            return self._serve(_model(demo.NAME, path)) if path else None
         reference = parse_name(name)
         if reference is None:
             return None

@@ -30,6 +30,10 @@ class Shown(Protocol):
         """When its last request ended, in seconds since 1970."""
 
     @property
+    def expires(self) -> float | None:
+        """When it will have been idle too long, in seconds since 1970; None if it stays."""
+
+    @property
     def sizes(self) -> Mapping[Model, ModelSize]:
         """What each model takes; empty while that is not known."""
 

@@ -49,6 +49,13 @@ class Member:
         return "failed" if self.problem else "available"
 
     @property
+    def expires(self) -> float | None:
+        """When it will have been idle too long, in seconds since 1970; None if it stays."""
+        if self.timer is None or self.timer.cancelled() or self.status != "ready":
+            return None
+        return time.time() + self.timer.when() - asyncio.get_running_loop().time()
+
+    @property
     def busy(self) -> bool:
         """Whether a request is under way, or waits for the model."""
         return bool(self.waiting or (self.deployment and self.deployment.requests))

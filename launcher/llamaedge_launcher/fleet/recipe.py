@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..control import WorkerConfig
+from ..models.reference import called
 
 Kind = Literal["chat", "embeddings"]
 
@@ -44,8 +45,9 @@ class Recipe:
         return self.models[0].id
 
     def serves(self, name: str) -> bool:
-        """Whether one of the models is called ``name``."""
-        return any(name in (model.id, model.name) for model in self.models)
+        """Whether one of the models is called ``name``, with or without Ollama's :latest."""
+        wanted = called(name)
+        return any(wanted in (called(each.id), called(each.name)) for each in self.models)
 
 
 def version(path: Path) -> str:

@@ -9,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 from llamaedge_host.paths import expanded
 
 MAIN = "main"
+LATEST = ":latest"
+"""What Ollama's clients add to a name that has no tag."""
 _NAME = r"[A-Za-z0-9_][\w.-]*"
 _REPO = re.compile(rf"(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>[\w./-]+))?(?::(?P<choice>.+))?")
 _PREFIXES = ("hf:", "hf.co/", "huggingface.co/")
@@ -62,11 +64,17 @@ def parse_name(text: str) -> HubModel | WebModel | None:
     """As parse(), for what is no path; no file is looked for."""
     if text.startswith(("http://", "https://")):
         return _from_url(text)
+    text = called(text)
     prefix = next((each for each in _PREFIXES if text.startswith(each)), "")
     found = _REPO.fullmatch(text[len(prefix) :].removeprefix("//"))
     if found is None or (not prefix and _looks_like_a_path(text)):
         return None
     return HubModel(found["repo"], found["choice"], found["revision"] or MAIN)
+
+
+def called(name: str) -> str:
+    """``name`` without the :latest that says nothing."""
+    return name.removesuffix(LATEST)
 
 
 def names_hub(text: str) -> bool:

@@ -50,6 +50,7 @@ MODEL = record(
         "memory": nullable(COUNT),
         "default": BOOLEAN,
         "last_used": nullable(NUMBER),
+        "expires": nullable(NUMBER),
         "modified": nullable(NUMBER),
     }
 )
@@ -85,6 +86,7 @@ class _Row:
     message: str | None = None
     default: bool = False
     last_used: float | None = None
+    expires: float | None = None
     taken: ModelSize | None = None
 
     def json(self) -> dict[str, Any]:
@@ -108,6 +110,7 @@ class _Row:
             "memory": self.taken.total if self.taken else fit.needed_for(files),
             "default": self.default,
             "last_used": self.last_used,
+            "expires": self.expires,
             "modified": _modified(model.path),
         }
 
@@ -160,6 +163,7 @@ class ManagedModels:
                     member.problem,
                     default=first,
                     last_used=member.last_used,
+                    expires=member.expires,
                     taken=member.sizes.get(model),
                 )
 

@@ -67,6 +67,11 @@ class Shown:
         return None
 
     @property
+    def expires(self) -> float | None:
+        """None, since a front does not know when replicas unload what they do not use."""
+        return None
+
+    @property
     def sizes(self) -> Mapping[Model, ModelSize]:
         """What each model takes in the replica that told of it."""
         told = self.part.told

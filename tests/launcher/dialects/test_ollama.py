@@ -287,6 +287,7 @@ MODELS = [
         "capabilities": ["chat", "reasoning"],
         "memory": 7,
         "last_used": 1.5,
+        "expires": None if parameters else 1_700_000_300.5,
         "modified": 1_700_000_000.5 if parameters else None,
         "digest": "ab" * 32,
     }
@@ -313,7 +314,25 @@ def test_models_are_told() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["repo", "repo:latest", "org/repo:Q4_0"])
+def test_a_loaded_model_tells_when_it_goes() -> None:
+    for expires, year in ((None, 2318), (1_700_000_300.5, 2023)):
+
+        async def loaded(expires: float | None = expires) -> list[dict[str, Any]]:
+            return [MODELS[0] | {"expires": expires}]
+
+        ps = asyncio.run(OllamaModels(loaded).ps(NOBODY))
+        [found] = ProcessResponse.model_validate_json(ps.body).models
+        assert found.expires_at
+        assert found.expires_at.year == year
+
+
+NAMES = (
+    *("repo", "repo:latest", "org/repo:Q4_0"),
+    *("org/repo", "org/repo:latest", "org/repo:q4_0", "hf.co/org/repo", "hf.co/org/repo:Q4_0"),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_shown(name: str) -> None:
     found = Scripted().post(Show(models), {"model": name}).json()
     told = ShowResponse.model_validate(found)
@@ -323,9 +342,10 @@ def test_a_model_is_shown(name: str) -> None:
     assert found["model_info"]["llama.context_length"] == 512
 
 
-def test_a_model_that_is_not_here_is_a_404() -> None:
-    response = Scripted().post(Show(models), {"model": "other"})
-    assert (response.status_code, response.json()) == (404, {"error": "model 'other' not found"})
+@pytest.mark.parametrize("name", ["other", "org/repo:Q8_0", "org/other", "org/other:latest"])
+def test_a_model_that_is_not_here_is_a_404(name: str) -> None:
+    response = Scripted().post(Show(models), {"model": name})
+    assert (response.status_code, response.json()) == (404, {"error": f"model {name!r} not found"})
 
 
 def test_a_copy_is_refused() -> None:

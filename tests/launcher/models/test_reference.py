@@ -23,6 +23,7 @@ PAGE = "https://huggingface.co/acme/tiny-GGUF"
         ("a/b/c", Path("a/b/c")),
         ("here/there", Path("here/there")),
         ("acme/tiny-GGUF", HubModel("acme/tiny-GGUF")),
+        ("acme/tiny-GGUF:latest", HubModel("acme/tiny-GGUF")),
         ("acme/tiny-GGUF:Q4_K_M", HubModel("acme/tiny-GGUF", "Q4_K_M")),
         ("acme/tiny:a/b.gguf", HubModel("acme/tiny", "a/b.gguf")),
         ("acme/tiny@v1.0:Q8_0", HubModel("acme/tiny", "Q8_0", "v1.0")),

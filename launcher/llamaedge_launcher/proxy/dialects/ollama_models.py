@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ...models.reference import HubModel, called, parse_name
 from ..errors import ApiError
 from .bridge import Json, Stream, Translated
 from .fields import Fields, wrong
@@ -21,7 +22,8 @@ SPOKEN = "0.12.0"
 
 PULL, DELETE = "/api/models/pull", "/api/models/{name:path}"
 _STATUSES = {"resolving": "pulling manifest", "downloading": "pulling", "checking": "verifying"}
-_LATEST = ":latest"
+_FOR_EVER = "2318-01-01T00:00:00Z"
+"""When a model goes that stays: clients say "forever" then."""
 _CAPABILITIES = {
     "chat": "completion", "embeddings": "embedding", "vision": "vision", "tools": "tools",
     "reasoning": "thinking", "audio": "audio",
@@ -187,12 +189,26 @@ class _Pulling(Stream):
 
 
 def find(models: Sequence[Json], name: str) -> Json:
-    """The model that ``name`` calls, with or without :latest. Raises ApiError 404."""
-    wanted = {name, name.removesuffix(_LATEST)}
+    """The model that ``name`` calls, with or without :latest. Raises ApiError 404.
+
+    A repository without a quantization is the first model of it, and hf.co/ may stand before it.
+    """
+    wanted = called(name)
     for model in models:
-        if {model["id"], model["name"]} & wanted:
+        if wanted in (called(model["id"]), called(model["name"])):
+            return model
+    reference = parse_name(name)
+    for model in models:
+        if isinstance(reference, HubModel) and _is_of(reference, parse_name(model["name"])):
             return model
     raise ApiError(404, f"model {name!r} not found", code="model_not_found", param="model")
+
+
+def _is_of(wanted: HubModel, model: object) -> bool:
+    """Whether ``model`` is what ``wanted`` names, as far as it says."""
+    if not isinstance(model, HubModel) or wanted.repo != model.repo:
+        return False
+    return wanted.choice is None or wanted.choice.lower() == (model.choice or "").lower()
 
 
 def _listed(model: Json) -> Json:
@@ -218,6 +234,8 @@ def _loaded(model: Json) -> Json:
     found: Json = {"size_vram": 0, "context_length": model["context"] or 0}
     if model["memory"] is not None:
         found["size"] = model["memory"]
+    expires = model["expires"]
+    found["expires_at"] = _FOR_EVER if expires is None else _time(expires)
     if model["last_used"] is not None:
         found["last_used"] = _time(model["last_used"])
     return found
