@@ -84,7 +84,10 @@ def llamaedge() -> None:
 
 def main() -> None:
     """The console script: errors are one line, exit code 2 for wrong usage and 1 otherwise."""
+    from .console import take_any_text
+
     rlimit.raise_limit()
+    take_any_text()
     sys.exit(execute(sys.argv[1:]))
 
 
@@ -105,6 +108,10 @@ def execute(arguments: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _report(LauncherError(f"{place}{error.strerror or error}"))
+        return 1
     return code or 0
 
 
