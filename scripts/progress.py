@@ -2,7 +2,7 @@
 
 Runs a pip command, which must say much (-v), and shows how far it is: in a terminal a line that
 moves, elsewhere a line every half minute. All that it says goes to the file LOG; if it fails, the
-end of that is shown.
+end of that is shown. Ctrl-C ends both.
 """
 
 import re
@@ -74,18 +74,24 @@ def main(log_path: str, *command: str) -> int:
     """Run ``command``; its exit code."""
     path = Path(log_path)
     with (
-        path.open("w") as log,
+        path.open("w", encoding="utf-8") as log,
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
         ) as process,
     ):
         assert process.stdout is not None
-        last = follow(process.stdout, log, Progress(sys.stderr))
+        try:
+            last = follow(process.stdout, log, Progress(sys.stderr))
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            sys.stderr.write("\nstopped; the same command begins again\n")
+            return 130
     if process.returncode:
         sys.stderr.write("".join(last))
         sys.stderr.write(

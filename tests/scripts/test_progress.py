@@ -1,9 +1,12 @@
 """What scripts/install shows while it waits."""
 
 import io
+import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,3 +79,27 @@ def test_a_failure_shows_the_end_of_what_was_said(tmp_path: Path) -> None:
 def test_what_succeeds_is_quiet(tmp_path: Path) -> None:
     done = run(tmp_path / "install.log", "print('all is well')")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_ctrl_c_ends_both_in_one_line(tmp_path: Path) -> None:
+    log, pid = tmp_path / "install.log", tmp_path / "pid"
+    code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    command = [sys.executable, str(PROGRESS), str(log), sys.executable, "-c", code]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not pid.exists() or not pid.read_text():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.strip()) == (130, "stopped; the same command begins again")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_bytes_of_no_encoding_stop_nothing_in_any_locale(tmp_path: Path) -> None:
+    log = tmp_path / "install.log"
+    code = "import sys; sys.stdout.buffer.write(b'caf\\xe9 \\xe2\\x80\\x98')"
+    command = [sys.executable, "-X", "utf8=0", str(PROGRESS), str(log), sys.executable, "-c", code]
+    environment = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert log.read_bytes() == "caf\ufffd \u2018".encode()
