@@ -28,7 +28,8 @@ func getOutputSingle(context, index uint32, buffer unsafe.Pointer, size uint32, 
 func finiSingle(context uint32) uint32
 
 const (
-	config        = `{"ctx-size": 512, "n-predict": 24, "temp": 0}`
+	config        = `{"ctx-size": 512, "temp": 0}`
+	most          = 24  // tokens; the metadata's n-predict is for compute, not for compute_single
 	u8            = 3   // the type of a tensor of bytes
 	endOfSequence = 100 // WasmEdge's errnos past the standard's
 	contextFull   = 101
@@ -53,7 +54,7 @@ func main() {
 	input := tensor{kind: u8, data: uint32(uintptr(unsafe.Pointer(&prompt[0]))), size: uint32(len(prompt))}
 	check("set_input", setInput(context, 0, unsafe.Pointer(&input)))
 	piece := make([]byte, 256)
-	for {
+	for range most {
 		errno := computeSingle(context)
 		if errno == endOfSequence || errno == contextFull {
 			break
