@@ -106,6 +106,8 @@ MODEL: list[tuple[dict[str, Any], Any, object]] = [
     ({"split_mode": "none"}, _field("split_mode"), 0),
     ({"split_mode": "row"}, _field("split_mode"), 2),
     ({"tensor_split": "3,2"}, _split, [3.0, 2.0, 0.0]),
+    ({"tensor_split": "3:2"}, _split, [3.0, 2.0, 0.0]),
+    ({"tensor_split": "3/2"}, _split, [3.0, 2.0, 0.0]),
     ({"cpu_moe": True}, _experts, [EXPERTS % 0, EXPERTS % 1]),
     ({"n_cpu_moe": 1}, _experts, [EXPERTS % 0]),
     ({"use_mmap": True}, _field("load_mode"), llama.LLAMA_LOAD_MODE_MMAP),

@@ -77,8 +77,9 @@ class ModelParameters:
 
 
 def _shares(text: str) -> tuple[float, ...]:
+    """The numbers of ``text``: 3,2 as WasmEdge has it, 3/2 as llama.cpp, 3:2 as LlamaEdge."""
     try:
-        shares = tuple(float(part) for part in re.split("[, ]+", text.strip()) if part)
+        shares = tuple(float(part) for part in re.split("[,/: ]+", text.strip()) if part)
     except ValueError:
         shares = (-1.0,)
     if len(shares) > llama.LLAMA_MAX_DEVICES or any(not 0 <= share < 1e9 for share in shares):
