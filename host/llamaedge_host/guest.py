@@ -26,6 +26,7 @@ from wasmtime import Memory as WasmMemory
 from wasmtime._exportable import AsExtern
 
 from . import modules
+from .absent import absent
 from .errors import GuestExit, HostError, LinkError
 from .exports import call_export
 from .files import Files
@@ -283,9 +284,7 @@ class Guest:
             return self._forwarding(wanted.name or "", type_, where)
         if own is not None:
             return own
-        problem = LinkError(
-            f"{self.name} imports {where} ({params}) -> ({results}), which this host does not have"
-        )
+        problem = absent(self.name, wanted.module, wanted.name or "", params, results)
         if strict:
             raise problem
         _log.debug("%s; a call of it will trap", problem)

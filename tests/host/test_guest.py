@@ -125,6 +125,20 @@ def test_an_unknown_import_traps_when_called_and_says_which() -> None:
     assert run(wasm('(func (export "_start"))', imports)) == 0
 
 
+@pytest.mark.parametrize(
+    ("module", "plugin"),
+    [
+        ("wasmedge_process", "wasmedge_process"),
+        ("wasmedge_ffmpeg_avcodec", "wasmedge_ffmpeg"),
+        ("wasi_ephemeral_crypto_symmetric", "wasi_crypto"),
+        ("rustls_client", "wasmedge_rustls"),
+    ],
+)
+def test_an_unknown_import_says_whose_plugin_has_it(module: str, plugin: str) -> None:
+    with pytest.raises(LinkError, match=rf"{module}\.f .*WasmEdge's plugin {plugin};"):
+        Guest(wasm("", f'(import "{module}" "f" (func))'), strict_imports=True)
+
+
 def test_one_name_may_be_imported_with_two_types() -> None:
     imports = """
         (import "wasi_snapshot_preview1" "sock_accept" (func $v1 (param i32 i32) (result i32)))
