@@ -321,6 +321,7 @@ def test_the_log_level(
         (["--time-limit=-1", "x.wasm"], "-1"),
         (["--time-limit", "99999999999999999999", "x.wasm"], "99999999999999999999"),
         (["--module", "other", "x.wasm"], "name:path"),
+        (["--nn-rpc-uri", "unix:///run/nn.sock", "x.wasm"], "--nn-preload"),
         (["compile", "x.wasm"], "OUT"),
         (["missing.wasm"], "missing.wasm"),
         ([__file__], "not a WebAssembly module"),

@@ -17,6 +17,7 @@ from llamaedge_host.nn import Encoding, Preload, Target
         ("a:ggml:cpu:/x/y", ("a", Encoding.GGML, Target.CPU, "/x/y")),
         ("a:GGML:GPU:C:\\m.gguf", ("a", Encoding.GGML, Target.GPU, "C:\\m.gguf")),
         ("a:PyTorch:tpu:m", ("a", Encoding.PYTORCH, Target.TPU, "m")),
+        ("a:PyTorchAOTI:cpu:m", ("a", Encoding.PYTORCH, Target.CPU, "m")),
     ],
 )
 def test_a_preload_is_read(text: str, expected: tuple[str, Encoding, Target, str]) -> None:

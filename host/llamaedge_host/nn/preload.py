@@ -16,6 +16,7 @@ class Encoding(IntEnum):
     ONNX = 1
     TENSORFLOW = 2
     PYTORCH = 3
+    PYTORCHAOTI = 3
     TENSORFLOWLITE = 4
     AUTODETECT = 5
     GGML = 6

@@ -100,6 +100,14 @@ def _arrange(arguments: Sequence[str]) -> tuple[click.Command, list[str]]:
     return command, options + rest
 
 
+def _refuse_rpc(_context: click.Context, _option: click.Parameter, uri: str | None) -> None:
+    if uri:
+        raise click.UsageError(
+            f"--nn-rpc-uri {uri}: no wasi_nn_rpcserver is asked here; name the models themselves"
+            " with --nn-preload"
+        )
+
+
 @click.command(
     name="wasmedge",
     context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]},
@@ -118,6 +126,7 @@ def _arrange(arguments: Sequence[str]) -> tuple[click.Command, list[str]]:
 @click.option("--allow-af-unix", is_flag=True, help="Allow AF_UNIX sockets.")
 @click.option("--run-mode", metavar="MODE", help="Accepted: guests are always compiled.")
 @click.option("--allow-command", "commands", multiple=True, hidden=True)
+@click.option("--nn-rpc-uri", callback=_refuse_rpc, expose_value=False, hidden=True)
 @common_options
 @click.version_option(__version__, "-v", "--version", message=_VERSION)
 def _command(
