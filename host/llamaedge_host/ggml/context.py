@@ -143,12 +143,7 @@ class GgmlContext:
         most = self._settings["n-predict"]
         if most == 0:
             return NnErrno.SUCCESS
-        limits = Limits(
-            tokens=most if most > 0 else None,
-            seconds=self._seconds,
-            reverse_prompt=self._settings["reverse-prompt"].encode(),
-            ignore_end=self._settings["ignore-eos"],
-        )
+        limits = self._limits(most, self._settings["reverse-prompt"])
         streams = self._settings["stream-stdout"]
         sequence = self._start(engine, limits, stream=streams)
         end = self._streamed(sequence, engine) if streams else self._take(sequence, engine)
@@ -177,10 +172,14 @@ class GgmlContext:
         vocoder = host_file(self._files, self._settings["model-vocoder"], "vocoder")
         return self._graph.speech(tokens, vocoder)
 
-    @property
-    def _seconds(self) -> float:
+    def _limits(self, most: int, reverse_prompt: str = "") -> Limits:
         milliseconds: int = self._settings["time-limit"]
-        return milliseconds / 1000 if milliseconds >= 0 else math.inf
+        return Limits(
+            tokens=most if most > 0 else None,
+            seconds=milliseconds / 1000 if milliseconds >= 0 else math.inf,
+            reverse_prompt=reverse_prompt.encode(),
+            ignore_end=self._settings["ignore-eos"],
+        )
 
     def _streamed(self, sequence: Sequence, engine: Engine) -> End:
         piece = self._graph.model.vocabulary.piece
@@ -238,7 +237,7 @@ class GgmlContext:
         if isinstance(engine, Embedder):
             raise GgmlError(NnErrno.UNSUPPORTED_OPERATION, "the graph computes embeddings")
         self._check(engine.cells)
-        limits = Limits(seconds=self._seconds, ignore_end=self._settings["ignore-eos"])
+        limits = self._limits(self._settings["single-limit"])
         return self._start(engine, limits, stream=True), engine
 
     def _embed(self, engine: Embedder) -> NnErrno:

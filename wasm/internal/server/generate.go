@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"llama-api-server/internal/answer"
@@ -187,7 +188,9 @@ func (w *writing) end(finish string) piece {
 // start gives the context its settings and its prompt. A graph's settings are shared, and a
 // computation takes them with its first token, so both have to be in one turn.
 func (m *Model) start(used nn.Context, work generation, result *outcome) error {
-	settings, err := m.with(work.changes)
+	changes := maps.Clone(work.changes)
+	m.tell(changes, "single-limit", max(work.limit, -1))
+	settings, err := m.with(changes)
 	if err != nil {
 		return err
 	}

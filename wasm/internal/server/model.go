@@ -165,7 +165,7 @@ func (m *Model) with(changes map[string]any) ([]byte, error) {
 }
 
 // tell adds a setting that WasmEdge does not have, where the host has it.
-func (m *Model) tell(changes map[string]any, key, value string) {
+func (m *Model) tell(changes map[string]any, key string, value any) {
 	if slices.Contains(m.able.Keys, key) {
 		changes[key] = value
 	}

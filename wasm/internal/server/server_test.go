@@ -273,6 +273,17 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// The host computes ahead of the guest, but no more than may be made.
+func TestTheHostIsToldTheLimit(t *testing.T) {
+	for fields, want := range map[string]any{``: 1024.0, `"max_tokens":2`: 2.0, `"max_tokens":-1`: -1.0} {
+		graph := &nntest.Graph{Pieces: []string{"a"}}
+		do(t, "POST", serve(t, graph)+"/v1/chat/completions", chatBody(fields))
+		if told := graph.Settings[len(graph.Settings)-1]["single-limit"]; told != want {
+			t.Errorf("%s: %v, want %v", fields, told, want)
+		}
+	}
+}
+
 func TestModelNames(t *testing.T) {
 	const chat, embed = "/v1/chat/completions", "/v1/embeddings"
 	table := []struct {

@@ -214,6 +214,8 @@ class Sequence:
             return End(errno, token)
         if self.stream:
             self.handed.put(token)
+            if self.left == 0:
+                return End(NnErrno.END_OF_SEQUENCE)
         return None
 
     def _end_after(self, token: int) -> NnErrno | None:
@@ -224,7 +226,7 @@ class Sequence:
             return NnErrno.END_OF_SEQUENCE
         if len(self.tokens) > self._capacity:
             return NnErrno.CONTEXT_FULL
-        if limits.tokens is not None and self.made >= limits.tokens:
+        if self.left == 0 and not self.stream:
             return NnErrno.END_OF_SEQUENCE
         return None
 

@@ -280,6 +280,7 @@ _WORKING = (
         -1,
         60_000,
     ),
+    Key("single-limit", int, -1, _G, _PROMPT, "compute_single's tokens at most", -1, added=True),
     Key(
         "time-limit",
         int,

@@ -13,8 +13,8 @@ import (
 
 // Keys are the metadata keys that a host obeys and WasmEdge does not.
 var Keys = []string{
-	"cache-prompt", "dry-sequence-breakers", "frequency-penalty", "reasoning-budget", "reasoning-open", "reasoning-close", "logit-bias", "lora", "mirostat-tau", "n-probs",
-	"post-sampling-probs", "presence-penalty", "samplers", "top-n-sigma",
+	"cache-prompt", "dry-sequence-breakers", "frequency-penalty", "id-slot", "reasoning-budget", "reasoning-open", "reasoning-close", "logit-bias", "lora", "mirostat-tau", "n-probs",
+	"post-sampling-probs", "presence-penalty", "samplers", "single-limit", "top-n-sigma",
 }
 
 // Graph is a model whose every answer is Pieces, one a token, and then End.
