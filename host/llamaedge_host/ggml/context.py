@@ -19,6 +19,7 @@ from .chat.template import NoTemplate
 from .engine.embedding import Embedder, as_json, normalized
 from .engine.engine import Engine
 from .engine.sequence import End, Limits, Sequence
+from .engine.slots import place
 from .errors import GgmlError
 from .llama.library import BUILD_NUMBER, COMMIT
 from .llama.vocabulary import Decoder
@@ -293,6 +294,7 @@ class GgmlContext:
             arrivals=engine.arrivals,
             pictures=prompt.pictures,
             reuse=self._settings["cache-prompt"],
+            place=place(self._settings["id-slot"], engine.parallel),
             longest_draft=self._settings["n-max-speculative"] if engine.drafts else 0,
             adapters=engine.adapters.asked(self._settings["lora"]),
         )

@@ -272,6 +272,7 @@ func TestTheHostsErrors(t *testing.T) {
 		{"a schema judged with the first token", &nntest.Graph{End: nn.InvalidArgument, Reason: why}, schema, 400, "response_format.json_schema.schema", nil, why},
 		{"a prompt judged with the first token", &nntest.Graph{End: nn.InvalidArgument, Reason: why}, ``, 400, "messages", nil, why},
 		{"a failure on WasmEdge", &nntest.Graph{End: nn.RuntimeError}, ``, 500, nil, nil, "computing failed: runtime error"},
+		{"a setting judged with the first token", &nntest.Graph{End: nn.InvalidArgument, Reason: "id-slot: there is no slot 7"}, `"id_slot":7`, 400, "id_slot", nil, "id_slot: there is no slot 7"},
 		{"a failure", &nntest.Graph{End: nn.RuntimeError, Reason: "no memory"}, schema, 500, nil, nil, "computing failed: no memory"},
 	}
 	for _, row := range table {

@@ -77,6 +77,7 @@ var fields = []field{
 	{"post_sampling_probs", "oo-", "they are those that the samplers left", beyondWasmEdge(toggle("post-sampling-probs", false))},
 	{"lora", "oo-", "numbers and scales of the adapters of `--lora` that are used, no others", beyondWasmEdge(scales("lora"))},
 	{"cache_prompt", "oo-", "false: the prompt is read as a whole", beyondWasmEdge(toggle("cache-prompt", true))},
+	{"id_slot", "oo-", "number of the slot that computes, of those that /slots lists; -1: the one that has most of the prompt", beyondWasmEdge(integer("id-slot", int64(-1), -1, 255))},
 
 	{"user", "iii", "nothing is kept of who asks", nil},
 	{"safety_identifier", "iii", "nothing is kept of who asks", nil},
@@ -85,7 +86,6 @@ var fields = []field{
 	{"prompt_cache_key", "ii-", "prompts are found by their tokens", nil},
 	{"prompt_cache_retention", "ii-", "prompts are kept as long as there is room", nil},
 	{"prediction", "ii-", "it could only save time", nil},
-	{"id_slot", "ii-", "the server finds the place that has most of the prompt", nil},
 	{"n_keep", "ii-", "a full context ends the answer", nil},
 	{"n_discard", "ii-", "a full context ends the answer", nil},
 	{"n_cache_reuse", "ii-", "it could only save time", nil},

@@ -290,7 +290,8 @@ func (m *Model) explain(used nn.Context, err error, about fault) error {
 		if reason == "" {
 			return invalid("", "the model does not accept the request's settings, its text or an image: %v", errno)
 		}
-		return invalid(about.param, "%s", reason)
+		param, reason := blamed(reason, about.param)
+		return invalid(param, "%s", reason)
 	}
 	if reason == "" {
 		reason = err.Error()

@@ -79,6 +79,18 @@ func (m *Model) defaults() map[string]any {
 	return values
 }
 
+// blamed is the field whose key the host's reason begins with, and the reason with its name; param
+// where there is none.
+func blamed(reason, param string) (string, string) {
+	key, why, found := strings.Cut(reason, ": ")
+	for _, row := range fields {
+		if found && row.sets != nil && row.sets.key == key {
+			return row.name, row.name + ": " + why
+		}
+	}
+	return param, reason
+}
+
 func listOf(kind string) map[string]any {
 	return map[string]any{"type": "array", "items": map[string]any{"type": kind}}
 }

@@ -38,7 +38,7 @@ var samples = map[string][2]any{
 	"min_keep": {"2.0", 2.0}, "samplers": {`["top_k","temperature"]`, "top_k;temperature"}, "logit_bias": {`{"5":1}`, "[[5,1]]"},
 	"lora": {`[{"id":0,"scale":0.5}]`, `[{"id":0,"scale":0.5}]`},
 	"seed": {"11", 11.0}, "ignore_eos": {"true", true}, "grammar": {`"root ::= \"a\""`, `root ::= "a"`},
-	"json_schema": {`{"type":"object"}`, `{"type":"object"}`}, "cache_prompt": {"false", false}, "n_probs": {"3", 3.0},
+	"json_schema": {`{"type":"object"}`, `{"type":"object"}`}, "cache_prompt": {"false", false}, "id_slot": {"1", 1.0}, "n_probs": {"3", 3.0},
 	"post_sampling_probs": {"true", true}, "reasoning_budget": {"5", 5.0}, "reasoning_budget_tokens": {"6", 6.0},
 	"thinking_budget_tokens": {"0", 0.0},
 }

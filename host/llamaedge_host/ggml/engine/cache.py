@@ -94,16 +94,21 @@ class Cache:
         return [slot for slot in self.slots if slot.sequence is None]
 
     def choose(
-        self, tokens: list[int], *, reuse: bool = True, adapters: Scales = ()
+        self,
+        tokens: list[int],
+        *,
+        reuse: bool = True,
+        adapters: Scales = (),
+        place: int | None = None,
     ) -> Choice | None:
         """The slot for ``tokens``; None if all are taken. Without ``reuse`` it begins empty.
 
-        What other ``adapters`` computed is of no use.
+        What other ``adapters`` computed is of no use. With a ``place`` it is that slot or none.
 
         At least one token stays to be evaluated, since what follows it is needed. A slot is
         taken over if little is lost with that; else the oldest one gets a copy.
         """
-        free = self._beside()
+        free = self._beside() if place is None else self._named(place)
         if not free:
             return None
         oldest = _oldest(free)
@@ -134,14 +139,24 @@ class Cache:
             return free
         return [slot for slot in free if used[0] - 1 <= slot.index <= used[-1] + 1]
 
+    def _named(self, place: int) -> list[Slot]:
+        """The slot of that number, if it is free."""
+        slot = self.slots[place]
+        return [slot] if slot.sequence is None else []
+
     @property
     def _used(self) -> list[int]:
         return [slot.index for slot in self.slots if slot.sequence is not None]
 
     def gaps(self) -> list[tuple[Slot, Slot]]:
-        """The fewest slots in use, each with a free one, that make all neighbours by moving."""
+        """The fewest slots in use, each with a free one, that make all neighbours by moving.
+
+        None while a sequence has to be where it is.
+        """
         used = self._used
         if self._memory.unified or not used or used[-1] - used[0] < len(used):
+            return []
+        if any(self._fixed(index) for index in used):
             return []
         within = max(
             (range(first, first + len(used)) for first in range(len(self.slots) - len(used) + 1)),
@@ -150,6 +165,10 @@ class Cache:
         movers = (self.slots[index] for index in used if index not in within)
         holes = (self.slots[index] for index in within if index not in used)
         return list(zip(movers, holes, strict=True))
+
+    def _fixed(self, index: int) -> bool:
+        sequence = self.slots[index].sequence
+        return sequence is not None and sequence.place is not None
 
     def move(self, mover: Slot, hole: Slot) -> None:
         """The sequence of ``mover`` is in ``hole`` now, and the cache of that in ``mover``."""

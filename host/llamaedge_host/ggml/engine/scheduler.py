@@ -119,15 +119,24 @@ class Scheduler:
         return None if soonest == math.inf else max(soonest - time.monotonic(), 0.0)
 
     def admissible(self) -> tuple[Sequence, Choice] | None:
-        """The sequence whose turn it is, and a place for it; None if either is missing."""
-        queue = self._next_queue()
-        if not queue:
+        """The sequence whose turn it is, and a place for it; None if either is missing.
+
+        Those that wait for a slot of their own, which is taken, let others go before.
+        """
+        if not self._cache.free():
             return None
-        first = queue[0]
-        choice = self._cache.choose(
-            first.tokens, reuse=first.reuse or first.made > 0, adapters=first.adapters
-        )
-        return None if choice is None else (first, choice)
+        first = self._next_queue()
+        second = self.waiting if first is self.preempted else self.preempted
+        for each in (*first, *second):
+            choice = self._cache.choose(
+                each.tokens,
+                reuse=each.reuse or each.made > 0,
+                adapters=each.adapters,
+                place=each.place,
+            )
+            if choice is not None:
+                return each, choice
+        return None
 
     def _next_queue(self) -> deque[Sequence]:
         """The queue whose first sequence has its turn.
@@ -164,8 +173,10 @@ class Scheduler:
         """The sequence that makes place for one that waits, since its turn is over, if any.
 
         First one whose guest does not read; then one that has made a token in its slot at least.
+        For one that waits for a slot of its own it is the one in there.
         """
-        if not (self.waiting or self.preempted) or self._cache.free():
+        queue = self._next_queue()
+        if not queue or ((place := queue[0].place) is None and self._cache.free()):
             return None
         now = time.monotonic()
         over = now - TURN
@@ -173,6 +184,7 @@ class Scheduler:
         if not turns and self.most_preempted:
             over = now - self._turn
             turns = [each for each in self.running if each.since <= over and self._can_leave(each)]
+        turns = [each for each in turns if place in (None, each.slot)]
         return min(turns, key=lambda each: each.since, default=None)
 
     def _can_leave(self, sequence: Sequence) -> bool:

@@ -92,6 +92,7 @@ class Sequence:
     stand for ``pictures``, each by its first position; a prompt ends with a token. ``capacity``
     is how many tokens the context can take. One that does not ``stream`` hands over nothing but
     its end, and is never paused. One that does not ``reuse`` begins without what is in any cache.
+    ``place`` is the number of the only slot that it may be in, None for any.
     ``longest_draft`` is how many tokens may be drafted at once. ``adapters`` are the scales of the
     model's adapters.
     """
@@ -108,6 +109,7 @@ class Sequence:
         arrivals: Arrivals,
         pictures: Mapping[int, Picture] = MappingProxyType({}),
         reuse: bool = True,
+        place: int | None = None,
         longest_draft: int = 0,
         adapters: Scales = (),
     ) -> None:
@@ -117,6 +119,7 @@ class Sequence:
         self.stream = stream
         self.pictures = pictures
         self.reuse = reuse
+        self.place = place
         self.adapters = adapters
         self.state = State.WAITING
         self.position = 0

@@ -1,8 +1,23 @@
-"""What the slots of an engine are doing, for those who ask."""
+"""What the slots of an engine are doing, for those who ask, and their numbers."""
 
 from dataclasses import dataclass
 
+from ...nn.errno import NnErrno
+from ..errors import GgmlError
 from .cache import Slot
+
+
+def place(number: int, slots: int) -> int | None:
+    """The slot that a request names by its ``number``, None if that is negative.
+
+    Raises GgmlError (INVALID_ARGUMENT) for one that is not among ``slots``.
+    """
+    if number >= slots:
+        raise GgmlError(
+            NnErrno.INVALID_ARGUMENT,
+            f"id-slot: there is no slot {number}; the last one is {slots - 1}",
+        )
+    return None if number < 0 else number
 
 
 @dataclass(frozen=True)

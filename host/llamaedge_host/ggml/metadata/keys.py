@@ -264,6 +264,7 @@ _WORKING = (
     _flag(
         "cache-prompt", _G, _PROMPT, "reuse what is known of the prompt", default=True, added=True
     ),
+    Key("id-slot", int, -1, _G, _PROMPT, "slot that computes; -1: any", -1, 255, added=True),
     _flag("stream-stdout", _G, _PROMPT, "compute prints the pieces"),
     Key("n-predict", int, -1, _G, _PROMPT, "compute's tokens at most; negative: no limit"),
     _text("reverse-prompt", "", _G, _PROMPT, "compute ends at this text, which stays"),
