@@ -70,5 +70,6 @@ class Settings:
     root_path: str = ""
     forwarded: str = ""
     image_urls: tuple[str, ...] = ()
+    media_path: Path | None = None
     slots: bool = True
     slot_save_path: Path | None = None

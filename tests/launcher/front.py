@@ -93,7 +93,7 @@ def main() -> int:
     machine = Path(fields.pop("machine")) if "machine" in fields else None
     paths = {
         name: Path(fields[name])
-        for name in ("data_dir", "web_ui", "slot_save_path")
+        for name in ("data_dir", "web_ui", "slot_save_path", "media_path")
         if name in fields
     }
     settings = Settings(**fields | paths)

@@ -10,6 +10,7 @@ import click
 from llamaedge_host.paths import expanded
 
 from .. import rlimit, tls
+from ..errors import LauncherError
 from ..proxy.remote.hosts import Hosts
 from ..settings import (
     FOR_EVER,
@@ -144,6 +145,11 @@ OPTIONS = (
         " with their port, such as 192.168.1.5:8000  [default: none]",
     ),
     click.option(
+        "--media-path",
+        metavar="PATH",
+        help="A folder below which requests may name pictures by file:// URLs  [default: none]",
+    ),
+    click.option(
         "--ssl-certfile",
         metavar="PATH",
         help="Serve HTTPS with this certificate and its chain, a PEM file",
@@ -184,8 +190,18 @@ def take_bounds(given: Mapping[str, Any]) -> dict[str, Any]:
         "tls": _tls(given["ssl_certfile"], given["ssl_keyfile"]),
         "root_path": given["root_path"] or "",
         "image_urls": tuple(given["image_urls"].split(",")) if given["image_urls"] else (),
+        "media_path": _media_path(given["media_path"]),
         "forwarded": given["forwarded_allow_ips"] or "",
     }
+
+
+def _media_path(given: str | None) -> Path | None:
+    if given is None:
+        return None
+    folder = expanded(given).absolute()
+    if not folder.is_dir():
+        raise LauncherError(f"--media-path: {folder} is not a folder")
+    return folder
 
 
 def _connections(given: int | None) -> int:

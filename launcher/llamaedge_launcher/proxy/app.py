@@ -138,7 +138,7 @@ def create_app(
         ollama_models.PULL: from_hub.pull,
         ollama_models.DELETE: request_response(from_hub.delete),
     }
-    pictures = Pictures(settings.image_urls)
+    pictures = Pictures(settings.image_urls, settings.media_path)
     for each in ENDPOINTS:
         guest = made_right(
             Forward(

@@ -1,9 +1,11 @@
 """Pictures by URL: a front that fetches them from servers of the test's own."""
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -89,6 +91,42 @@ def test_nothing_is_fetched_unless_it_is_allowed(start_front: StartFront, web: W
     assert web.asked == []
 
 
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder of pictures, and what lies beside it."""
+    folder = tmp_path / "album"
+    folder.joinpath("in").mkdir(parents=True)
+    folder.joinpath("in", "r d.png").write_bytes(RED)
+    folder.joinpath("in", "text").write_bytes(b"<html>")
+    folder.joinpath("within").symlink_to(folder / "in" / "r d.png")
+    tmp_path.joinpath("red.png").write_bytes(RED)
+    folder.joinpath("out").symlink_to(tmp_path / "red.png")
+    folder.joinpath("all").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe")
+    return folder
+
+
+def test_files_are_read_below_the_folder_that_is_named(
+    start_front: StartFront, album: Path
+) -> None:
+    good = ("file://in/r d.png", "FILE:////in//r%20d.png", "file:///within")
+    bad = (
+        *("file://../red.png", "file://in/../../red.png", "file://%2e%2e/red.png", "file://"),
+        *("file://./in/r d.png", "file://out", "file://all/red.png", "file://pipe", "file://in"),
+        *("file://in/none.png", "file://in/text", "file:in/r d.png", f"file://{album}/in/r d.png"),
+    )
+    with start_front(media_path=str(album)).client() as client:
+        assert seen(client, request(*good)) == [url(RED)] * len(good)
+        for each in bad:
+            response = client.post(CHAT, json=request(each))
+            assert response.status_code == 400, each
+            error = response.json()["error"]
+            assert error["param"] == "messages[0].content[1].image_url"
+            assert str(album.parent) not in error["message"]
+        refused = client.post(CHAT, json=request("http://example.org/a.png"))
+        assert "--image-urls" in refused.json()["error"]["message"]
+
+
 def to(where: str, status: int = 302) -> Page:
     return Page(status=status, headers={"Location": where})
 
@@ -101,7 +139,8 @@ REFUSED: dict[str, tuple[Callable[[Web], Page | str], str]] = {
     "a name of a private address": (other_name, "localhost is .*not an address of the public"),
     "another port": (lambda web: "http://127.0.0.1:1/a.png", "127.0.0.1:1 is not among the hosts"),
     "another host": (lambda web: "http://example.org/a.png", "example.org:80 is not among"),
-    "a file": (lambda web: "file:///etc/passwd", "only http and https"),
+    "a file": (lambda web: "file:///etc/passwd", "for file:// with --media-path"),
+    "another scheme": (lambda web: "ftp://example.org/a.png", "only http and https"),
     "a user's password": (lambda web: f"http://me:key@{web.host}/red.png", "name or password"),
     "a redirect to a private address": (lambda web: to(other_name(web)), "localhost is"),
     "a redirect to another host": (lambda web: to("http://example.org/a.png"), "not among"),

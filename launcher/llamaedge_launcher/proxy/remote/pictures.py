@@ -5,11 +5,13 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import ApiError
 from .fetch import Fetcher, FetchError
 from .hosts import Hosts
+from .local import SCHEME, LocalFiles
 
 OPTION = "--image-urls"
 SECONDS = 30.0
@@ -21,15 +23,24 @@ _STARTS = {
     b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp",
 }  # fmt: skip
 
+_NOTHING = (
+    "this server fetches no pictures: send it as data:image/png;base64,..., or start the server"
+    f" with {OPTION} and the hosts that it may ask, for file:// with --media-path and a folder"
+)
+
 _Take = Callable[[int], None]
 
 
 class Pictures:
-    """Fetches from the hosts that ``allowed`` names, nothing if it is empty."""
+    """Fetches from the hosts that ``allowed`` names, nothing if it is empty.
 
-    def __init__(self, allowed: Sequence[str]) -> None:
+    Pictures of this machine are those below ``folder``, none without one.
+    """
+
+    def __init__(self, allowed: Sequence[str], folder: Path | None = None) -> None:
         self._hosts = Hosts(allowed)
         self._fetcher = Fetcher(self._hosts)
+        self._local = None if folder is None else LocalFiles(folder)
 
     async def inline(self, fields: dict[str, Any], take: _Take) -> bytes | None:
         """The request of ``fields`` with its pictures in it; None if none is a URL.
@@ -40,12 +51,8 @@ class Pictures:
         named = list(_named(fields.get("messages")))
         if not named:
             return None
-        if not self._hosts:
-            message = (
-                "this server fetches no pictures: send it as data:image/png;base64,..., or start"
-                f" the server with {OPTION} and the hosts that it may ask"
-            )
-            raise _refused(named[0][0], message)
+        if refused := next((each for each in named if not self._may(each[2])), None):
+            raise _refused(refused[0], _NOTHING)
         if len({url for _, _, url in named}) > MOST:
             raise _refused(named[MOST][0], f"a request may name at most {MOST} pictures by URL")
         found: dict[str, str] = {}
@@ -60,15 +67,36 @@ class Pictures:
             raise _refused(where, message) from None
         return json.dumps(fields, ensure_ascii=False).encode(errors="replace")
 
+    def _may(self, url: str) -> bool:
+        """Whether pictures are taken from anywhere that ``url`` may be."""
+        return self._local is not None if _local(url) else bool(self._hosts)
+
     async def _data(self, where: str, url: str, take: _Take) -> str:
+        def counted(size: int) -> None:
+            take((size + 2) // 3 * 4)
+
         try:
-            data = await self._fetcher.fetch(url, lambda size: take((size + 2) // 3 * 4))
+            if self._local is not None and _local(url):
+                data = await asyncio.to_thread(self._local.read, url)
+                counted(len(data))
+            else:
+                data = await self._fetcher.fetch(url, counted)
         except FetchError as error:
             raise _refused(where, str(error)) from error
-        kind = next((kind for start, kind in _STARTS.items() if data.startswith(start)), None)
+        kind = picture_kind(data)
         if kind is None:
             raise _refused(where, "what the URL leads to is not a PNG, JPEG, GIF or BMP file")
         return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _local(url: str) -> bool:
+    scheme = _SCHEME.match(url)
+    return scheme is not None and scheme[1].lower() == SCHEME
+
+
+def picture_kind(data: bytes) -> str | None:
+    """Which of the formats that hosts read a file's beginning is of, None for another."""
+    return next((kind for start, kind in _STARTS.items() if data.startswith(start)), None)
 
 
 def _named(messages: object) -> Iterator[tuple[str, dict[str, Any], str]]:
