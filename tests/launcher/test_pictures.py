@@ -1,10 +1,12 @@
 """Pictures in chats: `llamaedge run` on a model of random weights, with OpenAI's own client."""
 
+import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai import OpenAI, Stream
@@ -108,6 +110,21 @@ def test_a_conversation_keeps_its_picture(client: OpenAI) -> None:
         return said(chat(client, messages))
 
     assert second(RED) != second(BLUE)
+
+
+def test_a_prompt_may_have_pictures_too(client: OpenAI) -> None:
+    def content(*files: bytes) -> str:
+        data = [base64.b64encode(file).decode() for file in files]
+        prompt = {"prompt_string": "see <__media__> and", "multimodal_data": data}
+        body = {"prompt": prompt, "n_predict": 12, "temperature": 0}
+        response = httpx.post(str(client.base_url.join("/completion")), json=body, timeout=60)
+        assert response.status_code == 200, response.text
+        told = response.json()
+        assert told["prompt"].endswith("see <__media__> and")
+        assert told["tokens_evaluated"] > tiny.PATCHES**2
+        return str(told["content"])
+
+    assert content(RED) == content(RED) != content(BLUE)
 
 
 BAD = {

@@ -1,6 +1,7 @@
 """llama.cpp's requests as OpenAI's, and back."""
 
 import asyncio
+import base64
 import json
 import math
 from typing import Any
@@ -16,6 +17,7 @@ from llamaedge_launcher.proxy.dialects.llama_cpp import (
     Renamed,
 )
 
+from ...models.pictures import png
 from .scripted import LAST, USAGE, Json, Scripted
 
 
@@ -59,6 +61,24 @@ def test_a_completion_goes_on_as_it_is(body: Json, expected: Json) -> None:
     assert asked(Completion(), body) == expected | told
 
 
+@pytest.mark.parametrize("verbosely", [False, True])
+def test_files_take_the_places_of_their_markers(verbosely: bool) -> None:
+    red, sound = (base64.b64encode(file).decode() for file in (png((9, 9, 9)), b"RIFF" * 9))
+    marked = "see <__media__> and hear <__media__> and"
+    inside = (
+        f'see <img src="data:image/png;base64,{red}"> and hear'
+        f' <audio src="data:audio/wav;base64,{sound}"> and'
+    )
+    prompt = {"prompt_string": marked, "multimodal_data": [red, sound]}
+    more = {"__verbose": {"prompt": "<s>" + inside}} if verbosely else {}
+    guest = Scripted(answer=text({}, **more))
+    answer = guest.post(Completion(), {"prompt": prompt}).json()
+    assert guest.asked["prompt"] == inside
+    assert answer["prompt"] == ("<s>" if verbosely else "") + marked
+    guest.post(Completion(), {"prompt": [[1], prompt]})
+    assert guest.asked["prompt"] == [[1], inside]
+
+
 def test_tokens_are_asked_for_where_they_are_told() -> None:
     assert asked(Completion(), {"prompt": "a", "return_tokens": True})["return_tokens"]
     assert asked(Completion(), {"prompt": "a", "stream": True})["return_tokens"]
@@ -81,6 +101,21 @@ def test_a_gap_is_a_suffix() -> None:
             Completion(),
             {"prompt": {"prompt_string": "a", "multimodal_data": ["x"]}},
             "prompt.multimodal_data",
+        ),
+        (
+            Completion(),
+            {"prompt": {"prompt_string": "a", "multimodal_data": "x"}},
+            "prompt.multimodal_data",
+        ),
+        (
+            Completion(),
+            {"prompt": {"prompt_string": "<__media__>", "multimodal_data": ['x">' * 9]}},
+            "prompt.multimodal_data[0]",
+        ),
+        (
+            Completion(),
+            {"prompt": [[1], {"prompt_string": "<__media__>", "multimodal_data": ["A" * 16]}]},
+            "prompt[1].multimodal_data[0]",
         ),
         (Completion(), {"prompt": "a", "response_fields": [1]}, "response_fields[0]"),
         (Infill(), {"input_prefix": "a"}, "input_suffix"),

@@ -17,6 +17,7 @@ from ...describe import (
 )
 from ..bridge import COMPLETIONS, Answer, Json, Translated
 from ..fields import Fields, wrong
+from .media import Media
 from .told import Told, ToldStream
 
 _OWN = ("prompt", "response_fields", "input_prefix", "input_suffix", "input_extra")
@@ -28,8 +29,9 @@ class Completion:
 
     async def read(self, request: Json) -> Translated:
         """As a completion."""
-        prompt = _prompt(Fields(request).need("prompt", str, list, dict))
-        return _translated(request, {"prompt": prompt})
+        media = Media()
+        prompt = _prompt(Fields(request).need("prompt", str, list, dict), media)
+        return _translated(request, {"prompt": prompt}, media)
 
     def error(self, status: int, error: Json) -> Json:
         """OpenAI's error object, which llama.cpp's server answers too."""
@@ -53,21 +55,21 @@ class Infill(Completion):
             raise wrong(
                 "input_suffix", "it must not be empty; ask /completion to go on from a text"
             )
-        return _translated(request, {"prompt": fields.need("input_prefix", str), "suffix": suffix})
+        body = {"prompt": fields.need("input_prefix", str), "suffix": suffix}
+        return _translated(request, body, Media())
 
 
-def _prompt(given: Any) -> Any:
-    """The prompt as /v1/completions takes it: an object is the text that it has."""
+def _prompt(given: Any, media: Media, where: str = "prompt") -> Any:
+    """The prompt as /v1/completions takes it: an object is the text that it has, and its files."""
     if isinstance(given, list):
-        return [_prompt(each) if isinstance(each, dict) else each for each in given]
-    if isinstance(given, dict):
-        fields = Fields(given, "prompt")
-        fields.refuse({"multimodal_data": "pictures go to /v1/chat/completions"})
-        return fields.need("prompt_string", str)
-    return given
+        return [
+            _prompt(each, media, f"{where}[{number}]") if isinstance(each, dict) else each
+            for number, each in enumerate(given)
+        ]
+    return media.placed(Fields(given, where)) if isinstance(given, dict) else given
 
 
-def _translated(request: Json, body: Json) -> Translated:
+def _translated(request: Json, body: Json, media: Media) -> Translated:
     fields = Fields(request)
     settings = {name: value for name, value in request.items() if name not in _OWN}
     told = Told(
@@ -77,6 +79,7 @@ def _translated(request: Json, body: Json) -> Translated:
         probabilities=(fields.take("n_probs", int) or 0) > 0,
         after=bool(fields.take("post_sampling_probs", bool)),
         wanted=fields.texts("response_fields"),
+        media=media,
     )
     streams = bool(fields.take("stream", bool))
     settings |= {"verbose": True, "return_tokens": told.tokens or streams}
@@ -88,14 +91,13 @@ def _translated(request: Json, body: Json) -> Translated:
 
 _TEXT = record({"content": STRING, "stop": BOOLEAN})
 _ANSWERS = {JSON: {"anyOf": [{"type": "object"}, array(_TEXT)]}, EVENTS: guest_api.STREAM}
+_PROMPT = record({"prompt_string": STRING}, multimodal_data=nullable(array(STRING)))
 _SETTINGS = {"return_tokens": nullable(BOOLEAN), "response_fields": nullable(array(STRING))}
 _ERRORS = (404, *GUEST)
 _COMPLETION = operation(
     "llama.cpp's completion of one prompt or more; the other fields are those of /v1/completions",
     tag="llama.cpp",
-    body=record(
-        {"prompt": {"anyOf": [guest_api.PROMPTS, record({"prompt_string": STRING})]}}, **_SETTINGS
-    ),
+    body=record({"prompt": {"anyOf": [guest_api.PROMPTS, _PROMPT]}}, **_SETTINGS),
     answers=_ANSWERS,
     errors=_ERRORS,
 )

@@ -15,6 +15,7 @@ from ....models.facts import senses
 from ....models.variants import label
 from ...describe import BOOLEAN, COUNT, GUEST, JSON, STRING, Described, operation, record
 from ...questions import Questions, unsupported
+from .media import MARKER
 
 _PROPS = record(
     {
@@ -81,6 +82,7 @@ class Props:
             "model_path": str(model.path),
             "model_ftype": label(model.path.name),
             "modalities": {kind: kind in seen for kind in ("vision", "audio", "video")},
+            "media_marker": MARKER,
             "endpoint_slots": self._slots,
             "endpoint_props": False,
             "endpoint_metrics": True,

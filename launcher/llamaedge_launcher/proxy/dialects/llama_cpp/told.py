@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..bridge import Json
+from .media import Media
 
 _BESIDE = ("timings", "prompt_progress")
 
@@ -22,6 +23,7 @@ class Told:
         probabilities: bool,
         after: bool,
         wanted: list[str] | None,
+        media: Media,
     ) -> None:
         self.prompt = prompt
         self.settings = settings
@@ -29,16 +31,24 @@ class Told:
         self.probabilities = probabilities
         self._after = after
         self._wanted = wanted
+        self._media = media
 
     def answer(self, found: Json) -> Any:
         """The whole answer; a list of several prompts' or choices'."""
         alone = len(found["choices"]) == 1
         made = []
         for choice in found["choices"]:
-            verbose = choice.get("__verbose") or found.get("__verbose")
+            verbose = self.verbose(choice) or self.verbose(found)
             whole = verbose or self.whole(choice, choice["text"], found, alone=alone)
             made.append(self._picked(whole | self.told(choice)))
         return made[0] if len(made) == 1 else made
+
+    def verbose(self, found: Json) -> Json | None:
+        """What a guest tells of an answer by itself, None if it does not."""
+        told: Json | None = found.get("__verbose")
+        if told and isinstance(prompt := told.get("prompt"), str):
+            return told | {"prompt": self._media.marked(prompt)}
+        return told
 
     def whole(self, choice: Json, text: str, found: Json, *, alone: bool) -> Json:
         """What ends an answer of a guest that does not tell it.
@@ -61,13 +71,18 @@ class Told:
             "tokens": [],
             "stop": True,
             "model": found["model"],
-            "prompt": self.prompt,
+            "prompt": self._marked(self.prompt),
             "generation_settings": self.settings,
             "has_new_line": "\n" in text,
             "truncated": False,
             **ended,
             **counts,
         }
+
+    def _marked(self, prompt: Any) -> Any:
+        if isinstance(prompt, list):
+            return [self._marked(each) for each in prompt]
+        return self._media.marked(prompt) if isinstance(prompt, str) else prompt
 
     def told(self, choice: Json) -> Json:
         """What a choice tells of its tokens."""
@@ -133,7 +148,7 @@ class ToldStream:
         choice = chunk["choices"][0]
         index, text = choice["index"], choice["text"]
         self._texts[index] = self._texts.get(index, "") + text
-        verbose = chunk.get("__verbose")
+        verbose = self._told.verbose(chunk)
         if choice["finish_reason"] and not verbose:
             self._ended[index] = choice
         if text or "prompt_progress" in chunk:
