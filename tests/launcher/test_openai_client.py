@@ -165,12 +165,17 @@ def test_a_request_for_another_services_model_is_answered(client: OpenAI) -> Non
 def test_a_strict_server_knows_its_own_models_alone(
     tmp_path: Path, smollm2: Path, module_cache: Path
 ) -> None:
-    with running(tmp_path, "--ctx-size", "512", "--strict-model", "-m", "smol") as server:
+    names = ("-m", "smol", "--alias", "pond,lake", "--tags", "small, fast")
+    with running(tmp_path, "--ctx-size", "512", "--strict-model", *names) as server:
         client = OpenAI(base_url=f"{server.wait_ready()}/v1", api_key="none", max_retries=0)
         body: Any = {"messages": [USER], "max_tokens": 2}
         with pytest.raises(openai.NotFoundError, match=r"'gpt-3\.5-turbo' does not exist.* smol"):
             client.chat.completions.create(model="gpt-3.5-turbo", **body)
-        assert client.chat.completions.create(model="smol", **body).choices
+        for name in ("smol", "lake"):
+            assert client.chat.completions.create(model=name, **body).model == "smol"
+        told = client.models.retrieve("pond").model_dump()
+        assert (told["id"], told["aliases"]) == ("smol", ["pond", "lake"])
+        assert told["tags"] == ["small", "fast"]
 
 
 def test_a_web_ui_is_served_beside_the_api(

@@ -11,7 +11,6 @@ import click
 
 RENAMED = {
     "-hf": "--hf-repo", "-hfr": "--hf-repo", "-mu": "--model", "--model-url": "--model",
-    "--alias": "--model-name",
     "-t": "--threads", "-tb": "--threads-batch", "-np": "--parallel",
     "--predict": "--n-predict", "-ub": "--ubatch-size", "-s": "--seed", "--temperature": "--temp",
     "-ngl": "--n-gpu-layers", "--gpu-layers": "--n-gpu-layers",
@@ -107,8 +106,8 @@ NOT_HERE = {
     "-bs", "--backend-sampling", "-lcs", "-lcd", "-ctxcp", "--ctx-checkpoints", "-cms", "-kvu",
     "--kv-unified", "-sp", "--special", "--warmup", "--spm-infill", "-nocb",
     "--no-cont-batching", "--no-mmproj", "--no-mmproj-auto", "--no-mmproj-offload", "-mmdev",
-    "--tags", "--embd-normalize", "--reuse-port", "-ag", "--agent", "--threads-http",
-    "--cache-reuse", "--media-path", "-sps", "--slot-prompt-similarity",
+    "--embd-normalize", "--reuse-port", "-ag", "--agent", "--threads-http",
+    "--cache-reuse", "-sps", "--slot-prompt-similarity",
     "--lora-init-without-apply", "-td", "-tbd", "-devd", "-ngld", "--gpu-layers-draft",
     "--spec-type", "--draft-min", "--draft-n-min", "--draft-p-min", "-e", "--escape",
     "--no-escape", "--perf", "--no-perf",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "--model-name"
 ALIAS = "--model-alias"
+OTHERS = "--alias"
 Options = dict[str, str | bool]
 
 
@@ -34,8 +35,17 @@ def take_model(model: str | None, preloads: Sequence[str], options: Options) -> 
         model = name
         del options[NAME]
     if NAME not in options and ALIAS in options:
-        options[NAME] = options.pop(ALIAS)
+        names = str(options.pop(ALIAS))
+        options[NAME] = names.partition(",")[0]
+        if names != options[NAME]:
+            options.setdefault(OTHERS, names)
     return model
+
+
+def name_by_aliases(options: Options) -> None:
+    """Let the first of --alias be the model's name, as in llama.cpp, if it has no other."""
+    if OTHERS in options:
+        options.setdefault(NAME, str(options[OTHERS]).partition(",")[0])
 
 
 def _is_model(name: str) -> bool:

@@ -20,7 +20,7 @@ from ..models.check import BESIDE, check, check_beside
 from ..settings import HANG_TIMEOUT
 from . import draft_model, templates
 from . import embeddings as embedding_model
-from .naming import ALIAS, Named, Options, name_models, take_model
+from .naming import ALIAS, Named, Options, name_by_aliases, name_models, take_model
 from .options import ServerOption
 from .units import Unit, make_units, unit_of
 
@@ -153,6 +153,7 @@ def make_plan(
         _check_beside(options)
         templates.check(options)
         model = take_model(model, preloads, options)
+        name_by_aliases(options)
         named = name_models(model, preloads, options) or _demo(options)
         if embeddings is not None:
             named = embedding_model.add(embeddings, named, options)

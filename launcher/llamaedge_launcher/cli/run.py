@@ -19,6 +19,7 @@ from .keeping import take_keeping
 from .options import SERVER_OPTIONS, ServerClickOption, ServerOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
 from .public import give_files, give_page, public_options, take_settings
+from .tags import TAGS, tagged
 from .values import Assignment, SocketAddress, SocketAddresses, Whole
 
 
@@ -141,6 +142,7 @@ def _server_options(command: click.Command) -> click.Command:
 )
 @click.option("--parent-fd", "parent", type=int, hidden=True)
 @LORA
+@TAGS
 @public_options
 @config_options
 @click.pass_context
@@ -211,7 +213,12 @@ def prepare(
         rpc=tuple(rpc.split(",")) if rpc else (),
     )
     check_adapters(rest["adapters"])
-    plan = replace(plan, keeping=take_keeping(rest), adapters=rest["adapters"])
+    plan = replace(
+        plan,
+        keeping=take_keeping(rest),
+        adapters=rest["adapters"],
+        units=tagged(plan.units, rest["tags"]),
+    )
     if settings.official:
         dirs = give_files(plan.dirs, settings.data_dir)
         plan = replace(plan, dirs=dirs, made_right=True)

@@ -16,14 +16,14 @@ from ..models.check import PROJECTOR, VOCODER, check_model
 from ..models.embeds import embeds
 from . import templates
 from .draft_model import DRAFT
-from .naming import ALIAS, NAME, Named, Options
+from .naming import ALIAS, NAME, OTHERS, Named, Options
 from .options import SERVER_OPTIONS
 
 TEMPLATE = "--prompt-template"
 PAIR: tuple[Kind, ...] = ("chat", "embeddings")
 """What one server serves at most."""
 _LISTS = {option.name: option for option in SERVER_OPTIONS if option.is_list}
-_OF_THE_FIRST = (PROJECTOR, VOCODER, DRAFT, "--chat-template", "--reverse-prompt")
+_OF_THE_FIRST = (PROJECTOR, VOCODER, DRAFT, OTHERS, "--chat-template", "--reverse-prompt")
 """What is said of a model that the others are not."""
 
 
@@ -151,6 +151,9 @@ def _unit(
     templates.complete(options, [headers.get(each) for each in aliases], bundled=bundled)
     kinds = str(options.get(TEMPLATE, templates.AUTO)).split(",")
     ids = _complete_names(options, [DEFAULT] if alone else aliases[: len(kinds)])
+    others = tuple(dict.fromkeys(filter(None, str(options.get(OTHERS, "")).split(","))))
+    if not bundled:
+        options.pop(OTHERS, None)  # the public server alone knows these names
     models = tuple(
         Model(
             id_,
@@ -159,6 +162,7 @@ def _unit(
             each.preload.path,
             projector if each is served[0] else each.projector,
             version(each.preload.path),
+            others if each is served[0] else (),
         )
         for id_, each, kind in zip(ids, served, kinds, strict=False)
     )
@@ -194,7 +198,8 @@ def _check_names(units: Sequence[Unit]) -> None:
     seen: set[str] = set()
     for unit in units:
         for model in unit.models:
-            if model.id in seen:
-                message = f"{NAME}: two models are named {model.id!r}; give them different names"
-                raise LauncherError(message, exit_code=2)
-            seen.add(model.id)
+            for name in {model.id, *model.aliases}:
+                if name in seen:
+                    message = f"{NAME}: two models are named {name!r}; give them different names"
+                    raise LauncherError(message, exit_code=2)
+                seen.add(name)

@@ -17,7 +17,8 @@ DEFAULT = "default"
 class Model:
     """A model: ``id`` is what requests call it, ``name`` what a person types to run it.
 
-    ``version`` is another one when the file at ``path`` is.
+    ``version`` is another one when the file at ``path`` is. Requests may call it by ``aliases``,
+    too; ``tags`` say to clients what it is for.
     """
 
     id: str
@@ -26,6 +27,13 @@ class Model:
     path: Path
     projector: Path | None = None
     version: str = ""
+    aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it may be called."""
+        return (self.id, self.name, *self.aliases)
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Recipe:
     def serves(self, name: str) -> bool:
         """Whether one of the models is called ``name``, with or without Ollama's :latest."""
         wanted = called(name)
-        return any(wanted in (called(each.id), called(each.name)) for each in self.models)
+        return any(wanted in map(called, model.names) for model in self.models)
 
 
 def version(path: Path) -> str:

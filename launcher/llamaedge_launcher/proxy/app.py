@@ -112,7 +112,7 @@ def create_app(
         await JSONResponse(body, status)(scope, receive, send)
 
     async def names() -> set[str]:
-        return {name for each in await fleet.models() for name in (each.id, each.name)}
+        return {name for each in await fleet.models() for name in each.names}
 
     def made_right(guest: Forward) -> ASGIApp:
         known = names if settings.strict_model else None

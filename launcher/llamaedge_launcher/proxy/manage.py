@@ -169,7 +169,7 @@ class ManagedModels:
 
     async def _answer(self, models: tuple[Model, ...], name: str) -> Response:
         """The one of ``models`` that ``name`` calls, as it is now."""
-        model = next((each for each in models if name in (each.id, each.name)), models[0])
+        model = next((each for each in models if name in each.names), models[0])
         row = next((row for row in self._known() if row.model == model), _Row(model))
         return JSONResponse(await asyncio.to_thread(row.json))
 

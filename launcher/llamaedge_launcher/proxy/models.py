@@ -18,7 +18,11 @@ from .openapi import ERROR
 
 ALL, ONE = "/v1/models", "/v1/models/{id:path}"
 
-_MODEL = record({"id": STRING, "created": INTEGER, "object": const("model"), "owned_by": STRING})
+_MODEL = record(
+    {"id": STRING, "created": INTEGER, "object": const("model"), "owned_by": STRING},
+    aliases=array(STRING),
+    tags=array(STRING),
+)
 _LIST = record(
     {"object": const("list"), "data": array(_MODEL)},
     models=array(record({"name": STRING, "capabilities": array(STRING)})),
@@ -74,7 +78,7 @@ class Models:
     async def get(self, request: Request) -> Response:
         """GET /v1/models/{id}, where a model may be called what a request may call it."""
         name, known = request.path_params["id"], await self._known()
-        found = [each for each in known if name in (each.id, each.name)]
+        found = [each for each in known if name in each.names]
         found += known if name == DEFAULT else []
         if not found:
             message = f"the model {name!r:.256} does not exist; GET /v1/models lists those that do"
@@ -99,11 +103,15 @@ class Models:
     def _told(self, model: Model, request: Request) -> dict[str, Any]:
         if anthropic_models.wanted(request):
             return anthropic_models.model(model.id, model.name, self._created)
+        called = {"aliases": list(model.aliases)} if model.aliases else {}
+        tagged = {"tags": list(model.tags)} if model.tags else {}
         return {
             "id": model.id,
             "created": self._created,
             "object": "model",
             "owned_by": "Not specified",
+            **called,
+            **tagged,
         }
 
 

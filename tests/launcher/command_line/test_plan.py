@@ -56,6 +56,10 @@ from .conftest import GOOD, Planned
         ("-p llama-3-chat", ["--prompt-template=llama-3-chat"]),
         ("-a other", ["--model-name=other"]),
         ("-m x -a other", ["--model-name=x", "--model-alias=other"]),
+        ("-a x,y", ["--model-name=x", "--alias=x,y"]),
+        ("--alias x,y", ["--alias=x,y", "--model-name=x"]),
+        ("-m z --alias x,y", ["--alias=x,y", "--model-name=z"]),
+        ("--guest guest.wasm --alias x", ["--prompt-template=chatml", "--model-name=x"]),
         (GOOD, ["--prompt-template=chatml"]),
         (f"{GOOD} -n -1 -c 512", ["--prompt-template=chatml", "--n-predict=-1", "--ctx-size=512"]),
         (
@@ -124,6 +128,7 @@ def test_each_of_several_models_has_a_server_of_its_own(
     [
         ("-c 512,512", "--ctx-size: '512,512' has 2 values; give one for each of the 3 models"),
         ("-m x,b,x", "--model-name: two models are named 'x'; give them different names"),
+        ("--alias y,b", "--model-name: two models are named 'b'; give them different names"),
         ("-m x,b", "--model-name: 'x,b' has 2 values; give one for each of the 3 models"),
     ],
 )

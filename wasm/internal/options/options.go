@@ -16,6 +16,7 @@ var Version = "unversioned"
 type Options struct {
 	ModelNames       []string
 	ModelAliases     []string
+	OtherNames       []string // of the first model
 	CtxSizes         []int // tokens
 	BatchSizes       []int // tokens
 	UbatchSizes      []int // tokens

@@ -42,12 +42,18 @@ type rule struct {
 }
 
 func names(target *[]string) rule {
-	return rule{Values: Values{Kind: kindName, Count: 2}, set: list(target, 2, func(part string) (string, error) {
-		if part == "" {
-			return "", errors.New("a name is empty")
-		}
-		return part, nil
-	})}
+	return rule{Values: Values{Kind: kindName, Count: 2}, set: list(target, 2, name)}
+}
+
+func anyNames(target *[]string) rule {
+	return rule{Values: Values{Kind: kindName, Count: 0}, set: list(target, 0, name)}
+}
+
+func name(part string) (string, error) {
+	if part == "" {
+		return "", errors.New("a name is empty")
+	}
+	return part, nil
 }
 
 func sizes(target *[]int, least, most int) rule {

@@ -2,6 +2,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"llama-api-server/internal/http1"
@@ -37,12 +38,13 @@ func (s *Server) HTTP() *http1.Server {
 func (s *Server) model(kind, name string) (*Model, error) {
 	var known []string
 	var first *Model
-	for _, model := range s.Models {
+	for index, model := range s.Models {
 		known = append(known, model.Name)
-		if model.Name == name && model.Kind != kind {
+		called := model.Name == name || index == 0 && slices.Contains(s.Options.OtherNames, name)
+		if called && model.Kind != kind {
 			return nil, invalid("model", "The model '%s' is %s model; this endpoint needs %s model.", name, articled[model.Kind], articled[kind])
 		}
-		if model.Name == name {
+		if called {
 			return model, nil
 		}
 		if model.Kind == kind && first == nil {

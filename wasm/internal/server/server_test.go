@@ -296,15 +296,17 @@ func TestModelNames(t *testing.T) {
 		{chat, `null`, 200, 200, "a"},
 		{chat, `"a"`, 200, 200, "a"},
 		{chat, `"gpt-3.5-turbo"`, 200, 404, "a"},
+		{chat, `"other"`, 200, 200, "a"},
 		{chat, `"b"`, 400, 400, nil},
 		{"/v1/completions", `"gpt-3.5-turbo-instruct"`, 200, 404, "a"},
 		{embed, `"b"`, 200, 200, "b"},
 		{embed, `"text-embedding-ada-002"`, 200, 404, "b"},
 		{embed, `"a"`, 400, 400, nil},
+		{embed, `"other"`, 400, 400, nil},
 	}
 	for _, row := range table {
 		for _, options := range [][]string{nil, {"--strict-model"}} {
-			address := serve(t, &nntest.Graph{Pieces: []string{"x"}}, append(options, "-p", "chatml,embedding", "-m", "a,b")...)
+			address := serve(t, &nntest.Graph{Pieces: []string{"x"}}, append(options, "-p", "chatml,embedding", "-m", "a,b", "--alias", "third,other")...)
 			body := `{"messages":[{"role":"user","content":"x"}],"prompt":"x","input":"x"`
 			if row.name != "" {
 				body += `,"model":` + row.name
