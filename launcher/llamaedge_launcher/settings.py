@@ -44,9 +44,10 @@ class Settings:
     held at once ``max_body_memory``. At most ``max_connections`` are open. ``tls`` is what the
     server speaks TLS with. ``root_path`` is what a reverse proxy puts before every path, and
     ``forwarded`` the addresses whose forwarding headers are believed, separated by commas, ``*``
-    any. Pictures may be fetched from the hosts of ``image_urls`` (remote.hosts.Hosts).
-    ``slots`` says whether clients may see what the places of sequences are doing; they may save
-    and restore these in ``slot_save_path``.
+    any. Pictures may be fetched from the hosts of ``image_urls`` (remote.hosts.Hosts), and read
+    below the folder ``media_path``.
+    ``slots`` says whether clients may see what the places of sequences are doing, ``metrics`` the
+    same of what the server has done; they may save and restore slots in ``slot_save_path``.
     """
 
     keys: tuple[str, ...] = ()
@@ -72,4 +73,5 @@ class Settings:
     image_urls: tuple[str, ...] = ()
     media_path: Path | None = None
     slots: bool = True
+    metrics: bool = True
     slot_save_path: Path | None = None

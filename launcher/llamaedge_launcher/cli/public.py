@@ -130,6 +130,11 @@ _OPTIONS = (
         help="Do not tell at /slots what sequences are doing",
     ),
     click.option(
+        "--no-metrics",
+        is_flag=True,
+        help="Do not tell at /metrics what the server has done",
+    ),
+    click.option(
         "--drain-timeout",
         type=Whole(0, 86400),
         default=DRAIN_TIMEOUT,
@@ -176,6 +181,7 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
         **bounds.take_bounds(given),
         opens_page=given["opens_page"],
         slots=not given["no_slots"],
+        metrics=not given["no_metrics"],
         slot_save_path=keeping.slot_save_path(given),
     )
 

@@ -118,7 +118,7 @@ def create_app(
         known = names if settings.strict_model else None
         return Official(guest, known=known) if settings.official else guest
 
-    counted = Metrics(fleet, replica=replica)
+    counted = Metrics(fleet, replica=replica, told=settings.metrics)
     observers = (log_line, counted.observe)
     described = OpenApi(DESCRIBED, keys=bool(settings.keys))
     room = Room(most=settings.max_body_size, together=settings.max_body_memory)

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from ..health import Figures, Source, Watched
 from . import llama_metrics
 from .describe import STRING, Described, operation
+from .questions import unsupported
 from .record import OVER_WEBSOCKET, Record
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OVER_WEBSOCKET))
@@ -80,7 +81,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 DESCRIBED: Described = {
     ("/metrics", "GET"): operation(
-        "Numbers for Prometheus", tag="server", answers={CONTENT_TYPE_LATEST: STRING}
+        "Numbers for Prometheus",
+        tag="server",
+        answers={CONTENT_TYPE_LATEST: STRING},
+        errors=(501,),
     ),
 }
 
@@ -88,11 +92,13 @@ DESCRIBED: Described = {
 class Metrics:
     """Counts requests, and asks ``watched`` for the rest when it is asked itself.
 
-    With a ``replica``, which this server is then called by, all numbers say whose they are.
+    With a ``replica``, which this server is then called by, all numbers say whose they are. Nobody
+    learns them unless they are ``told``.
     """
 
-    def __init__(self, watched: Watched, *, replica: str | None = None) -> None:
+    def __init__(self, watched: Watched, *, replica: str | None = None, told: bool = True) -> None:
         self._watched = watched
+        self._told = told
         self._own = {} if replica is None else {_REPLICA: replica}
         self._began = int(time.time())
         self._registry = CollectorRegistry()
@@ -134,6 +140,8 @@ class Metrics:
 
     async def answer(self, request: Request) -> Response:
         """GET /metrics."""
+        if not self._told:
+            raise unsupported("this server was started with --no-metrics")
         inside, figures = CollectorRegistry(), await self._watched.figures()
         inside.register(_Inside(figures, replicas=bool(self._own)))
         body = generate_latest(self._registry) + generate_latest(inside)

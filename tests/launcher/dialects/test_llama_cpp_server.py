@@ -76,6 +76,14 @@ def test_slots_may_be_nobodys_business(start_front: StartFront) -> None:
     assert httpx.get(f"{front.url}/props").json()["endpoint_slots"] is False
 
 
+def test_so_may_be_what_the_server_has_done(start_front: StartFront) -> None:
+    front = start_front(metrics=False)
+    response = httpx.get(f"{front.url}/metrics")
+    assert response.status_code == 501
+    assert "--no-metrics" in response.json()["error"]["message"]
+    assert httpx.get(f"{front.url}/props").json()["endpoint_metrics"] is False
+
+
 def test_an_idle_model_sleeps_while_its_properties_are_read(start_front: StartFront) -> None:
     """Nothing keeps it awake but use, and nothing that is told wakes it."""
     front = start_front(keep_alive=1)

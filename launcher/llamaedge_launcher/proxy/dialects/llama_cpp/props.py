@@ -59,10 +59,14 @@ _SETTINGS: dict[str, tuple[str, Callable[[str], float]]] = {
 
 
 class Props:
-    """Answers by what workers say; ``slots`` tells whether those are shown, ``page`` of a page."""
+    """Answers by what workers say.
 
-    def __init__(self, models: Questions, *, slots: bool, page: bool) -> None:
+    ``slots`` and ``metrics`` tell whether those are shown, ``page`` whether there is one.
+    """
+
+    def __init__(self, models: Questions, *, slots: bool, metrics: bool, page: bool) -> None:
         self._models = models
+        self._metrics = metrics
         self._slots = slots
         self._page = page
 
@@ -85,7 +89,7 @@ class Props:
             "media_marker": MARKER,
             "endpoint_slots": self._slots,
             "endpoint_props": False,
-            "endpoint_metrics": True,
+            "endpoint_metrics": self._metrics,
             "ui": self._page,
             "chat_template": told["template"],
             "bos_token": told["bos_token"],

@@ -22,7 +22,12 @@ DESCRIBED: Described = {
 
 def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]:
     """The applications of every path, by their methods."""
-    told = Props(models, slots=settings.slots, page=settings.web_ui is not None)
+    told = Props(
+        models,
+        slots=settings.slots,
+        metrics=settings.metrics,
+        page=settings.web_ui is not None,
+    )
     listed = Slots(models, shown=settings.slots, folder=settings.slot_save_path)
     ranked = Rerank(models)
     lora = LoraAdapters(models)
