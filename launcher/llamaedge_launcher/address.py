@@ -1,8 +1,9 @@
-"""The public address."""
+"""The public addresses."""
 
 import errno
 import ipaddress
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import LauncherError
@@ -44,8 +45,11 @@ class Address:
         except ValueError:
             return self.host == "localhost"
 
-    def listen(self) -> socket.socket:
-        """A socket that listens there. Raises LauncherError."""
+    def listen(self, *, alone: bool = True) -> socket.socket:
+        """A socket that listens there, for IPv4 too at IPv6's :: if it is ``alone``.
+
+        Raises LauncherError.
+        """
         listener = None
         try:
             found = socket.getaddrinfo(
@@ -54,6 +58,8 @@ class Address:
             family, kind, protocol, _, where = found[0]
             listener = socket.socket(family, kind, protocol)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6 and not alone:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind(where)
             listener.listen(_BACKLOG)
         except OSError as error:
@@ -62,3 +68,31 @@ class Address:
             reason = _REASONS.get(error.errno or 0, error.strerror)
             raise LauncherError(f"cannot listen on {self}: {reason}") from error
         return listener
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Several, as they stand on a command line: with commas between."""
+
+    each: tuple[Address, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Addresses":
+        """Read ``host:port,host:port``. Raises ValueError."""
+        return cls(tuple(Address.parse(part) for part in text.split(",")))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.each))
+
+
+def listen(addresses: Sequence[Address]) -> list[socket.socket]:
+    """A socket for each of ``addresses``. Raises LauncherError."""
+    found: list[socket.socket] = []
+    try:
+        for each in addresses:
+            found.append(each.listen(alone=len(addresses) == 1))
+    except LauncherError:
+        for listener in found:
+            listener.close()
+        raise
+    return found

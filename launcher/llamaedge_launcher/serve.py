@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -48,7 +48,7 @@ class _Expected(logging.Filter):
 
 
 def serve(
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     fleet: Fleet,
     settings: Settings,
     *,
@@ -56,7 +56,7 @@ def serve(
     on_ready: Callable[[], None],
     on_sized: Callable[[Sized], None] | None = None,
 ) -> int:
-    """Serve ``fleet`` on ``listener`` until SIGINT or SIGTERM; the exit code for that.
+    """Serve ``fleet`` on ``listeners`` until SIGINT or SIGTERM; the exit code for that.
 
     The first signal lets what is under way finish, the second does not.
     Raises LauncherError if a model's first worker fails.
@@ -71,7 +71,7 @@ def serve(
         fleet,
         settings,
         known_only=known_only,
-        local=Address(*listener.getsockname()[:2]).is_loopback,
+        local=all(Address(*each.getsockname()[:2]).is_loopback for each in listeners),
     )
 
     def begin() -> None:
@@ -95,18 +95,18 @@ def serve(
     )
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         running = fleet.run(begin, on_sized)
-        return runner.run(_serve(_Server(config), listener, running, settings.drain_timeout))
+        return runner.run(_serve(_Server(config), listeners, running, settings.drain_timeout))
 
 
 async def _serve(
     server: _Server,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     running: Coroutine[Any, Any, None],
     drain: float,
 ) -> int:
     """Until a signal; then no new requests, and ``drain`` seconds for those under way."""
     signals = _Signals()
-    serving = asyncio.create_task(server.serve([listener]))
+    serving = asyncio.create_task(server.serve([*listeners]))
     supervising = asyncio.create_task(running)
     try:
         await _first(signals.first, serving, supervising)

@@ -109,7 +109,7 @@ def main() -> int:
     launch = partial(WorkerProcess, command=COMMAND if guest.endswith(".wasm") else FAKE)
     try:
         return serve(
-            listener,
+            [listener],
             Fleet(recipes, launch, settings, Machine(machine, make)),
             settings,
             known_only=known_only == "known",

@@ -1,8 +1,9 @@
 import socket
+from contextlib import ExitStack
 
 import pytest
 
-from llamaedge_launcher.address import Address
+from llamaedge_launcher.address import Address, Addresses, listen
 from llamaedge_launcher.errors import LauncherError
 
 
@@ -18,6 +19,35 @@ from llamaedge_launcher.errors import LauncherError
 def test_an_address_is_read_and_written_back(text: str, host: str, port: int) -> None:
     assert Address.parse(text) == Address(host, port)
     assert str(Address(host, port)) == text
+
+
+def test_several_are_written_with_commas() -> None:
+    given = "127.0.0.1:81,[::1]:82"
+    addresses = Addresses.parse(given)
+    assert addresses.each == (Address("127.0.0.1", 81), Address("::1", 82))
+    assert str(addresses) == given
+    with pytest.raises(ValueError, match="expected HOST:PORT"):
+        Addresses.parse("127.0.0.1:81,")
+
+
+def test_all_are_listened_on_or_none() -> None:
+    with ExitStack() as sockets:
+        first, second = map(sockets.enter_context, listen([Address(port=0)] * 2))
+        taken = Address(port=second.getsockname()[1])
+        free = Address("127.0.0.2", first.getsockname()[1])
+        with pytest.raises(LauncherError, match="another program uses it"):
+            listen([free, taken])
+        sockets.enter_context(free.listen())
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_every_address_of_both_kinds_may_be_named() -> None:
+    with ExitStack() as sockets:
+        everywhere = sockets.enter_context(Address("0.0.0.0", 0).listen())
+        port = everywhere.getsockname()[1]
+        both = listen([Address(port=0), Address("::", port)])
+        families = [sockets.enter_context(each).family for each in both]
+        assert families == [socket.AF_INET, socket.AF_INET6]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from llamaedge_launcher.cli.run import run
 PARAMETERS = config.parameters(run)
 TEXT = "a 'b' \"c\" \\ #=[] \u00fc\u2028"
 SAMPLES = {
-    "SocketAddress": "[::1]:81",
+    "ListenAddresses": "[::1]:81,127.0.0.1:82",
     "SocketAddresses": "10.0.0.2:50052,gpu-2:50052",
     "Whole": "3",
     "Size": "5M",

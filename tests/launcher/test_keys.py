@@ -142,7 +142,7 @@ def test_no_key_is_in_the_list_of_processes(
         "def serve(plan, settings, listener, parent):\n"
         "    import subprocess\n"
         "    other = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
-        "    worker = plan.recipes(plan.address)[0].worker\n"
+        "    worker = plan.recipes(plan.addresses[0])[0].worker\n"
         "    print(other.pid, worker.encode().decode().strip(), flush=True)\n"
         "    sys.stdin.read()\n"
         "    return len(settings.keys)\n"

@@ -12,7 +12,7 @@ from llamaedge_host.ggml.keeping import Keeping
 from llamaedge_host.paths import expanded
 
 from .. import demo, guests, log
-from ..address import Address
+from ..address import Address, Addresses
 from ..control import WorkerConfig
 from ..errors import LauncherError
 from ..fleet.recipe import DEFAULT, Model, Recipe
@@ -40,7 +40,7 @@ class Plan:
     is wrong. ``rpc`` are the addresses of RPC workers.
     """
 
-    address: Address
+    addresses: tuple[Address, ...]
     address_given: bool
     guest: Path
     bundled: bool
@@ -128,7 +128,7 @@ def make_plan(
     embeddings: str | None,
     preloads: tuple[str, ...],
     guest: str,
-    address: Address | None,
+    addresses: Addresses | None,
     instances: int,
     parallel: int | None,
     dirs: tuple[str, ...],
@@ -166,8 +166,8 @@ def make_plan(
     headers = check([*(each.preload for each in named), *drafts])
     web_ui = web_folder(options)
     return Plan(
-        address=address or Address(),
-        address_given=address is not None,
+        addresses=(Address(),) if addresses is None else addresses.each,
+        address_given=addresses is not None,
         guest=path,
         bundled=bundled,
         options=options,

@@ -1,7 +1,8 @@
 """The command ``llamaedge run``."""
 
 import socket
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ import click
 from click.core import augment_usage_errors
 
 from .. import log
-from ..address import Address
+from ..address import Address, Addresses, listen
 from ..settings import Settings
 from . import line
 from .adapters import LORA, check_adapters
@@ -20,7 +21,7 @@ from .options import SERVER_OPTIONS, ServerClickOption, ServerOption
 from .plan import BUNDLED, PARALLEL, Plan, make_plan
 from .public import give_files, give_page, public_options, take_settings
 from .tags import TAGS, tagged
-from .values import Assignment, SocketAddress, SocketAddresses, Whole
+from .values import Assignment, ListenAddresses, SocketAddresses, Whole
 
 
 class _RunCommand(ConfiguredCommand):
@@ -77,13 +78,13 @@ def _server_options(command: click.Command) -> click.Command:
 )
 @click.option(
     "--socket-addr",
-    type=SocketAddress(),
-    metavar="HOST:PORT",
+    type=ListenAddresses(),
+    metavar="HOST:PORT[,HOST:PORT...]",
     help=f"Where to listen  [default: {Address()}]",
 )
 @click.option(
     "--host",
-    metavar="HOST",
+    metavar="HOST[,HOST...]",
     help=f"The address to listen on, 0.0.0.0 for all  [default: {Address().host}]",
 )
 @click.option(
@@ -157,8 +158,9 @@ def run(context: click.Context, /, parent: int | None, **given: Any) -> int:
     follows it is the server's. So is one of llama.cpp's server: -m model.gguf -ngl 99 -c 4096.
     """
     plan, settings = prepare(context, **given)
-    with closing(plan.address.listen()) as listener:
-        return _serve(plan, settings, listener, parent)
+    with ExitStack() as open_ones:
+        listeners = [open_ones.enter_context(each) for each in listen(plan.addresses)]
+        return _serve(plan, settings, listeners, parent)
 
 
 def prepare(
@@ -170,7 +172,7 @@ def prepare(
     embeddings: str | None,
     preloads: tuple[str, ...],
     guest: str,
-    socket_addr: Address | None,
+    socket_addr: Addresses | None,
     host: str | None,
     port: int | None,
     instances: int,
@@ -188,7 +190,7 @@ def prepare(
     """
     if model is not None and named is not None:
         raise click.UsageError(f"{model} and {named} are two models; name one", context)
-    address = _address(context, socket_addr, host, port)
+    addresses = _addresses(context, socket_addr, host, port)
     log.configure(log_level or "info", log_format)
     variables = dict(environment)
     settings = public_settings(context, variables)
@@ -201,7 +203,7 @@ def prepare(
         embeddings=embeddings,
         preloads=preloads,
         guest=guest,
-        address=address,
+        addresses=addresses,
         instances=instances,
         parallel=parallel,
         dirs=dirs,
@@ -225,9 +227,9 @@ def prepare(
     return plan, give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
 
 
-def _address(
-    context: click.Context, whole: Address | None, host: str | None, port: int | None
-) -> Address | None:
+def _addresses(
+    context: click.Context, whole: Addresses | None, host: str | None, port: int | None
+) -> Addresses | None:
     """Where to listen, if that was said. Raises click.UsageError."""
     other = "--host" if host is not None else "--port" if port is not None else None
     if other is None:
@@ -235,10 +237,8 @@ def _address(
     if whole is not None:
         raise click.UsageError(f"--socket-addr and {other} exclude each other", context)
     usual = Address()
-    return Address(
-        usual.host if host is None else host.removeprefix("[").removesuffix("]"),
-        usual.port if port is None else port,
-    )
+    hosts = [usual.host] if host is None else [each.strip().strip("[]") for each in host.split(",")]
+    return Addresses(tuple(Address(each, usual.port if port is None else port) for each in hosts))
 
 
 def public_settings(context: click.Context, variables: dict[str, str]) -> Settings:
@@ -272,13 +272,15 @@ def _take(given: dict[ServerOption, str | bool], name: str) -> dict[ServerOption
     return {option: given.pop(option) for option in list(given) if option.name == name}
 
 
-def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: int | None) -> int:
+def _serve(
+    plan: Plan, settings: Settings, listeners: Sequence[socket.socket], descriptor: int | None
+) -> int:
     """Start the workers first: the server's modules are imported while they load."""
     from ..fleet.fleet import Fleet
     from ..supervisor import WorkerProcess
     from .local import LocalModels
 
-    bound = Address(*listener.getsockname()[:2])
+    bound, *others = [Address(*each.getsockname()[:2]) for each in listeners]
     hang = settings.hang_timeout
     local = LocalModels(partial(plan.serve, bound=bound, hang_timeout=hang))
     fleet = Fleet(plan.recipes(bound, hang_timeout=hang), WorkerProcess, settings, local)
@@ -287,7 +289,7 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: 
         from ..serve import serve
         from .screen import Screen
 
-        screen = Screen(plan, settings, bound)
+        screen = Screen(plan, settings, bound, *others)
         screen.show_plan()
         parent = None if descriptor is None else Parent(descriptor)
 
@@ -297,7 +299,7 @@ def _serve(plan: Plan, settings: Settings, listener: socket.socket, descriptor: 
                 parent.tell(screen.url)
 
         return serve(
-            listener,
+            listeners,
             fleet,
             settings,
             known_only=plan.known_only,

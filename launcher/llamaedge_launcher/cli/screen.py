@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Screen:
     """Writes to stderr, where the log goes."""
 
-    def __init__(self, plan: Plan, settings: Settings, bound: Address) -> None:
+    def __init__(self, plan: Plan, settings: Settings, *bound: Address) -> None:
         self._plan = plan
         self._settings = settings
         self._bound = bound
@@ -46,10 +46,11 @@ class Screen:
             self._row("template", _template(unit))
         if not self._plan.bundled:
             self._row("server", str(self._plan.guest))
-        self._row("address", f"{self._bound}, loading")
-        if not self._bound.is_loopback and not self._settings.keys:
+        self._row("address", f"{', '.join(map(str, self._bound))}, loading")
+        reached = ", ".join(str(each) for each in self._bound if not each.is_loopback)
+        if reached and not self._settings.keys:
             self._console.print(
-                f"warning: {self._bound} is open to other machines, and no key is asked for;"
+                f"warning: {reached} is open to other machines, and no key is asked for;"
                 f" to ask for one, add: --api-key {keys.suggestion()}",
                 style="yellow",
             )
@@ -108,7 +109,8 @@ class Screen:
 
     def _reachable(self) -> Address:
         local = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-        return Address(local.get(self._bound.host, self._bound.host), self._bound.port)
+        first = self._bound[0]
+        return Address(local.get(first.host, first.host), first.port)
 
 
 def _context(model: ModelSize) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..address import Address
+from ..address import Address, Addresses
 
 _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30}
 
@@ -25,6 +25,23 @@ class SocketAddress(click.ParamType[Address]):
         """The address that ``value`` says."""
         try:
             return Address.parse(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, context)
+
+
+class ListenAddresses(click.ParamType[Addresses]):
+    """HOST:PORT,... to listen on."""
+
+    name = "addresses"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> Addresses:
+        """The addresses that ``value`` says."""
+        if isinstance(value, Addresses):
+            return value
+        try:
+            return Addresses.parse(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, context)
 

@@ -45,7 +45,7 @@ class Replica:
         recipes = [
             recipe
             for plan, _ in plans
-            for recipe in plan.recipes(plan.address, hang_timeout=settings.hang_timeout)
+            for recipe in plan.recipes(plan.addresses[0], hang_timeout=settings.hang_timeout)
         ]
         self._name = serve.get_replica_context().replica_tag
         self._fleet = Fleet(recipes, WorkerProcess, settings)

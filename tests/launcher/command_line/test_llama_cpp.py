@@ -64,7 +64,12 @@ def test_an_alias_is_the_models_name(planned: Planned) -> None:
 def test_a_host_and_a_port_are_an_address(
     planned: Planned, arguments: str, address: Address
 ) -> None:
-    assert planned(f"-m model.gguf -p chatml {arguments}").address == address
+    assert planned(f"-m model.gguf -p chatml {arguments}").addresses[0] == address
+
+
+def test_a_host_may_be_several(planned: Planned) -> None:
+    plan = planned("-m model.gguf -p chatml --host 127.0.0.1,[::1] --port 81")
+    assert plan.addresses == (Address("127.0.0.1", 81), Address("::1", 81))
 
 
 def test_a_template_may_be_written_out(planned: Planned) -> None:

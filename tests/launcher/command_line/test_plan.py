@@ -211,8 +211,8 @@ def test_host_options_reach_the_worker(planned: Planned, folder: Path) -> None:
         f"{GOOD} --guest guest.wasm --instances 3 --dir .:data:readonly --dir data"
         " --env A=1 --env B=x=y --socket-addr [::1]:9"
     )
-    worker = plan.recipes(plan.address)[0].worker
-    assert (plan.limit, plan.bundled, str(plan.address)) == (1, False, "[::1]:9")
+    worker = plan.recipes(plan.addresses[0])[0].worker
+    assert (plan.limit, plan.bundled, str(plan.addresses[0])) == (1, False, "[::1]:9")
     assert worker.guest == "guest.wasm"
     assert worker.instances == 3
     assert worker.dirs == (".:data:readonly", "data")

@@ -153,7 +153,7 @@ def test_a_line_of_wasmedges_is_understood(
         f" --prompt-template chatml --port 0 {arguments}"
     )
     assert plan.guest == Path("llama-api-server.wasm")
-    assert (plan.dirs, plan.environment, plan.address.port) == ((".:.",), {"A": "b"}, 0)
+    assert (plan.dirs, plan.environment, plan.addresses[0].port) == ((".:.",), {"A": "b"}, 0)
     assert set(passed) <= {*plan.units[0].arguments, *plan.others}
     assert "--prompt-template=chatml" in plan.units[0].arguments
 
