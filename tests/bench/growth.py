@@ -27,6 +27,8 @@ from server import Server, demo_model
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.ggml.engine.states import Stored
+from llamaedge_host.ggml.engine.store import Store
 from llamaedge_host.ggml.engine.swap import Swapped
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import compute
@@ -141,13 +143,17 @@ def vocabularies(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
 
 def idle(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Beside as many in memory, and as many in files."""
     backend, graph = load(path, 2, **{"ctx-size": 512, "cache-ram": 64})
     engine = graph.engine()
     assert isinstance(engine, Engine)
+    store = engine._cache.store = Store(path.parent, 1, "0" * 64, 512)
     random, state, kept = np.random.default_rng(1), np.zeros(64, np.uint8), 0
     for count in IDLE:
         while kept < count:
-            engine._swap.add(Swapped([1, *random.integers(5, 250, 64).tolist()], 0, state))
+            tokens, other = ([1, *random.integers(5, 250, 64).tolist()] for _ in range(2))
+            engine._swap.add(Swapped(tokens, 0, state))
+            store._add(Stored(path.parent / str(kept), other, 0, 64))
             kept += 1
         yield count, cost(graph, ["the sea and the "])
     graph.close()

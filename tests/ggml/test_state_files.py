@@ -217,6 +217,26 @@ def test_files_take_no_more_than_their_bound(model: Path, folder: Path) -> None:
     assert len(files(folder)) == 2
 
 
+@pytest.mark.parametrize("part", [1.5, 0.5], ids=["one of two", "none"])
+def test_what_finds_no_room_is_not_written_again_and_again(
+    model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, part: float
+) -> None:
+    with serving(model, Keeping(folder=folder)) as graph:
+        ask(graph, TALKS[0])
+    (file,) = files(folder)
+    bound = int(file.stat().st_size * part)
+    file.unlink()
+    monkeypatch.setattr(keeper, "REST", 0.05)
+    with serving(model, Keeping(folder=folder, disk=bound)) as graph:
+        ask(graph, TALKS[1])
+        ask(graph, TALKS[2])
+        deadline = time.monotonic() + 20
+        while engine(graph).ask(lambda: engine(graph)._keeper.patience()) is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert sum(each.stat().st_size for each in files(folder)) <= bound
+
+
 def test_a_folder_that_others_may_write_to_is_refused(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "open"
     folder.mkdir()

@@ -129,7 +129,7 @@ class Cache:
         return best if best.common >= here.common + COPY_FROM else here
 
     def _sources(self, tokens: list[int], adapters: Scales) -> "list[Slot | Swapped | Stored]":
-        kept = self.store.entries if self.store is not None else ()
+        kept = self.store.nearest(tokens, adapters) if self.store is not None else ()
         return [*self.slots, *self.swap.nearest(tokens, adapters), *kept]
 
     def _beside(self) -> list[Slot]:

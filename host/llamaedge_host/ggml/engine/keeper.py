@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from weakref import WeakSet
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
@@ -49,6 +50,9 @@ class Keeper:
         self._store: Store | None = None
         self._since = time.monotonic()
         self._changed = False
+        self._seen = WeakSet[Swapped]()
+        self._seen_in: dict[int, list[int]] = {}
+        """Of each slot, the tokens that were written, or found written, last."""
 
     @cached_property
     def identity(self) -> str:
@@ -91,19 +95,23 @@ class Keeper:
             return
         deadline = time.monotonic() + LAST
         store.flush(LAST)
-        for found in list(self._unsaved(store)):
-            if time.monotonic() > deadline:
-                break
+        unsaved = self._unsaved(store)
+        while time.monotonic() < deadline and (found := next(unsaved, None)) is not None:
             self._keep(store, found)
             store.flush(deadline - time.monotonic())
 
     def _unsaved(self, store: Store) -> Iterator[Slot | Swapped]:
+        """What no file has, each once: one that found no room there is not written again."""
         for slot in self._cache.free():
-            if _worth(slot.tokens) and not store.has(slot.tokens, slot.adapters):
-                yield slot
+            if self._seen_in.get(slot.index) is not slot.tokens:
+                self._seen_in[slot.index] = slot.tokens
+                if _worth(slot.tokens) and not store.has(slot.tokens, slot.adapters):
+                    yield slot
         for entry in self._swap.entries:
-            if _worth(entry.tokens) and not store.has(entry.tokens, entry.adapters):
-                yield entry
+            if entry not in self._seen:
+                self._seen.add(entry)
+                if _worth(entry.tokens) and not store.has(entry.tokens, entry.adapters):
+                    yield entry
 
     def _keep(self, store: Store, found: Slot | Swapped) -> None:
         if isinstance(found, Swapped):
@@ -115,7 +123,9 @@ class Keeper:
     def _dropped(self, entry: Swapped) -> None:
         """The memory is full: ``entry`` goes to a file, unless others are being written."""
         store = self._store
-        if store is not None and not store.pending and _worth(entry.tokens):
+        if store is None or store.pending or not _worth(entry.tokens):
+            return
+        if not store.has(entry.tokens, entry.adapters):
             store.keep(entry.tokens, entry.first, entry.state, entry.adapters)
 
     def _saved(self, slot: Slot) -> tuple[State, int]:

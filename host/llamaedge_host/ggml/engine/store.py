@@ -13,6 +13,7 @@ from ..errors import GgmlError
 from ..llama.adapters import Scales
 from ..llama.context import State
 from . import states
+from .prefixes import Prefixes
 from .states import StateFileError, Stored
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -57,8 +58,39 @@ class Store:
         self._lock = threading.Lock()
         self.pending = 0
         """States that are still to be written."""
-        found = [self._found(path) for path in sorted(folder.glob(f"{identity[:16]}-*{SUFFIX}"))]
-        self.entries = [each for each in found if each and len(each.tokens) <= cells]
+        self._known = Prefixes[Stored]()
+        self._by_path: dict[Path, Stored] = {}
+        for path in sorted(folder.glob(f"{identity[:16]}-*{SUFFIX}")):
+            found = self._found(path)
+            if found is not None and len(found.tokens) <= cells:
+                self._add(found)
+
+    @property
+    def entries(self) -> list[Stored]:
+        """What is in files."""
+        with self._lock:
+            return list(self._known)
+
+    def nearest(self, tokens: list[int], adapters: Scales) -> list[Stored]:
+        """The entries, two at most, one of which shares as many first tokens as any does."""
+        with self._lock:
+            return self._known.nearest(tokens, adapters)
+
+    def _add(self, entry: Stored) -> Stored | None:
+        """Know ``entry``, in the place of the one that it goes on from, which is answered."""
+        if self._known.holding(entry.tokens, entry.adapters) is not None:
+            return None
+        begun = self._known.begun(entry.tokens, entry.adapters)
+        if begun is not None:
+            self._forget(begun)
+        self._known.add(entry)
+        self._by_path[entry.path] = entry
+        return begun
+
+    def _forget(self, entry: Stored) -> None:
+        if self._by_path.get(entry.path) is entry:
+            del self._by_path[entry.path]
+            self._known.remove(entry)
 
     def _found(self, path: Path) -> Stored | None:
         try:
@@ -69,10 +101,8 @@ class Store:
 
     def has(self, tokens: list[int], adapters: Scales) -> bool:
         """Whether the cache of ``tokens``, computed with ``adapters``, is in a file."""
-        size = len(tokens)
-        return any(
-            each.adapters == adapters and each.tokens[:size] == tokens for each in self.entries
-        )
+        with self._lock:
+            return self._known.holding(tokens, adapters) is not None
 
     def keep(self, tokens: list[int], first: int, state: State, adapters: Scales) -> None:
         """Write a state, soon, in the place of those that it goes on from."""
@@ -92,7 +122,7 @@ class Store:
         except (StateFileError, OSError) as error:
             _ignored(stored.path, error)
             with self._lock:
-                self.entries = [each for each in self.entries if each is not stored]
+                self._forget(stored)
             return None
 
     def flush(self, seconds: float) -> None:
@@ -117,21 +147,15 @@ class Store:
                     self.pending -= 1
 
     def _write(self, tokens: list[int], first: int, state: State, adapters: Scales) -> None:
-        if state.nbytes > self._limit:
+        if state.nbytes > self._limit or self.has(tokens, adapters):
             return
         digest = sha256(repr((adapters, tokens)).encode()).hexdigest()
         path = self._folder / f"{self._identity[:16]}-{digest[:32]}{SUFFIX}"
         made = states.write(path, self._identity, tokens, first, state, adapters)
         with self._lock:
-            begun = [
-                each
-                for each in self.entries
-                if each.adapters == adapters and tokens[: len(each.tokens)] == each.tokens
-            ]
-            self.entries = [each for each in self.entries if each not in begun] + [made]
-        for each in begun:
-            if each.path != path:
-                each.path.unlink(missing_ok=True)
+            begun = self._add(made)
+        if begun is not None:
+            begun.path.unlink(missing_ok=True)
         self._bound(path)
 
     def _bound(self, newest: Path) -> None:
@@ -149,7 +173,8 @@ class Store:
             path.unlink(missing_ok=True)
             total -= size
             with self._lock:
-                self.entries = [each for each in self.entries if each.path != path]
+                if path in self._by_path:
+                    self._forget(self._by_path[path])
 
 
 def _ignored(path: Path, error: Exception) -> None:

@@ -5,12 +5,12 @@ sequence has computed that had to make place for a waiting one. Taking it back c
 where evaluating it again would cost a prompt.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..llama.adapters import Scales
 from ..llama.context import State
+from .prefixes import Prefixes
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +26,7 @@ class Swapped:
 class Swap:
     """The swapped caches of one engine, at most ``limit`` bytes; the least recently used go.
 
-    None of them begins with all of another, and they are in order too: so those that share most
-    with some tokens are the ones beside which these would be, however many there are. Used by the
-    engine's thread alone.
+    Used by the engine's thread alone.
     """
 
     def __init__(self, limit: int) -> None:
@@ -38,7 +36,7 @@ class Swap:
         self.dropped: Callable[[Swapped], None] | None = None
         """Hears of what goes since there is no room for it."""
         self._entries: dict[Swapped, None] = {}
-        self._ordered: list[Swapped] = []
+        self._known = Prefixes[Swapped]()
 
     @property
     def entries(self) -> list[Swapped]:
@@ -46,23 +44,17 @@ class Swap:
         return list(self._entries)
 
     def nearest(self, tokens: list[int], adapters: Scales = ()) -> list[Swapped]:
-        """The entries, two at most, one of which shares as many first tokens as any does.
-
-        Others than ``adapters`` computed do not count.
-        """
-        at = self._place(tokens, adapters)
-        beside = self._ordered[max(at - 1, 0) : at + 1]
-        return [entry for entry in beside if entry.adapters == adapters]
+        """The entries, two at most, one of which shares as many first tokens as any does."""
+        return self._known.nearest(tokens, adapters)
 
     def add(self, entry: Swapped) -> None:
         """Keep ``entry``, in the place of the one that it goes on from."""
-        for other in self.nearest(entry.tokens, entry.adapters):
-            if other.tokens[: len(entry.tokens)] == entry.tokens:
-                return
-            if entry.tokens[: len(other.tokens)] == other.tokens:
-                self._remove(other)
+        if self._known.holding(entry.tokens, entry.adapters) is not None:
+            return
+        if (begun := self._known.begun(entry.tokens, entry.adapters)) is not None:
+            self._remove(begun)
         self._entries[entry] = None
-        self._ordered.insert(self._place(entry.tokens, entry.adapters), entry)
+        self._known.add(entry)
         self.used += entry.state.nbytes
         while self.used > self.limit:
             oldest = next(iter(self._entries))
@@ -82,14 +74,10 @@ class Swap:
     def clear(self) -> None:
         """Forget all."""
         self._entries.clear()
-        self._ordered.clear()
+        self._known.clear()
         self.used = 0
-
-    def _place(self, tokens: list[int], adapters: Scales) -> int:
-        wanted = (adapters, tokens)
-        return bisect_left(self._ordered, wanted, key=lambda entry: (entry.adapters, entry.tokens))
 
     def _remove(self, entry: Swapped) -> None:
         del self._entries[entry]
-        del self._ordered[self._place(entry.tokens, entry.adapters)]
+        self._known.remove(entry)
         self.used -= entry.state.nbytes
