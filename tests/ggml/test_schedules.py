@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llamaedge_host.ggml.engine import scheduler
+from llamaedge_host.ggml.engine import placement, scheduler
 from llamaedge_host.ggml.engine.cache import Slot
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import End, Limits, Sequence
@@ -26,6 +26,8 @@ from .conftest import Load
 from .greedy import Greedy
 
 CELLS = 256
+RELEASED = "released"
+"""The cells that a slot loses are given back, however few they are."""
 TIE = 0.05
 """Logits that near are equal but for the order of sums in half precision; a wrong cache errs by
 one and more."""
@@ -107,16 +109,31 @@ class Machine:
         ("tiny_llama", {"kv_unified": True}),
         ("tiny_llama", {"cache_ram": 0}),
         ("tiny_gemma", {}),
+        ("tiny_gemma", {"kv_unified": True}),
         ("tiny_mamba", {}),
         ("tiny_lfm2", {}),
         ("tiny_lfm2", {"kv_unified": True}),
+        ("tiny_llama", {"batch_size": 256}),
     ],
-    ids=["llama", "unified", "no swap", "window", "recurrent", "hybrid", "hybrid unified"],
+    ids=[
+        "llama",
+        "unified",
+        "no swap",
+        "window",
+        "window unified",
+        "recurrent",
+        "hybrid",
+        "hybrid unified",
+        RELEASED,
+    ],
 )
 def machine(
     request: pytest.FixtureRequest, load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Machine]:
     name, keys = request.param
+    if request.node.callspec.id == RELEASED:
+        monkeypatch.setattr(placement, "RELEASED", 1)
+        monkeypatch.setattr(placement, "KEPT", 0)
     path: Path = request.getfixturevalue(name)
     monkeypatch.setattr(scheduler, "TURN", 0.0)
     monkeypatch.setattr(scheduler, "SWAPPING", math.inf)

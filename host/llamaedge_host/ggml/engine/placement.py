@@ -12,6 +12,10 @@ from .swap import Swap, Swapped
 
 SWAP_FROM = 16
 """Tokens that a slot must lose for their state to be swapped out."""
+RELEASED = 16 << 20
+"""Bytes of the cells that a slot must lose for their memory to be given back."""
+KEPT = 16
+"""Of a slot that keeps no more than one token in so many, the rest is given back."""
 _LEARNING = 0.2
 
 
@@ -43,9 +47,12 @@ class Placement:
     def _prepare(self, choice: Choice) -> int:
         """Make the slot's cache what ``choice`` says; how many tokens it has then."""
         slot, source, context = choice.slot, choice.source, self._context
-        if choice.lost >= SWAP_FROM:
+        lost = choice.lost
+        if lost >= SWAP_FROM:
             self._counters.evictions += 1
             self._swap_out(slot)
+        if source is not slot or not choice.common:
+            self._empty(slot, lost)
         if isinstance(source, Swapped):
             common = context.restore(slot.index, source.state, len(source.tokens), choice.common)
             self._swap.taken(source, common)
@@ -53,15 +60,38 @@ class Placement:
             return common
         if isinstance(source, Stored):
             return self._load(slot, source, choice.common)
-        if source is slot or not choice.common:
-            return context.keep(slot.index, choice.common)
+        if source is slot:
+            return self._cut(slot, choice.common, lost)
+        if not choice.common:
+            return 0
         return context.copy(source.index, slot.index, len(source.cached), choice.common)
+
+    def _empty(self, slot: Slot, lost: int) -> None:
+        """Let ``slot`` cache nothing, where it had ``lost`` tokens; many give back their memory."""
+        self._context.keep(slot.index, 0)
+        if lost * self._context.cell_bytes >= RELEASED:
+            self._context.release(slot.index)
+
+    def _cut(self, slot: Slot, count: int, lost: int) -> int:
+        """Let ``slot`` cache its first ``count`` tokens, without ``lost`` others; how many it has.
+
+        Cells are given back all at once, so the few that stay of many are copied.
+        """
+        context = self._context
+        kept = context.keep(slot.index, count)
+        if not kept or kept * KEPT > lost or lost * context.cell_bytes < RELEASED:
+            return kept
+        state = context.save(slot.index, context.state_size(slot.index))
+        if state is None:
+            return kept
+        self._empty(slot, lost)
+        return context.restore(slot.index, state, kept, kept)
 
     def _load(self, slot: Slot, source: Stored, common: int) -> int:
         """Let ``slot`` cache what is in a file, or nothing if that is damaged."""
         state = self.store.load(source) if self.store is not None else None
         if state is None:
-            return self._context.keep(slot.index, 0)
+            return 0
         self._counters.restored += 1
         return self._context.restore(slot.index, state, len(source.tokens), common)
 
@@ -82,8 +112,8 @@ class Placement:
             return
         count = sequence.position
         sequence.position = context.restore(hole.index, state, count, count)
-        count = len(hole.tokens)
-        kept = context.keep(mover.index, 0)
+        self._empty(mover, count)
+        count, kept = len(hole.tokens), 0
         if other is not None:
             kept = context.restore(mover.index, other, count, count)
         self._cache.move(mover, hole)
@@ -104,7 +134,7 @@ class Placement:
 
     def drop(self, slot: Slot) -> None:
         """Forget what ``slot`` caches."""
-        self._context.keep(slot.index, 0)
+        self._empty(slot, len(slot.tokens))
         slot.tokens = []
 
     def drop_all(self) -> None:

@@ -16,6 +16,7 @@ from ..errors import GgmlError
 from ..metadata.parse import Settings
 from .library import cpus, first_error, forget_errors, llama
 from .model import Model
+from .pages import Pages, caches
 
 State = npt.NDArray[np.uint8]
 """What llama.cpp saves of one sequence."""
@@ -148,7 +149,8 @@ class LlamaContext:
     def __init__(self, model: Model, parameters: ContextParameters) -> None:
         forget_errors()
         asked = _parameters(parameters)
-        self.pointer: ctypes.c_void_p = llama.llama_init_from_model(model.pointer, asked)
+        with caches() as found:
+            self.pointer: ctypes.c_void_p = llama.llama_init_from_model(model.pointer, asked)
         if not self.pointer:
             reason = first_error("llama.cpp does not say why")
             raise ContextError(NnErrno.INVALID_ARGUMENT, f"the context cannot be set up: {reason}")
@@ -160,6 +162,7 @@ class LlamaContext:
         self.micro_batch: int = llama.llama_n_ubatch(self.pointer)
         self.pooling: int = llama.llama_pooling_type(self.pointer)
         self.unified = parameters.unified
+        self._pages = Pages(found, 1 if self.unified else self.sequences)
         self._window = model.window
         self._threads = parameters.threads
         self._most_threads = max(parameters.threads)
@@ -231,6 +234,21 @@ class LlamaContext:
             return count
         llama.llama_memory_seq_rm(self.memory, sequence, -1, -1)
         return 0
+
+    @property
+    def cell_bytes(self) -> int:
+        """Bytes of a token's cells in this process's memory; 0 where they cannot be given back."""
+        return self._pages.size // int(llama.llama_n_ctx(self.pointer))
+
+    def release(self, sequence: int) -> int:
+        """Give the memory of ``sequence``, which holds nothing, back to the system; how many bytes.
+
+        What is shared with a sequence that holds something stays.
+        """
+        sharing = range(self.sequences) if self.unified else (sequence,)
+        if any(llama.llama_memory_seq_pos_max(self.memory, each) >= 0 for each in sharing):
+            return 0
+        return self._pages.release(0 if self.unified else sequence)
 
     def first(self, sequence: int) -> int:
         """The first position that a sliding window has not left behind."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 from llama_cpp import llama_cpp as llama
@@ -23,6 +24,7 @@ __all__ = [
     "cpus",
     "first_error",
     "forget_errors",
+    "function",
     "ggml",
     "llama",
     "log_callback",
@@ -40,6 +42,14 @@ BUILD_NUMBER = 0
 ggml = llama._lib
 """ggml's functions, found by way of llama.cpp's library: another copy of ggml's, such as the
 bindings' own, has devices of its own."""
+
+
+def function(name: str, result: Any, *arguments: Any) -> Any:
+    """ggml's function ``name``, with the types of its ``result`` and its ``arguments``."""
+    found = getattr(ggml, name)
+    found.restype, found.argtypes = result, list(arguments)
+    return found
+
 
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}
 _CONTINUED = 5  # GGML_LOG_LEVEL_CONT: the rest of the line before

@@ -9,9 +9,8 @@ its own memory of the processor, it calls a function here instead of its own.
 import ctypes
 import logging
 import mmap
-from typing import Any
 
-from .library import ggml, llama
+from .library import function, llama
 from .links import link
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -22,34 +21,42 @@ _LEAST = 1 << 20
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLEAR = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint8)
 
-
-def _function(name: str, result: object, *arguments: type) -> Any:
-    function = getattr(ggml, name)
-    function.restype, function.argtypes = result, list(arguments)
-    return function
-
-
-_clear_all = _function(_NAME, None, ctypes.c_void_p, ctypes.c_uint8)
-_type_of = _function("ggml_backend_buffer_get_type", ctypes.c_void_p, ctypes.c_void_p)
-_base_of = _function("ggml_backend_buffer_get_base", ctypes.c_void_p, ctypes.c_void_p)
-_size_of = _function("ggml_backend_buffer_get_size", ctypes.c_size_t, ctypes.c_void_p)
-_processor = _function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)
+_clear_all = function(_NAME, None, ctypes.c_void_p, ctypes.c_uint8)
+_type_of = function("ggml_backend_buffer_get_type", ctypes.c_void_p, ctypes.c_void_p)
+_base_of = function("ggml_backend_buffer_get_base", ctypes.c_void_p, ctypes.c_void_p)
+_size_of = function("ggml_backend_buffer_get_size", ctypes.c_size_t, ctypes.c_void_p)
+_processor = function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)
 
 
 def clear(buffer: int, value: int) -> None:
     """Make all bytes of ``buffer``, a ggml_backend_buffer, ``value``: ggml's own function."""
-    size = _size_of(buffer)
-    if value or size < _LEAST or _type_of(buffer) != _processor():
+    begin, size = _base_of(buffer), _size_of(buffer)
+    if value or size < _LEAST or not of_processor(_type_of(buffer)):
         _clear_all(buffer, value)
         return
-    begin = _base_of(buffer)
-    end = begin + size
-    first, last = begin + -begin % mmap.PAGESIZE, end - end % mmap.PAGESIZE
-    if _libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONT_NEED):
+    if not discard(begin, size):
         _clear_all(buffer, value)  # pages that are locked into memory stay
         return
-    ctypes.memset(begin, 0, first - begin)
-    ctypes.memset(last, 0, end - last)
+    ctypes.memset(begin, 0, -begin % mmap.PAGESIZE)
+    end = begin + size
+    rest = end % mmap.PAGESIZE
+    ctypes.memset(end - rest, 0, rest)
+
+
+def of_processor(buffer_type: int) -> bool:
+    """Whether buffers of ``buffer_type`` are this process's own memory."""
+    return bool(buffer_type == _processor())
+
+
+def discard(begin: int, size: int) -> int:
+    """Hand back the whole pages among ``size`` bytes from ``begin`` on, which then read as zeros.
+
+    Answers how many bytes; 0 where the system refuses, and then nothing has changed.
+    """
+    first, last = begin + -begin % mmap.PAGESIZE, (begin + size) // mmap.PAGESIZE * mmap.PAGESIZE
+    length = max(last - first, 0)
+    refused = _libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), _DONT_NEED)
+    return 0 if refused else length
 
 
 _callback = _CLEAR(clear)
