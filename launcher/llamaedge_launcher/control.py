@@ -95,7 +95,8 @@ class ModelSize:
     ``context``, in tokens, is that of each of ``parallel`` sequences, ``trained`` the one that
     the model was made with. ``weights``, ``cache``, ``buffers`` are bytes, on the GPUs and not;
     ``on_gpu`` those of them that are there. ``on_use`` says that the cache takes its memory as it
-    is used, which begins with next to nothing.
+    is used, which begins with next to nothing; ``smaller`` that it is of q8_0, since one of f16
+    would not fit.
     """
 
     name: str
@@ -110,6 +111,7 @@ class ModelSize:
     buffers: int
     on_gpu: int
     on_use: bool = False
+    smaller: bool = False
 
     @property
     def total(self) -> int:

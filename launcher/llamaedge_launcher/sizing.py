@@ -60,9 +60,10 @@ def suited(
         beside.append(found.needs)
         models.append(_size(alias, found))
         common |= {name: found.settings[name] for name in OF_ALL_MODELS}
+        common |= {name: found.settings[name] for name in _TYPES if name in found.settings}
         for name in OF_EACH_MODEL:
             chosen.setdefault(name, []).append(str(found.settings[name]))
-    chosen |= {name: [str(value)] for name, value in common.items()}
+    chosen |= {name: [_word(name, value)] for name, value in common.items()}
     return _completed(args, given, chosen, guest), Sized(tuple(models), free)
 
 
@@ -88,6 +89,13 @@ def _metadata(given: Mapping[str, str], index: int) -> dict[str, Value]:
     return found
 
 
+def _word(name: str, value: Value) -> str:
+    """The ``value`` of a metadata key as the option of the same ``name`` has it."""
+    if name not in _TYPES:
+        return str(value)
+    return next(kind for kind, number in CACHE_TYPES.items() if number == value)
+
+
 def _beside(path: str) -> Needs:
     """What a projector or a vocoder takes that is loaded when it is first used."""
     size = Path(path).stat().st_size if path else 0
@@ -110,6 +118,7 @@ def _size(alias: str, found: Suited) -> ModelSize:
         buffers=needs.whole.buffers,
         on_gpu=needs.there.total,
         on_use=ON_USE and not needs.there.cache,
+        smaller=_TYPES[0] in settings,
     )
 
 

@@ -13,7 +13,8 @@ import pytest
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine import engine
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.llama import capacity, memory
+from llamaedge_host.ggml.llama import capacity, gguf, memory
+from llamaedge_host.ggml.llama.adapters import AdapterFile
 from llamaedge_host.ggml.llama.context import ContextError, ContextParameters, LlamaContext
 from llamaedge_host.ggml.llama.devices import Device
 from llamaedge_host.ggml.llama.library import llama
@@ -23,7 +24,7 @@ from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings
 from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
-from ..models import speech, tiny
+from ..models import sized, speech, tiny
 from .conftest import Load, run
 
 SEA = b"the sea and the sea"
@@ -293,6 +294,123 @@ def test_it_is_said_how_many_tokens_fit(
     assert str(raised.value).endswith("; 512 tokens fit")
     graph = load_on(backend, tiny_llama, ctx_size=512, **keys)
     assert run(graph.context(), SEA)
+
+
+Q8 = {"cache-type-k": 8, "cache-type-v": 8}
+
+
+@pytest.fixture(scope="module")
+def quantisable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with heads that are wide enough for a cache of q8_0."""
+    path = tmp_path_factory.mktemp("wide") / "wide.gguf"
+    return sized.llama(path, width=64, layers=2, feed=64, context=4096)
+
+
+def test_a_context_that_is_asked_for_has_a_smaller_cache_rather_than_none(
+    machine: Machine, quantisable: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    machine(HUGE)
+    backend = GgmlBackend()
+    graph = load_on(backend, quantisable)
+    plain, small = needed(graph, 4096, 1), needed(graph, 4096, 1, **Q8)
+    assert small.whole.cache < 0.6 * plain.whole.cache
+    for free, kind in ((plain, "f16"), (small, "q8_0")):
+        caplog.clear()
+        machine(free.whole.total + 1)
+        made = load_on(backend, quantisable, ctx_size=4096)
+        assert (made.engine().cells, sequences(made)) == (4096, 1)
+        assert f"of KV cache ({kind})" in caplog.text
+        assert ("since one of f16 for ctx-size 4096 does not fit" in caplog.text) == (kind != "f16")
+        assert run(made.context(), SEA)
+        made.close()
+        LOADED.remove(made)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"cache_type_k": 1, "cache_type_v": 1}, {"cache_type_v": 1}, {"flash_attn": "off"}]
+)
+def test_the_type_that_is_asked_for_is_kept(
+    machine: Machine, quantisable: Path, keys: dict[str, Any]
+) -> None:
+    machine(HUGE)
+    backend = GgmlBackend()
+    machine(needed(load_on(backend, quantisable), 4096, 1, **Q8).whole.total + 1)
+    with pytest.raises(BackendError, match=r"4096 tokens \(ctx-size\) take .* tokens fit"):
+        load_on(backend, quantisable, ctx_size=4096, **keys)
+
+
+def test_what_fits_in_no_type_is_refused_with_what_fits_in_the_smaller(
+    machine: Machine, quantisable: Path
+) -> None:
+    machine(HUGE)
+    backend = GgmlBackend()
+    machine(needed(load_on(backend, quantisable), 2048, 1, **Q8).whole.total + 1)
+    why = r"4096 tokens \(ctx-size\), in a cache of q8_0, take .*; 2048 tokens fit"
+    with pytest.raises(BackendError, match=why):
+        load_on(backend, quantisable, ctx_size=4096)
+    assert load_on(backend, quantisable, ctx_size=2048).engine().cells == 2048
+
+
+def test_a_context_that_nobody_asked_for_is_cut_before_its_type_is(
+    machine: Machine, quantisable: Path
+) -> None:
+    machine(HUGE)
+    backend = GgmlBackend()
+    machine(needed(load_on(backend, quantisable), 2048, 1).whole.total + 1)
+    found = backend.suited(quantisable, Target.CPU, {"ubatch-size": 512})
+    assert 256 <= int(found.settings["ctx-size"]) <= 2048
+    assert "cache-type-k" not in found.settings
+
+
+def test_a_guest_is_told_of_a_smaller_cache(machine: Machine, quantisable: Path) -> None:
+    machine(HUGE)
+    backend = GgmlBackend()
+    given = {"ctx-size": 4096, "batch-size": 512}
+    plain = backend.suited(quantisable, Target.CPU, given, sharing=1)
+    assert "cache-type-k" not in plain.settings
+    graph = load_on(backend, quantisable)
+    machine(needed(graph, 4096, 1, **{"batch-size": 512, **Q8}).whole.total + 1)
+    found = backend.suited(quantisable, Target.CPU, given)
+    assert {key: found.settings[key] for key in Q8} == Q8
+    assert found.settings["ctx-size"] == 4096
+
+
+def test_adapters_are_counted(machine: Machine, tiny_llama: Path, tmp_path: Path) -> None:
+    adapter = tiny.lora(tmp_path / "large.gguf", rank=512)
+    size = sum(tensor.size for tensor in gguf.read(adapter).tensors)
+    assert size > 500_000
+    machine(HUGE)
+    plain = GgmlBackend()
+    whole = needed(load_on(plain, tiny_llama), 512, 1).whole
+    adapted = GgmlBackend(adapters=[AdapterFile(adapter)])
+    before = plain.suited(tiny_llama, Target.CPU, {})
+    after = adapted.suited(tiny_llama, Target.CPU, {})
+    assert after.needs.whole.weights - before.needs.whole.weights == size
+    embedding = adapted.suited(tiny_llama, Target.CPU, {"embedding": True})
+    assert embedding.needs.whole.weights == before.needs.whole.weights
+    machine(whole.total + size)
+    assert sequences(load_on(plain, tiny_llama)) >= 1
+    assert sequences(load_on(adapted, tiny_llama)) == 1
+    machine(whole.total + size // 2)
+    assert sequences(load_on(plain, tiny_llama)) >= 1
+    with pytest.raises(BackendError, match=r"512 tokens \(ctx-size\) take .* tokens fit"):
+        load_on(GgmlBackend(adapters=[AdapterFile(adapter)]), tiny_llama)
+
+
+def test_adapters_lie_with_their_layers_on_a_gpu(
+    machine: Machine, tiny_llama: Path, tmp_path: Path
+) -> None:
+    adapter = tiny.lora(tmp_path / "large.gguf", rank=512)
+    size = sum(tensor.size for tensor in gguf.read(adapter).tensors)
+    machine(HUGE, HUGE)
+    adapted = GgmlBackend(adapters=[AdapterFile(adapter)])
+    given = {"ctx-size": 512, "n-gpu-layers": 2}
+    plain = GgmlBackend().suited(tiny_llama, Target.AUTO, given).needs
+    needs_ = adapted.suited(tiny_llama, Target.AUTO, given).needs
+    here = needs_.here.weights - plain.here.weights
+    there = needs_.there.weights - plain.there.weights
+    assert (here, there) == (size // 2, size // 2)
 
 
 def test_swapped_caches_take_no_more_than_there_is(machine: Machine, tiny_llama: Path) -> None:

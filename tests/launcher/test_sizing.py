@@ -16,7 +16,7 @@ from llamaedge_launcher.control import Sized, decode_event, encode_event
 from llamaedge_launcher.sizing import suited
 
 from ..models import tiny
-from ..models.sized import deepened
+from ..models.sized import deepened, llama
 from .running import running
 
 EMBEDDING = ("--prompt-template=chatml,embedding", "--model-name=a,b")
@@ -84,6 +84,26 @@ def test_the_types_of_the_cache_are_counted(
     with network(model) as nn:
         plain = suited([], guest, nn)[1].models[0].cache
         assert suited(given.split(), guest, nn)[1].models[0].cache == part * plain
+
+
+def test_a_guest_is_told_of_a_smaller_cache(
+    tmp_path: Path, guest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest.write_bytes(guest.read_bytes() + b"cache-type-kcache-type-v")
+    model = llama(tmp_path / "wide.gguf", width=64, layers=2, feed=64, context=4096)
+    asked = ["--ctx-size=4096", "--batch-size=32"]
+    with network(model) as nn:
+        (small,) = suited([*asked, "--cache-type-k=q8_0", "--cache-type-v=q8_0"], guest, nn)[
+            1
+        ].models
+        enough = small.weights + small.cache // small.parallel + small.buffers
+        monkeypatch.setattr(capacity, "available_memory", lambda: enough)
+        args, (model_,) = suited(asked, guest, nn)[0], suited(asked, guest, nn)[1].models
+        assert {"--cache-type-k=q8_0", "--cache-type-v=q8_0"} <= set(args)
+        assert model_.smaller
+        assert model_.context == 4096
+        with pytest.raises(PreloadError, match="4096 tokens"):
+            suited([*asked, "--cache-type-k=f16", "--cache-type-v=f16"], guest, nn)
 
 
 def test_a_model_that_drafts_is_counted_and_one_that_cannot_is_refused(

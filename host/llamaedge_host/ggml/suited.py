@@ -23,6 +23,7 @@ EMBEDDING_BATCH = 8192
 class Suited:
     """``settings`` are metadata: what was given, and for the rest what suits.
 
+    The types of the cache are among them if they had to be others than anybody asked for.
     ``layers`` are the model's, ``gpu_layers`` those of them on the GPU; ``trained`` is the
     context that it was trained with, in tokens; ``swap`` is what swapped caches may take in bytes.
     """
@@ -55,7 +56,8 @@ def suit(
     with closing(models.hollow(path, settings, target)) as found:
         gpu_layers = 0
         if found.parameters.gpu_layers:
-            gpu_layers = layers_on_gpu(found, settings, Free.now(found, beside))
+            adapters = engines.adapters_needed(found, settings)
+            gpu_layers = layers_on_gpu(found, settings, Free.now(found, (*beside, adapters)))
         layers: Settings = settings.with_changes({"n-gpu-layers": gpu_layers} | dict(given))
         if ModelParameters.of(layers, target, found.layers) == found.parameters:
             with _drafting(models, draft, found, layers, target) as small:
@@ -101,6 +103,8 @@ def _suit(
         "threads": made.threads[0],
         "n-gpu-layers": settings["n-gpu-layers"],
     }
+    if made.cache_types != (settings["cache-type-k"], settings["cache-type-v"]):
+        chosen |= sizing.told
     return Suited(
         chosen | {key: value for key, value in given.items() if key in chosen and value},
         made.parallel,

@@ -122,6 +122,8 @@ def _context(model: ModelSize) -> str:
 
 def _memory(model: ModelSize) -> str:
     taken = " as used" if model.on_use else ""
+    if model.smaller:
+        taken += " (of q8_0: f16 does not fit)"
     listed = (
         f"weights {size_text(model.weights)}, cache {size_text(model.cache)}{taken},"
         f" buffers {size_text(model.buffers)}"

@@ -18,7 +18,7 @@ from ..llama.compute import ComputeThread
 from ..llama.context import ContextError, ContextParameters
 from ..llama.memory import shown
 from ..llama.model import Model, ModelParameters
-from ..llama.needs import Needs
+from ..llama.needs import NOTHING, Needs, adapters
 from ..llama.unmet import unmet
 from ..llama.zeroing import ON_USE
 from ..media.vocoder import Vocoder
@@ -90,10 +90,15 @@ class Engines:
             parallel = self._sequences(settings)
             free = Free.now(hollow, beside)
             sizing = size(
-                hollow, settings, parallel=parallel, free=free, sharing=sharing, draft=draft
+                hollow,
+                settings,
+                parallel=parallel,
+                free=free,
+                sharing=sharing,
+                draft=draft,
+                adapters=self.adapters_needed(hollow, settings),
             )
-            made = settings.with_changes({"ctx-size": sizing.parameters.cells})
-            asked = self._asked(hollow, made)
+            asked = self._asked(hollow, settings.with_changes(sizing.told))
             self._sizings[hollow.path, hollow.parameters, asked] = sizing
             return sizing
 
@@ -160,6 +165,10 @@ class Engines:
         several: int = settings["n-parallel"]
         return self._parallel or (several if several > 1 else 0)
 
+    def adapters_needed(self, model: Model, settings: Settings) -> Needs:
+        """What is to be loaded beside ``model`` of adapters. Raises GgmlError."""
+        return NOTHING if settings["embedding"] else adapters(self._adapters, model)
+
     def _asked(self, model: Model, settings: Settings) -> ContextParameters:
         """What tells an engine from others: what is asked for, 0 where that is left open."""
         parallel = self._sequences(settings)
@@ -185,6 +194,7 @@ class Engines:
                     free=Free.now(model),
                     loaded=True,
                     draft=draft and hollow.enter_context(closing(draft.hollow())),
+                    adapters=self.adapters_needed(model, settings),
                 )
         for line in unmet(settings, model, sizing.parameters):
             _log.warning("[WASI-NN] GGML backend: %s: %s", model.path.name, line)
@@ -217,13 +227,14 @@ class Engines:
                 raise
         needs = sizing.whole.whole
         _log.info(
-            "[WASI-NN] GGML backend: %s: %s of %d tokens, %s; %s of weights, %s of KV cache%s,"
+            "[WASI-NN] GGML backend: %s: %s of %d tokens, %s; %s of weights, %s of KV cache (%s)%s,"
             " %s of buffers, and up to %s for what is swapped out of the cache",
             model.path.name,
             counted(sizing.parameters.parallel, "sequence"),
             engine.cells,
             counted(sizing.parameters.threads[0], "thread"),
             *map(shown, (needs.weights, needs.cache)),
+            sizing.parameters.types_shown,
             " as it is used" if ON_USE else "",
             *map(shown, (needs.buffers, swap)),
         )

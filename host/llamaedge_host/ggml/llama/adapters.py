@@ -87,7 +87,8 @@ class Adapters:
         self._applied = scales
 
 
-def _load(path: Path, model: Model) -> object:
+def read(path: Path, model: Model) -> gguf.Gguf:
+    """The header of the adapter at ``path``. Raises GgmlError if it is none for ``model``."""
     try:
         header = gguf.read(path)
     except OSError as error:
@@ -99,6 +100,11 @@ def _load(path: Path, model: Model) -> object:
     if header.architecture != model.header.architecture:
         ours = model.header.architecture
         raise _unusable(path, f"it is for {header.architecture} models, and this one is {ours}")
+    return header
+
+
+def _load(path: Path, model: Model) -> object:
+    read(path, model)
     forget_errors()
     pointer = llama.llama_adapter_lora_init(model.pointer, str(path).encode())
     if not pointer:

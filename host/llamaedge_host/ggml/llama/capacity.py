@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
-from ..metadata.parse import Settings
+from ..metadata.parse import Settings, Value
 from . import draft as drafting
-from .context import MIN_CONTEXT, ContextParameters
+from .context import AUTO, MIN_CONTEXT, Q8_0, ContextError, ContextParameters
 from .memory import available_memory, gpu_free, shown
 from .model import Model
 from .needs import NOTHING, Need, Needs, needs
@@ -55,18 +55,26 @@ class Sizing:
     """A context's parameters and what it then takes; the weights are counted in.
 
     ``draft`` are the parameters of the context on the model that drafts, and ``drafting`` what
-    that model and it take beside.
+    that model and it take beside; ``adapters`` is what is to be loaded of the model's adapters.
     """
 
     parameters: ContextParameters
     needs: Needs
     draft: ContextParameters | None = None
     drafting: Needs = NOTHING
+    adapters: Needs = NOTHING
 
     @property
     def whole(self) -> Needs:
-        """What both models take."""
-        return self.needs.beside(self.drafting)
+        """What both models and the adapters take."""
+        return self.needs.beside(self.drafting).beside(self.adapters)
+
+    @property
+    def told(self) -> dict[str, Value]:
+        """The context and the types of its cache, as metadata that asks for them."""
+        parameters = self.parameters
+        keys, values = parameters.cache_types
+        return {"ctx-size": parameters.cells, "cache-type-k": keys, "cache-type-v": values}
 
     @property
     def sequence_bytes(self) -> int:
@@ -106,16 +114,20 @@ def size(
     loaded: bool = False,
     sharing: int = 1,
     draft: Model | None = None,
+    adapters: Needs = NOTHING,
 ) -> Sizing:
     """What suits ``settings`` on ``hollow``: as they ask; where they do not, as memory allows.
 
     ``parallel`` is the number of sequences that is asked for, 0 for one that suits: fewer are
     better than none. If it is ``loaded``, its weights are in the memory already. What nobody asked
-    for is as large as if so many models were ``sharing`` the memory. ``draft`` is the model that
-    drafts, hollow too, whose context has as many sequences. Raises GgmlError for what does not
-    fit, which says what would.
+    for is as large as if so many models were ``sharing`` the memory. A context that is asked for
+    and does not fit gets a cache of q8_0 rather than none, if nobody asked for its types. ``draft``
+    is the model that drafts, hollow too, whose context has as many sequences; ``adapters`` is what
+    is loaded beside. Raises GgmlError for what does not fit, which says what would.
     """
-    sizer = _Sizer(hollow, settings, free, loaded=loaded, sharing=sharing, draft=draft)
+    sizer = _Sizer(
+        hollow, settings, free, loaded=loaded, sharing=sharing, draft=draft, adapters=adapters
+    )
     return sizer.sizing(parallel)
 
 
@@ -148,8 +160,10 @@ class _Sizer:
         loaded: bool = False,
         sharing: int = 1,
         draft: Model | None = None,
+        adapters: Needs = NOTHING,
     ) -> None:
         self._hollow = hollow
+        self._adapters = adapters
         self._draft = draft
         self._settings = settings
         self._free = free
@@ -164,14 +178,11 @@ class _Sizer:
         cells = self._alone.cells
         if not self._settings["ctx-size"]:
             cells = self._own_context(parallel or LEAST_PARALLEL)
-        if self._alone.embeddings:
-            tried: list[tuple[int, Shares]] = [(1, ALL)]
-        elif parallel:
-            tried = [(count, ALL) for count in range(parallel, 0, -1)]
-        else:
-            tried = [(count, SEQUENCES) for count in range(DEFAULT_PARALLEL, LEAST_PARALLEL, -1)]
-            tried += [(LEAST_PARALLEL, CONTEXT), (1, ALL), (LEAST_PARALLEL, ALL)]
-        made = next((count for count, shares in tried if self._fits(cells, count, shares)), 0)
+        made = self._sequences(cells, parallel)
+        if not made and self._may_be_smaller():
+            types = {"cache-type-k": Q8_0, "cache-type-v": Q8_0}
+            self._settings = self._settings.with_changes(types)
+            made = self._sequences(cells, parallel)
         if not made:
             raise self._refusal(cells)
         if made < parallel and not self._alone.embeddings:
@@ -184,7 +195,32 @@ class _Sizer:
             )
         parameters = self._parameters(cells, made)
         draft, drafting = self._drafting(parameters)
-        return Sizing(parameters, self._needs_alone(parameters), draft, drafting)
+        return Sizing(parameters, self._needs_alone(parameters), draft, drafting, self._adapters)
+
+    def _sequences(self, cells: int, parallel: int) -> int:
+        """How many sequences of ``cells`` tokens, ``parallel`` of which are asked for; 0 of none.
+
+        0 asks for what suits.
+        """
+        if self._alone.embeddings:
+            tried: list[tuple[int, Shares]] = [(1, ALL)]
+        elif parallel:
+            tried = [(count, ALL) for count in range(parallel, 0, -1)]
+        else:
+            tried = [(count, SEQUENCES) for count in range(DEFAULT_PARALLEL, LEAST_PARALLEL, -1)]
+            tried += [(LEAST_PARALLEL, CONTEXT), (1, ALL), (LEAST_PARALLEL, ALL)]
+        return next((count for count, shares in tried if self._fits(cells, count, shares)), 0)
+
+    def _may_be_smaller(self) -> bool:
+        """Whether nobody asked for the types of the cache, and the model's can be quantised."""
+        if self._alone.embeddings or self._alone.cache_types != (AUTO, AUTO):
+            return False
+        least = replace(self._parameters(MIN_CONTEXT, 1), cache_types=(Q8_0, Q8_0))
+        try:
+            plain = self._needs(replace(least, cache_types=(AUTO, AUTO)))
+            return self._needs(least).whole.cache < plain.whole.cache
+        except ContextError:
+            return False
 
     def leaves_room_on_gpu(self) -> bool:
         """Whether the weights leave room on the GPUs for what is asked, or for a usual context."""
@@ -229,19 +265,21 @@ class _Sizer:
 
         Weights that are mapped count as free though they are read.
         """
-        here, there = wanted.here, wanted.there
+        here, there, adapters = wanted.here, wanted.there, self._adapters
         sharing = 1 if shares is ALL else self._sharing
-        counted = here.weights if self._mapped or not self._loaded else 0
+        mapped = self._mapped or not self._loaded
+        counted = here.weights if mapped else adapters.here.weights
         yield here, self._free.here - counted, shares.here / sharing
-        left = self._free.there - (0 if self._loaded else there.weights)
-        yield there, left, shares.there / sharing
+        counted = adapters.there.weights if self._loaded else there.weights
+        yield there, self._free.there - counted, shares.there / sharing
 
     def _parameters(self, cells: int, parallel: int) -> ContextParameters:
         settings = self._settings.with_changes({"ctx-size": cells})
         return ContextParameters.of(settings, self._hollow, parallel)
 
     def _needs(self, parameters: ContextParameters) -> Needs:
-        return self._needs_alone(parameters).beside(self._drafting(parameters)[1])
+        models = self._needs_alone(parameters).beside(self._drafting(parameters)[1])
+        return models.beside(self._adapters)
 
     def _needs_alone(self, parameters: ContextParameters) -> Needs:
         if parameters not in self._tried:
@@ -263,9 +301,15 @@ class _Sizer:
         would = f"{fitting} tokens fit" if fitting else "a smaller model fits, or one of fewer bits"
         return GgmlError(
             NnErrno.INVALID_ARGUMENT,
-            f"the context cannot be set up: {cells} tokens (ctx-size) take {self._lacking(cells)};"
-            f" {would}",
+            f"the context cannot be set up: {cells} tokens (ctx-size){self._types} take"
+            f" {self._lacking(cells)}; {would}",
         )
+
+    @property
+    def _types(self) -> str:
+        """What is to be said of types that nobody asked for."""
+        chosen = self._settings["cache-type-k"] != self._alone.cache_types[0]
+        return ", in a cache of q8_0," if chosen else ""
 
     def _lacking(self, cells: int) -> str:
         if not self._can_be_tried(cells):

@@ -29,12 +29,15 @@ EMBEDDINGS_AT_ONCE = 32
 """Inputs that one batch of embeddings may hold."""
 POSITIONS = "position_embd.weight"
 """The tensor of a model that learnt each position by itself."""
+AUTO = -1
+"""A type of a cache that nobody asked for: F16, or another where that is too large."""
 _FLASH = {"on": 1, "enabled": 1, "off": 0, "disabled": 0, "auto": -1}
 _NON_CAUSAL = 1
 CACHE_TYPES = {"f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3}
 CACHE_TYPES |= {"q4_0": 2, "iq4_nl": 20}
 """What llama.cpp's KV cache can be of: each ggml_type by its name."""
-_PLAIN = (CACHE_TYPES["f32"], CACHE_TYPES["f16"], CACHE_TYPES["bf16"])
+F16, Q8_0 = CACHE_TYPES["f16"], CACHE_TYPES["q8_0"]
+_PLAIN = (AUTO, CACHE_TYPES["f32"], F16, CACHE_TYPES["bf16"])
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,18 @@ class ContextParameters:
     draft: str = ""
     """The preloaded model that drafts."""
 
+    @property
+    def types_shown(self) -> str:
+        """The types of the cache, as people write them."""
+        names = {number: name for name, number in CACHE_TYPES.items()} | {AUTO: "f16"}
+        return " and ".join(dict.fromkeys(names[each] for each in self.cache_types))
+
     @classmethod
     def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
         """What ``settings`` ask for on ``model``. Raises GgmlError for what is impossible."""
         types = settings["cache-type-k"], settings["cache-type-v"]
         for key, kind in zip(("cache-type-k", "cache-type-v"), types, strict=True):
-            if kind not in CACHE_TYPES.values():
+            if kind not in (AUTO, *CACHE_TYPES.values()):
                 raise GgmlError(
                     NnErrno.INVALID_ARGUMENT,
                     f"the option {key} cannot be used: {kind} is not a type of a cache; it"
@@ -330,7 +339,7 @@ def _parameters(parameters: ContextParameters) -> llama.llama_context_params:
     asked.pooling_type = parameters.pooling
     asked.attention_type = parameters.attention
     asked.flash_attn_type = parameters.flash
-    asked.type_k, asked.type_v = parameters.cache_types
+    asked.type_k, asked.type_v = (F16 if each == AUTO else each for each in parameters.cache_types)
     asked.offload_kqv = parameters.offload
     asked.rope_scaling_type, asked.rope_freq_base, asked.rope_freq_scale = parameters.rope
     (

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .devices import devices
@@ -93,18 +93,20 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def weights(header: Gguf, gpu_layers: int, cpu_experts: int) -> tuple[int, int]:
-    """Bytes of a model's weights in the computer's memory and on the GPUs.
+def weights(
+    header: Gguf, gpu_layers: int, cpu_experts: int, tensors: Sequence[Tensor] | None = None
+) -> tuple[int, int]:
+    """Bytes of a model's weights, or of ``tensors`` beside them, in the computer's memory and on
+    the GPUs.
 
     ``gpu_layers`` counts from the last one, which is the output; the experts of the first
     ``cpu_experts`` layers stay with the computer, as the input does.
     """
     output = header.integer("block_count")
     first = first_on_gpu(header, gpu_layers)
-    there = sum(
-        tensor.size for tensor in header.tensors if _layer(tensor, output, cpu_experts) >= first
-    )
-    return sum(tensor.size for tensor in header.tensors) - there, there
+    found = header.tensors if tensors is None else tensors
+    there = sum(tensor.size for tensor in found if _layer(tensor, output, cpu_experts) >= first)
+    return sum(tensor.size for tensor in found) - there, there
 
 
 def first_on_gpu(header: Gguf, gpu_layers: int) -> int:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .adapters import AdapterFile, read
 from .context import ContextParameters, LlamaContext
 from .gguf import Gguf
 from .library import recorded
@@ -65,6 +66,19 @@ class Needs:
 NOTHING = Needs(Need(), Need())
 
 
+def adapters(files: Iterable[AdapterFile], model: Model) -> Needs:
+    """What the adapters of ``files`` take that ``model`` has not loaded yet. Raises GgmlError."""
+    headers = [read(each.path, model) for each in files if each.path not in model.adapters]
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    here, there = weights(model.header, _layers(model), model.parameters.cpu_experts, tensors)
+    return Needs(Need(here), Need(there))
+
+
+def _layers(model: Model) -> int:
+    """The layers of ``model`` on GPUs, the output one of them."""
+    return model.parameters.on_gpu(model.layers) if gpu_free(None) is not None else 0
+
+
 def needs(hollow: Model, parameters: ContextParameters) -> Needs:
     """What ``hollow`` would take with a context of ``parameters``.
 
@@ -76,8 +90,7 @@ def needs(hollow: Model, parameters: ContextParameters) -> Needs:
 
 
 def _needs(hollow: Model, parameters: ContextParameters, lines: Sequence[str]) -> Needs:
-    header = hollow.header
-    layers = hollow.parameters.on_gpu(hollow.layers) if gpu_free(None) is not None else 0
+    header, layers = hollow.header, _layers(hollow)
     here, there = weights(header, layers, hollow.parameters.cpu_experts)
     cache, buffers = cache_logged(lines), {False: 0, True: 0}
     for line in lines:

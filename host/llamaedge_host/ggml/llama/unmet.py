@@ -30,6 +30,11 @@ def _context(settings: Settings, model: Model, made: ContextParameters) -> Itera
             f"the context is {made.cells} tokens of the model's {own}, as many as memory allows"
             " (ctx-size asks for more)"
         )
+    if made.cache_types != (settings["cache-type-k"], settings["cache-type-v"]):
+        yield (
+            f"the KV cache is of {made.types_shown}, since one of f16 for ctx-size {made.cells}"
+            " does not fit into memory (cache-type-k and cache-type-v ask for another)"
+        )
     yield from _changed(settings, "batch-size", made.batch, "the context")
     why = "all of a batch is computed at once" if made.micro_batch == made.batch else ""
     yield from _changed(settings, "ubatch-size", made.micro_batch, why or "the batch-size")

@@ -310,22 +310,22 @@ _WORKING = (
     Key(
         "cache-type-k",
         int,
-        1,
+        -1,
         _C,
         _LATER,
         "ggml_type of the cache's keys: 0 f32, 1 f16, 30 bf16, 8 q8_0, 7 q5_1, 6 q5_0, 3 q4_1,"
-        " 2 q4_0, 20 iq4_nl",
-        0,
+        " 2 q4_0, 20 iq4_nl; -1: f16, or q8_0 where a ctx-size that is asked for fits only so",
+        -1,
         42,
     ),
     Key(
         "cache-type-v",
         int,
-        1,
+        -1,
         _C,
         _LATER,
         "the same of its values; a quantised one needs flash-attn",
-        0,
+        -1,
         42,
     ),
     Key(
