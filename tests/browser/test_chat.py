@@ -60,6 +60,22 @@ def test_escape_stops(page: Page) -> None:
     expect(wait_answered(page).get_by_role("button", name="Continue")).to_be_visible()
 
 
+def test_a_question_that_is_written_meanwhile_stops_nothing(page: Page) -> None:
+    set_longest(page, 1500)
+    ask(page, LONG)
+    expect(answers(page).locator(".body")).not_to_be_empty()
+    question(page).press("Enter")
+    ask(page, "And a lake?")
+    expect(page.get_by_text("The answer is still coming")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
+    expect(question(page)).to_have_value("And a lake?")
+    page.keyboard.press("Escape")
+    wait_answered(page)
+    set_longest(page, 4)
+    question(page).press("Enter")
+    wait_answered(page, 2)
+
+
 def test_an_answer_has_versions(page: Page) -> None:
     ask(page, "Say hello.")
     first = wait_answered(page).locator(".body").inner_text()
@@ -116,6 +132,20 @@ def test_messages_and_code_are_copied(page: Page) -> None:
     assert code.strip()
     assert code.strip() in whole
     assert "```" not in code
+
+
+def test_a_page_over_plain_http_copies_too(page: Page) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.reload()
+    ask(page, "Say hello.")
+    answer = wait_answered(page)
+    page.get_by_role("article", name="You").hover()
+    page.get_by_role("article", name="You").get_by_role("button", name="Copy", exact=True).click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(answer).to_be_visible()
+    question(page).focus()
+    page.keyboard.press("Control+v")
+    expect(question(page)).to_have_value("Say hello.")
 
 
 def test_conversations_are_searched_renamed_pinned_and_deleted(page: Page) -> None:

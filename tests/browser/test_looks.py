@@ -106,6 +106,26 @@ def test_it_fits_and_axe_finds_nothing(sized: Page, axe_finds: Callable[[Page], 
     assert axe_finds(page) == []
 
 
+def test_a_finger_sends_by_the_button(browser: Browser, server: Server) -> None:
+    width, height = SIZES["phone"]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, has_touch=True, is_mobile=True
+    )
+    context.set_default_timeout(WAIT)
+    page = context.new_page()
+    page.goto(server.wait_ready())
+    asked = script(page, stream({"content": "Hello."}))
+    page.get_by_role("textbox", name="Question").tap()
+    page.keyboard.type("One")
+    page.keyboard.press("Enter")
+    page.keyboard.type("two")
+    assert asked == []
+    page.get_by_role("button", name="Send", exact=True).tap()
+    wait_answered(page)
+    assert asked[0]["messages"] == [{"role": "user", "content": "One\ntwo"}]
+    context.close()
+
+
 def test_a_long_conversation_is_laid_out_where_it_is_seen(page: Page) -> None:
     rendered = []
     page.on("request", lambda each: rendered.append(each) if "render" in each.url else None)

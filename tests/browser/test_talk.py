@@ -24,7 +24,7 @@ def model(name: str, **more: Any) -> dict[str, Any]:
         "name": name, "id": name, "status": "ready", "message": None, "size": 5_000_000,
         "architecture": "llama", "quantization": "Q4_K_M", "parameters": 1_000_000,
         "context": 2048, "capabilities": ["chat"], "memory": 9_000_000, "default": False,
-        "last_used": None,
+        "last_used": None, "expires": None,
     } | more  # fmt: skip
 
 
@@ -290,6 +290,8 @@ def test_what_is_no_text_is_refused_and_a_file_is_taken_away(page: Page, tmp_pat
     with page.expect_response(re.compile("/v1/files$")) as uploaded:
         files.set_input_files({"name": "b.py", "mimeType": "", "buffer": b"print(1)"})
     id_ = uploaded.value.json()["id"]
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("Write what you would like to know about it.")).to_be_visible()
     with page.expect_response(re.compile(f"/v1/files/{id_}$")) as deleted:
         page.get_by_role("button", name="Remove b.py").click()
     assert deleted.value.json()["deleted"] is True

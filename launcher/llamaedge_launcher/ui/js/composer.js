@@ -5,6 +5,9 @@ import { forget, isPicture, readPicture, readText, temporary } from "./files.js"
 import { icon } from "./icons.js";
 import { model, on, state } from "./state.js";
 
+/** Where fingers write there is no Shift to begin a line with, and Send is near. */
+const TOUCHED = matchMedia("(hover: none) and (pointer: coarse)");
+
 export class Composer {
   #form = find("composer");
   #field = find("question");
@@ -23,7 +26,10 @@ export class Composer {
     this.#form.addEventListener("submit", (event) => { event.preventDefault(); this.#submit(); });
     this.#field.addEventListener("input", () => this.#fit());
     this.#field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.#submit(); }
+      if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !TOUCHED.matches) {
+        event.preventDefault();
+        this.#enter();
+      }
       if (event.key === "ArrowUp" && !this.#field.value) { event.preventDefault(); editLast(); }
     });
     this.#field.addEventListener("paste", (event) => {
@@ -46,8 +52,8 @@ export class Composer {
   }
 
   refresh() {
-    const live = state.conversation && state.live.has(state.conversation.record.id);
-    this.#button.classList.toggle("stops", Boolean(live));
+    const live = this.#live;
+    this.#button.classList.toggle("stops", live);
     this.#button.setAttribute("aria-label", live ? "Stop the answer" : "Send");
     this.#button.replaceChildren(icon(live ? "stop" : "send"));
   }
@@ -90,13 +96,26 @@ export class Composer {
       h("button", { type: "button", class: "icon-button small", "aria-label": `Remove ${item.name}`, onclick: () => this.#remove(item) }, icon("close")))));
   }
 
+  get #live() {
+    return Boolean(state.conversation && state.live.has(state.conversation.record.id));
+  }
+
+  /** A question that is written before the answer has ended waits in its field. */
+  #enter() {
+    if (!this.#live) this.#submit();
+    else if (this.#field.value.trim()) toast("The answer is still coming. Send when it has ended, or press Escape to stop it.");
+  }
+
   #submit() {
-    if (state.live.has(state.conversation.record.id)) {
+    if (this.#live) {
       this.stop();
       return;
     }
     const text = this.#field.value.trim();
-    if (!text) return;
+    if (!text) {
+      if (this.#attached.length) toast("Write what you would like to know about it.");
+      return;
+    }
     if (this.#attached.some((item) => !item.ready)) {
       toast("A file is still being read. Send again in a moment.");
       return;

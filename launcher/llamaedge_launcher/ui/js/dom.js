@@ -51,9 +51,25 @@ export function sizeText(bytes) {
 export const countText = (number, one, many = `${one}s`) =>
   `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
+/** Onto the clipboard, which browsers give to pages over HTTPS and of the same machine alone. */
+async function write(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const before = document.activeElement;
+  const field = h("textarea", { class: "hidden", value: text, "aria-label": "To copy" });
+  document.body.append(field);
+  field.select();
+  const copied = document.execCommand("copy");
+  field.remove();
+  before?.focus({ preventScroll: true });
+  if (!copied) throw new Error("the browser does not copy");
+}
+
 export async function copy(text, button) {
   try {
-    await navigator.clipboard.writeText(text);
+    await write(text);
     say("Copied.");
     const label = button.getAttribute("aria-label");
     button.classList.add("done");

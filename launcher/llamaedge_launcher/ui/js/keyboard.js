@@ -4,7 +4,7 @@ import { dialog } from "./dialog.js";
 import { h } from "./dom.js";
 
 const KEYS = [
-  ["Enter", "Send the question"],
+  ["Enter", "Send the question (on a phone: begin a new line)"],
   ["Shift+Enter", "Begin a new line"],
   ["Escape", "Stop the answer, or close what is open"],
   ["Arrow up", "Edit the last question, in an empty field"],
