@@ -29,7 +29,7 @@ class _RunCommand(ConfiguredCommand):
         """click's call: a line may also be as WasmEdge or llama.cpp's server takes it."""
         with augment_usage_errors(context):
             words, context.obj = line.split(self, args)
-        return super().parse_args(context, words)
+            return super().parse_args(context, words)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """click's call: the host's options and the server's are two lists."""

@@ -37,7 +37,7 @@ def refused(
         ("run --gibberish", r"2 error: no such option --gibberish \(llamaedge run --help"),
         ("run extra", "2 error: there is no model extra: it is no file, and no ORG/REPO"),
         ("run model.gguf extra", "2 error: .*unexpected extra argument.*extra"),
-        ("run --ctx-size", "2 error: .*--ctx-size.* requires an argument"),
+        ("run --ctx-size", "2 error: .*--ctx-size.* requires an argument .llamaedge run --help"),
         ("run --ctx-size many", "2 error: .*--ctx-size.*'many' is not a whole number"),
         ("run --ctx-size 1,2,3", "2 error: .*--ctx-size.*'1,2,3' has 3 values"),
         ("run --batch-size 0", "2 error: .*--batch-size.*'0' must be from 1 to 1048576"),
