@@ -209,7 +209,7 @@ def test_closing_a_guest_closes_its_sockets(folder: Path) -> None:
 
 
 def test_a_folder_with_too_long_a_path(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="too long a path"):
+    with pytest.raises(HostError, match=r"too long a path.*TMPDIR"):
         PrivateNetwork(tmp_path / ("x" * 120))
 
 

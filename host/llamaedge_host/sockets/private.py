@@ -43,7 +43,8 @@ class PrivateNetwork:
         if len(os.fsencode(folder / _LONGEST_NAME)) >= HOST_UNIX_PATH_SIZE:
             raise HostError(
                 f"the folder {str(folder)!r} has too long a path for a Unix socket: "
-                f"{HOST_UNIX_PATH_SIZE} bytes are the limit; choose a shorter one"
+                f"{HOST_UNIX_PATH_SIZE} bytes are the limit; choose a shorter one (TMPDIR says"
+                " where temporary ones are)"
             )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
