@@ -12,9 +12,12 @@ from typing import IO, Any
 
 import httpx
 import pytest
+from starlette.routing import BaseRoute
 
 from llamaedge_launcher.fleet.recipe import Model
 from llamaedge_launcher.health import Figures, Health, Source
+from llamaedge_launcher.proxy.app import create_app
+from llamaedge_launcher.settings import Settings
 
 
 @dataclass
@@ -57,6 +60,11 @@ class Loading:
 
     async def figures(self) -> dict[Source, Figures]:
         return {}
+
+
+def routes() -> list[BaseRoute]:
+    """What the public server has before the bundled guest."""
+    return create_app(None, Loading(), Settings(), known_only=True, local=True).routes  # type: ignore[arg-type]
 
 
 StartFront = Callable[..., Front]

@@ -15,12 +15,10 @@ import pytest
 from markdown_it import MarkdownIt
 from starlette.routing import WebSocketRoute
 
-from llamaedge_launcher.proxy.app import create_app
-from llamaedge_launcher.proxy.openapi import served
-from llamaedge_launcher.settings import Settings
+from llamaedge_launcher.proxy.routing import operations
 
 from ..models import tiny
-from .conftest import Loading
+from .conftest import routes
 from .documented import Names, like, lines_like, request
 from .models.hub import Repo
 from .models.hub import running as running_hub
@@ -96,9 +94,8 @@ def read() -> list[Section]:
 
 def endpoints() -> set[str]:
     """What the server has, as /openapi.json writes it, and its WebSockets."""
-    app = create_app(None, Loading(), Settings(), known_only=True, local=True)  # type: ignore[arg-type]
-    sockets = [each.path for each in app.routes if isinstance(each, WebSocketRoute)]
-    found = {f"{method} {path}" for path, method in served(app.routes)}
+    sockets = [each.path for each in routes() if isinstance(each, WebSocketRoute)]
+    found = {f"{method} {path}" for path, method, _ in operations(routes())}
     found |= {f"WS {path}" for path in sockets if not path.startswith("/{")}
     return {re.sub(r":\w+\}", "}", each) for each in found}
 

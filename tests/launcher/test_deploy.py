@@ -16,8 +16,10 @@ import yaml
 
 from llamaedge_launcher.cli.config import parameters, read
 from llamaedge_launcher.cli.run import run
+from llamaedge_launcher.proxy.routing import operations
 from llamaedge_launcher.settings import DRAIN_TIMEOUT, MAX_FILE_SIZE, REQUEST_TIMEOUT
 
+from .conftest import routes
 from .running import LLAMAEDGE, Server
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
@@ -102,16 +104,10 @@ def test_the_pod_has_our_options_and_time_to_drain() -> None:
 @pytest.mark.parametrize("name", ["nginx-replicas.conf", "Caddyfile-replicas"])
 def test_what_one_server_keeps_goes_to_one_server(name: str) -> None:
     text = DEPLOY.joinpath(name).read_text()
-    kept = {each.split("/")[2] for _, each in _routes() if each.startswith("/v1/")}
+    kept = {path.split("/")[2] for path, _, _ in operations(routes()) if path.startswith("/v1/")}
     for each in ("files", "chunks", "vector_stores", "responses"):
         assert each in kept
         assert re.search(rf"(/v1/{each}\*|[(|]{each}[|)])", text)
-
-
-def _routes() -> list[tuple[str, str]]:
-    from llamaedge_launcher.proxy.app import DESCRIBED
-
-    return [(method, path) for path, method in DESCRIBED]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not here")

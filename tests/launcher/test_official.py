@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from llamaedge_launcher.fleet.recipe import Model
 from llamaedge_launcher.proxy import client
-from llamaedge_launcher.proxy.app import CHAT, create_app
+from llamaedge_launcher.proxy.app import create_app
+from llamaedge_launcher.proxy.guest_api import CHAT
 from llamaedge_launcher.proxy.official.stop import Stop
 from llamaedge_launcher.settings import Settings
 

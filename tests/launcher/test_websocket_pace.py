@@ -15,7 +15,8 @@ import pytest
 import uvicorn
 
 from llamaedge_launcher.fleet.recipe import Wanted
-from llamaedge_launcher.proxy.app import CHAT, create_app
+from llamaedge_launcher.proxy.app import create_app
+from llamaedge_launcher.proxy.guest_api import CHAT
 from llamaedge_launcher.proxy.handshake import UVICORN
 from llamaedge_launcher.settings import Settings
 

@@ -3,17 +3,17 @@
 Clients find a hint there what to do, where any other path is told to be none.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import request_response
-from starlette.types import ASGIApp
+from starlette.routing import Route, request_response
 
 from .describe import JSON, Described, operation
 from .errors import ApiError
 from .openapi import ERROR
+from .routing import routes_of
 
 STATUS = 404
 CODE = "unsupported_endpoint"
@@ -49,9 +49,10 @@ DESCRIBED: Described = {
 }
 
 
-def apps() -> dict[str, Mapping[str, ASGIApp]]:
-    """The applications, by path and method."""
-    return {each.path: {"POST": request_response(_refuse(each))} for each in ABSENT}
+def routes() -> list[Route]:
+    """Answer with what to do instead."""
+    apps = {each.path: {"POST": request_response(_refuse(each))} for each in ABSENT}
+    return routes_of(apps, DESCRIBED)
 
 
 def _refuse(absent: Absent) -> Callable[[Request], Awaitable[Response]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..files.splitter import SplitError, splitting
@@ -15,6 +16,7 @@ from .describe import JSON, STRING, Described, array, operation, record
 from .errors import ApiError
 from .files import Files
 from .gone import until_gone
+from .routing import routes_of
 
 _KINDS = {".txt": "txt", ".md": "md", ".pdf": "any"}
 _AT_ONCE = 2  # texts
@@ -90,6 +92,11 @@ class Chunks:
         except SplitError as error:
             message = "the text could not be split; the server's log has the details"
             raise ApiError(500, message) from error
+
+
+def routes(files: Files) -> list[Route]:
+    """Split ``files``."""
+    return routes_of({"/v1/chunks": {"POST": Chunks(files)}}, DESCRIBED)
 
 
 def _checked(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a route's module says of its routes, for /openapi.json.
 
-Each module has a table ``DESCRIBED`` of operations by path and method, beside its handlers. A route
-without a description fails a test, and so does an answer that is not as described.
+Each module has a table ``DESCRIBED`` of operations by path and method, beside its handlers, and
+makes its routes with it. An answer that is not as described fails a test.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -107,3 +108,10 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
 async def answer_exception(request: Request, error: Exception) -> Response:
     """Starlette's handler of everything else, which is a fault of this program."""
     return ApiError(500, "an error in the server; its log has the details").response()
+
+
+HANDLERS: dict[Any, Any] = {
+    ApiError: answer_api_error,
+    HTTPException: answer_http_exception,
+}
+"""Starlette's handlers of what an endpoint may raise."""

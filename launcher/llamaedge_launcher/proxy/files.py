@@ -8,7 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route, request_response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..files.archive import Archive
 from ..files.index import StoredFile
@@ -29,6 +30,7 @@ from .describe import (
     record,
 )
 from .errors import ApiError
+from .routing import routes_of
 from .upload import PURPOSE_PATTERN, receive_file
 
 _MOST = 10_000  # files of a page
@@ -194,6 +196,20 @@ class Files:
         if self.on_delete is not None:
             await self.on_delete(id_)
         return JSONResponse({"id": id_, "object": "file", "deleted": True})
+
+
+def routes(files: Files) -> list[Route]:
+    """Upload, list, describe, read and delete ``files``."""
+    apps: dict[str, dict[str, ASGIApp]] = {
+        "/v1/files": {"GET": request_response(files.list), "POST": files.upload},
+        "/v1/files/{id}": {
+            "GET": request_response(files.get),
+            "DELETE": request_response(files.delete),
+        },
+        "/v1/files/{id}/content": {"GET": request_response(files.content)},
+        "/v1/files/download/{id}": {"GET": request_response(files.download)},
+    }
+    return routes_of(apps, DESCRIBED)
 
 
 def describe(file: StoredFile) -> dict[str, object]:

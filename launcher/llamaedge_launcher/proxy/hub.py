@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route, request_response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import LauncherError
 from ..fleet.managed import Managed
@@ -34,10 +35,12 @@ from .errors import ApiError
 from .forward import refusing
 from .gone import until_gone
 from .manage import NAMED, named
+from .routing import routes_of
 
 if TYPE_CHECKING:
     from ..models.store import Stored
 
+PULL, SEARCH, ONE = "/api/models/pull", "/api/models/search", "/api/models/{name:path}"
 _MOST, _FEW = 100, 20  # repositories that a search finds
 _LOADED = ("loading", "ready")
 _HEADERS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
@@ -46,21 +49,21 @@ _FOUND = record(
     updated=nullable(STRING),
 )
 DESCRIBED: Described = {
-    ("/api/models/pull", "POST"): operation(
+    (PULL, "POST"): operation(
         "Fetch a model; closing the connection gives it up",
         tag="models",
         body=NAMED,
         answers={EVENTS: record({"data": STRING})},
         errors=(403,),
     ),
-    ("/api/models/search", "GET"): operation(
+    (SEARCH, "GET"): operation(
         "Find repositories with GGUF files on the hub",
         tag="models",
         query={"q": STRING, "limit": {"type": "integer", "minimum": 1, "maximum": _MOST}},
         answers={JSON: record({"object": const("list"), "data": array(_FOUND)})},
         errors=(400, 502),
     ),
-    ("/api/models/{name:path}", "DELETE"): operation(
+    (ONE, "DELETE"): operation(
         "Delete a model's files",
         tag="models",
         answers={JSON: record({"name": STRING, "deleted": BOOLEAN})},
@@ -75,6 +78,8 @@ class HubModels:
     def __init__(self, fleet: Managed) -> None:
         self._fleet = fleet
         self._downloads = Downloads(_pull)
+        self.endpoints: dict[str, ASGIApp] = {PULL: self.pull, ONE: request_response(self.delete)}
+        """What other APIs ask for, by its path."""
 
     async def pull(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /api/models/pull, answered by an event stream."""
@@ -138,6 +143,16 @@ class HubModels:
             raise _conflict(f"a model of {reference.repo} is being fetched; wait until it is here")
         store.remove(found[0])
         return {"name": found[0].name, "deleted": True}
+
+
+def routes(models: HubModels) -> list[Route]:
+    """Fetch, search and delete ``models``."""
+    apps: dict[str, dict[str, ASGIApp]] = {
+        PULL: {"POST": models.pull},
+        SEARCH: {"GET": request_response(models.search)},
+        ONE: {"DELETE": request_response(models.delete)},
+    }
+    return routes_of(apps, DESCRIBED)
 
 
 def _pull(model: HubModel, watcher: Watcher, tell: Callable[[str], None]) -> "Stored":

@@ -1,13 +1,14 @@
 """/api/models: the models of this machine, loaded and not, and what is done with them."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, request_response
 
 from ..control import ModelSize
 from ..fleet.managed import Managed
@@ -32,6 +33,9 @@ from .describe import (
 )
 from .errors import ApiError
 from .forward import refusing
+from .routing import routes_of
+
+Json = dict[str, Any]
 
 STATUSES = ("available", "loading", "ready", "unloading", "failed")
 NAMED = record({"model": {**STRING, "minLength": 1}})
@@ -89,7 +93,7 @@ class _Row:
     expires: float | None = None
     taken: ModelSize | None = None
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> Json:
         """The model as an object; reads its file."""
         model = self.model
         files = [path for path in (model.path, model.projector) if path is not None]
@@ -114,44 +118,41 @@ class _Row:
             "modified": _modified(model.path),
         }
 
-    def known(self) -> dict[str, Any]:
+    def known(self) -> Json:
         """The model as an object with its file's digest; reads the file whole once."""
         return self.json() | {"digest": digest(self.model.path, self.model.version)}
 
 
 class ManagedModels:
-    """Answers for ``fleet``."""
+    """The models of ``fleet``, as objects of the API."""
 
     def __init__(self, fleet: Managed) -> None:
         self._fleet = fleet
 
-    async def list(self, request: Request) -> Response:
-        """GET /api/models."""
-        return await self._listed(_Row.json)
+    async def told(self) -> Sequence[Json]:
+        """All models, as objects."""
+        return await self._told(_Row.json)
 
-    async def identified(self, request: Request) -> Response:
+    async def identified(self) -> Sequence[Json]:
         """The same with the files' digests, which may take a while."""
-        return await self._listed(_Row.known)
+        return await self._told(_Row.known)
 
-    async def _listed(self, told: Callable[[_Row], dict[str, Any]]) -> Response:
-        known = [*self._known()]
-        rows = [*known, *(_Row(model) for model in await self._fleet.here())]
-        data = await asyncio.to_thread(lambda: [told(row) for row in rows])
-        return JSONResponse({"object": "list", "data": data})
-
-    async def load(self, request: Request) -> Response:
-        """POST /api/models/load."""
-        name = await named(request)
+    async def load(self, name: str) -> Json:
+        """Load the model that is called ``name``, and tell of it. Raises ApiError."""
         with refusing():
             member = await self._fleet.load(name)
-        return await self._answer(member.recipe.models, name)
+        return await self._one(member.recipe.models, name)
 
-    async def unload(self, request: Request) -> Response:
-        """POST /api/models/unload."""
-        name = await named(request)
+    async def unload(self, name: str) -> Json:
+        """Unload the model that is called ``name``, and tell of it. Raises ApiError."""
         with refusing():
             member = await self._fleet.unload(name)
-        return await self._answer(member.recipe.models, name)
+        return await self._one(member.recipe.models, name)
+
+    async def _told(self, tell: Callable[[_Row], Json]) -> Sequence[Json]:
+        known = [*self._known()]
+        rows = [*known, *(_Row(model) for model in await self._fleet.here())]
+        return await asyncio.to_thread(lambda: [tell(row) for row in rows])
 
     def _known(self) -> Iterable[_Row]:
         for number, member in enumerate(self._fleet.members):
@@ -167,11 +168,31 @@ class ManagedModels:
                     taken=member.sizes.get(model),
                 )
 
-    async def _answer(self, models: tuple[Model, ...], name: str) -> Response:
+    async def _one(self, models: tuple[Model, ...], name: str) -> Json:
         """The one of ``models`` that ``name`` calls, as it is now."""
         model = next((each for each in models if name in each.names), models[0])
         row = next((row for row in self._known() if row.model == model), _Row(model))
-        return JSONResponse(await asyncio.to_thread(row.json))
+        return await asyncio.to_thread(row.json)
+
+
+def routes(models: ManagedModels) -> list[Route]:
+    """List, load and unload ``models``."""
+
+    async def list_(request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": await models.told()})
+
+    async def load(request: Request) -> Response:
+        return JSONResponse(await models.load(await named(request)))
+
+    async def unload(request: Request) -> Response:
+        return JSONResponse(await models.unload(await named(request)))
+
+    apps = {
+        "/api/models": {"GET": request_response(list_)},
+        "/api/models/load": {"POST": request_response(load)},
+        "/api/models/unload": {"POST": request_response(unload)},
+    }
+    return routes_of(apps, DESCRIBED)
 
 
 def _modified(path: Path) -> float | None:

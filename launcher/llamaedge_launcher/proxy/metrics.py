@@ -19,12 +19,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route, request_response
 
 from ..health import Figures, Source, Watched
 from . import llama_metrics
 from .describe import STRING, Described, operation
 from .questions import unsupported
 from .record import OVER_WEBSOCKET, Record
+from .routing import routes_of
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OVER_WEBSOCKET))
 _LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)  # seconds
@@ -148,6 +150,11 @@ class Metrics:
         body += llama_metrics.written(figures.values())
         headers = {"Process-Start-Time-Unix": str(self._began)}
         return Response(body, headers=headers, media_type=CONTENT_TYPE_LATEST)
+
+
+def routes(metrics: Metrics) -> list[Route]:
+    """Tell the numbers."""
+    return routes_of({"/metrics": {"GET": request_response(metrics.answer)}}, DESCRIBED)
 
 
 class _Inside(Collector):

@@ -1,13 +1,11 @@
 """/v1/models: what a request's ``model`` may say."""
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import request_response
-from starlette.types import ASGIApp
+from starlette.routing import Route, request_response
 
 from ..fleet.recipe import DEFAULT, Model
 from ..health import Watched
@@ -15,6 +13,7 @@ from .describe import INTEGER, JSON, STRING, Described, array, const, operation,
 from .dialects import anthropic_models
 from .errors import ApiError, retry_after
 from .openapi import ERROR
+from .routing import routes_of
 
 ALL, ONE = "/v1/models", "/v1/models/{id:path}"
 
@@ -58,13 +57,6 @@ class Models:
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
         self._created = int(time.time())
-        get, delete = request_response(self.get), request_response(self.delete)
-        self.apps: dict[str, Mapping[str, ASGIApp]] = {
-            ALL: {"GET": request_response(self.all)},
-            ONE: {"GET": get, "DELETE": delete},
-            ONE.removeprefix("/v1"): {"GET": get},
-        }
-        """By path and method."""
 
     async def all(self, request: Request) -> Response:
         """GET /v1/models as LlamaEdge answers it, with llama.cpp's list beside, or as Anthropic."""
@@ -113,6 +105,18 @@ class Models:
             **called,
             **tagged,
         }
+
+
+def routes(watched: Watched) -> list[Route]:
+    """Tell of the models of ``watched``."""
+    models = Models(watched)
+    get = request_response(models.get)
+    apps = {
+        ALL: {"GET": request_response(models.all)},
+        ONE: {"GET": get, "DELETE": request_response(models.delete)},
+        ONE.removeprefix("/v1"): {"GET": get},
+    }
+    return routes_of(apps, DESCRIBED)
 
 
 def _capable(model: Model) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """/openapi.json: every route that the front serves, from what its modules say of it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, request_response
 
 from .. import __version__
 from .describe import JSON, STRING, Described, Operation, nullable, operation, record
+from .routing import operations, routes_of
 
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 ERROR = record(
@@ -24,7 +25,6 @@ ERROR = record(
     }
 )
 """OpenAI's error object."""
-_SHADOWS = ("HEAD", "OPTIONS")
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -38,20 +38,17 @@ DESCRIBED: Described = {
 
 
 class OpenApi:
-    """Answers with the document of ``described``; ``keys`` says that the server asks for one."""
+    """Answers with the document; ``keys`` says that the server asks for one."""
 
-    def __init__(self, described: Described, *, keys: bool) -> None:
-        self._described = described
+    def __init__(self, *, keys: bool) -> None:
         self._keys = keys
         self._paths: dict[str, Any] = {}
 
-    def serve(self, routes: Iterable[BaseRoute]) -> None:
-        """Tell of those operations that ``routes`` have."""
-        for path, method in served(routes):
-            found = self._described.get((path, method))
-            if found is not None:
-                item = self._paths.setdefault(_PARAMETER.sub(r"{\1}", path), {})
-                item[method.lower()] = _completed(path, found, keys=self._keys)
+    def tell_of(self, routes: Iterable[BaseRoute]) -> None:
+        """Put into the document what ``routes`` say of themselves."""
+        for path, method, described in operations(routes):
+            item = self._paths.setdefault(_PARAMETER.sub(r"{\1}", path), {})
+            item[method.lower()] = _completed(path, described, keys=self._keys)
 
     async def answer(self, request: Request) -> Response:
         """GET /openapi.json."""
@@ -75,12 +72,12 @@ class OpenApi:
         return JSONResponse(document)
 
 
-def served(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
-    """The paths and methods of ``routes`` over HTTP, without HEAD and OPTIONS."""
-    for route in routes:
-        if isinstance(route, Route):
-            methods: Iterable[str] = getattr(route.app, "methods", None) or route.methods or ()
-            yield from ((route.path, each) for each in methods if each not in _SHADOWS)
+def routes(others: Iterable[BaseRoute], *, keys: bool) -> list[Route]:
+    """Describe ``others``, and this."""
+    openapi = OpenApi(keys=keys)
+    own = routes_of({"/openapi.json": {"GET": request_response(openapi.answer)}}, DESCRIBED)
+    openapi.tell_of([*others, *own])
+    return own
 
 
 def _completed(path: str, described: Operation, *, keys: bool) -> Operation:

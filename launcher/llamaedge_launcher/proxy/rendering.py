@@ -7,11 +7,13 @@ from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .body import check_json, check_type, read_body
 from .describe import JSON, STRING, Described, operation, record
 from .errors import ApiError, retry_after
+from .routing import routes_of
 
 LONGEST = 200_000
 """Characters of a text."""
@@ -93,6 +95,11 @@ class Rendering:
         self._process = None
         with suppress(ProcessLookupError):
             process.kill()
+
+
+def routes() -> list[Route]:
+    """Render texts."""
+    return routes_of({"/api/render": {"POST": Rendering()}}, DESCRIBED)
 
 
 async def _exchange(process: asyncio.subprocess.Process, text: str) -> bytes:

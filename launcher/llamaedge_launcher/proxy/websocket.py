@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
-from .body import check_json
-from .errors import ApiError, retry_after
+from .body import Bodies, Room, check_json
+from .errors import HANDLERS, ApiError, retry_after
 from .frames import Frames, error_frame
 from .record import Observer, Recorded
+from .routing import Methods
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +51,21 @@ class WebSockets:
         """Serve one connection until it closes."""
         scope["record"].route = ROUTE
         await _Connection(self._app, scope, receive, send).serve()
+
+
+def routes(
+    path: str, app: ASGIApp, *, observers: Sequence[Observer], room: Room
+) -> list[BaseRoute]:
+    """Speak to ``app``, which answers POST at ``path``; no other path takes a WebSocket."""
+
+    async def refuse(websocket: WebSocket) -> None:
+        raise HTTPException(404)
+
+    answering = ExceptionMiddleware(Bodies(Methods(path, {"POST": app}), room=room), HANDLERS)
+    return [
+        WebSocketRoute(path, WebSockets(answering, observers=observers)),
+        WebSocketRoute("/{path:path}", refuse),
+    ]
 
 
 class _Gone(Exception):

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llamaedge_launcher.proxy.body import Bodies, Room
 from llamaedge_launcher.proxy.dialects.bridge import COUNT_TOKENS, Bridge, Dialect
-from llamaedge_launcher.proxy.dialects.ollama_models import DELETE, PULL
 from llamaedge_launcher.proxy.errors import ApiError
+from llamaedge_launcher.proxy.hub import ONE, PULL
 from llamaedge_launcher.proxy.record import Record, Recorded
 
 Json = dict[str, Any]
@@ -22,7 +22,7 @@ PATHS = (
     "/v1/completions",
     "/v1/embeddings",
     PULL,
-    DELETE,
+    ONE,
 )
 
 

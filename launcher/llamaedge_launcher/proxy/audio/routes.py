@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ..describe import Described
 from ..dialects.bridge import Bridge
+from ..routing import routes_of
 from . import speech, transcription
 from .form import read_form
 from .speech import Speech
@@ -14,14 +16,11 @@ from .transcription import SPOKEN, TRANSCRIPTIONS
 DESCRIBED: Described = {**speech.DESCRIBED, **transcription.DESCRIBED}
 
 
-def audio_routes(asked: Mapping[str, ASGIApp], guest: ASGIApp) -> dict[str, Mapping[str, ASGIApp]]:
-    """The applications, by path and method.
-
-    Recordings are chats, which ``asked`` answers by its path; ``guest`` reads texts out.
-    """
+def routes(endpoints: Mapping[str, ASGIApp], speech_guest: ASGIApp) -> list[Route]:
+    """Recordings are chats, which ``endpoints`` answer; ``speech_guest`` reads texts out."""
     apps: dict[str, ASGIApp] = {
-        path: Bridge(each, asked, read_form) for path, each in SPOKEN.items()
+        path: Bridge(each, endpoints, read_form) for path, each in SPOKEN.items()
     }
     apps[TRANSCRIPTIONS.removeprefix("/v1")] = apps[TRANSCRIPTIONS]
-    apps[speech.PATH] = Speech(guest)
-    return {path: {"POST": app} for path, app in apps.items()}
+    apps[speech.PATH] = Speech(speech_guest)
+    return routes_of({path: {"POST": app} for path, app in apps.items()}, DESCRIBED)

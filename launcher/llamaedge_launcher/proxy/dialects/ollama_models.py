@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...models.reference import HubModel, called, parse_name
+from .. import hub
 from ..errors import ApiError
 from .bridge import Json, Stream, Translated
 from .fields import Fields, wrong
@@ -20,7 +21,6 @@ List = Callable[[], Awaitable[Sequence[Json]]]
 SPOKEN = "0.12.0"
 """The version of Ollama whose API this is; clients ask, to know what they may."""
 
-PULL, DELETE = "/api/models/pull", "/api/models/{name:path}"
 _STATUSES = {"resolving": "pulling manifest", "downloading": "pulling", "checking": "verifying"}
 _FOR_EVER = "2318-01-01T00:00:00Z"
 """When a model goes that stays: clients say "forever" then."""
@@ -115,7 +115,7 @@ class Pull:
         fields.refuse(dict.fromkeys(("insecure", "username", "password"), reason))
         name = fields.take("model", str) or fields.need("name", str)
         streams = fields.take("stream", bool) is not False
-        return Translated(PULL, {"model": name}, _Pulling(streams=streams), dict)
+        return Translated(hub.PULL, {"model": name}, _Pulling(streams=streams), dict)
 
     def error(self, status: int, error: Json) -> Json:
         """Ollama's error."""
@@ -131,7 +131,7 @@ class Delete:
         fields.only(("model", "name"))
         name = fields.take("model", str) or fields.need("name", str)
         params = {"name": name}
-        return Translated(DELETE, {}, None, lambda _: {}, method="DELETE", params=params)
+        return Translated(hub.ONE, {}, None, lambda _: {}, method="DELETE", params=params)
 
     def error(self, status: int, error: Json) -> Json:
         """Ollama's error."""

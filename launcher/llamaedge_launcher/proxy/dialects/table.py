@@ -1,8 +1,8 @@
-"""The paths of other APIs, and what the front says of them."""
+"""The paths of Anthropic's API and of Ollama's, and what the front says of them."""
 
 from collections.abc import Mapping, Sequence
 
-from starlette.routing import request_response
+from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
 from ..describe import (
@@ -25,67 +25,57 @@ from ..describe import (
     operation,
     record,
 )
-from . import anthropic, llama_cpp, ollama, ollama_models
+from ..manage import ManagedModels
+from ..routing import routes_of
+from . import anthropic, ollama, ollama_models
 from .bridge import Bridge, Dialect, Json, json_or_form
 from .inside import ask
 
 _INFO = "/v1/info"
-MODELS, UNLOAD = "/api/models", "/api/models/unload"
-IDENTIFIED = "the models with their digests"
-"""What else of this server the dialects ask."""
-
 NDJSON = "application/x-ndjson"
 
 
-def dialects(endpoints: Mapping[str, ASGIApp]) -> dict[str, Mapping[str, ASGIApp]]:
-    """The applications of every path, by their methods; ``endpoints`` are OpenAI's."""
+def routes(endpoints: Mapping[str, ASGIApp], managed: ManagedModels) -> list[Route]:
+    """Answer by OpenAI's ``endpoints`` and those of models that come from a hub."""
 
     async def context() -> int | None:
         info: Json = await ask(endpoints[_INFO], _INFO)
         size = (info.get("chat_model") or {}).get("ctx_size")
         return size if isinstance(size, int) and size > 0 else None
 
-    async def models() -> Sequence[Json]:
-        found: Sequence[Json] = (await ask(endpoints[MODELS], MODELS))["data"]
-        return found
-
-    async def identified() -> Sequence[Json]:
-        found: Sequence[Json] = (await ask(endpoints[IDENTIFIED], MODELS))["data"]
-        return found
-
     async def unload(name: str) -> None:
-        model = ollama_models.find(await models(), name)
-        await ask(endpoints[UNLOAD], UNLOAD, {"model": model["name"]})
+        model = ollama_models.find(await managed.told(), name)
+        await managed.unload(model["name"])
 
-    managed = ollama_models.OllamaModels(identified)
+    models = ollama_models.OllamaModels(managed.identified)
     gets: dict[str, ASGIApp] = {
-        "/api/tags": request_response(managed.tags),
-        "/api/ps": request_response(managed.ps),
-        "/api/version": request_response(managed.version),
+        "/api/tags": request_response(models.tags),
+        "/api/ps": request_response(models.ps),
+        "/api/version": request_response(models.version),
     }
     posts: dict[str, Dialect] = {
         "/v1/messages": anthropic.Messages(),
         "/v1/messages/count_tokens": anthropic.CountTokens(),
-        **llama_cpp.posts(),
     }
     of_ollama: dict[str, Dialect] = {
         "/api/chat": ollama.Chat(context, unload),
         "/api/generate": ollama.Generate(context, unload),
         "/api/embed": ollama.Embed(),
         "/api/embeddings": ollama.Embeddings(),
-        "/api/show": ollama_models.Show(models),
-        "/api/copy": ollama_models.Copy(models),
+        "/api/show": ollama_models.Show(managed.told),
+        "/api/copy": ollama_models.Copy(managed.told),
         "/api/pull": ollama_models.Pull(),
     }
-    apps: dict[str, ASGIApp] = {
+    bridges: dict[str, ASGIApp] = {
         **{path: Bridge(each, endpoints) for path, each in posts.items()},
         **{path: Bridge(each, endpoints, json_or_form) for path, each in of_ollama.items()},
     }
-    return {
+    apps: dict[str, dict[str, ASGIApp]] = {
         **{path: {"GET": app} for path, app in gets.items()},
-        **{path: {"POST": app} for path, app in apps.items()},
+        **{path: {"POST": app} for path, app in bridges.items()},
         "/api/delete": {"DELETE": Bridge(ollama_models.Delete(), endpoints, json_or_form)},
     }
+    return routes_of(apps, DESCRIBED)
 
 
 _BLOCKS = {"anyOf": [STRING, array(record({"type": STRING}))]}
@@ -143,7 +133,6 @@ _LISTED = record(
     modified_at=STRING,
 )
 DESCRIBED: Described = {
-    **llama_cpp.DESCRIBED,
     ("/api/tags", "GET"): _with_errors(
         operation(
             "Ollama's list of models",

@@ -5,10 +5,12 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import request_response
+from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..body import check_json, check_type, read_body
+from ..routing import routes_of
+from .description import DESCRIBED
 from .entries import Entries
 from .shelf import Shelf
 from .stores import Stores
@@ -20,11 +22,11 @@ _BATCH = f"{_STORE}/file_batches/{{batch}}"
 Handler = Callable[[Request, Mapping[str, Any]], Awaitable[Response]]
 
 
-def shelf_routes(shelf: Shelf) -> Mapping[str, Mapping[str, ASGIApp]]:
-    """The applications by path and method."""
+def routes(shelf: Shelf) -> list[Route]:
+    """Keep, fill and search the stores of ``shelf``."""
     stores, entries = Stores(shelf), Entries(shelf)
     get = request_response
-    return {
+    apps: dict[str, dict[str, ASGIApp]] = {
         _ALL: {"GET": get(stores.list), "POST": _Told(stores.create)},
         _STORE: {
             "GET": get(stores.get),
@@ -44,6 +46,7 @@ def shelf_routes(shelf: Shelf) -> Mapping[str, Mapping[str, ASGIApp]]:
         f"{_BATCH}/cancel": {"POST": get(entries.cancel_batch)},
         f"{_BATCH}/files": {"GET": get(entries.list_batch)},
     }
+    return routes_of(apps, DESCRIBED)
 
 
 class _Told:

@@ -1,11 +1,12 @@
 """What llama.cpp's server tells of itself and its models: workers are asked for it."""
 
-from starlette.routing import request_response
+from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
 from ....settings import Settings
 from ...describe import Described
 from ...questions import Questions
+from ...routing import routes_of
 from . import adapters, props, rerank, slots
 from .adapters import LoraAdapters
 from .props import Props
@@ -20,8 +21,8 @@ DESCRIBED: Described = {
 }
 
 
-def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]:
-    """The applications of every path, by their methods."""
+def routes(models: Questions, settings: Settings) -> list[Route]:
+    """Ask the workers of ``models``."""
     told = Props(
         models,
         slots=settings.slots,
@@ -31,7 +32,7 @@ def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]
     listed = Slots(models, shown=settings.slots, folder=settings.slot_save_path)
     ranked = Rerank(models)
     lora = LoraAdapters(models)
-    return {
+    apps: dict[str, dict[str, ASGIApp]] = {
         adapters.PATH: {
             "GET": request_response(lora.list),
             "POST": request_response(lora.scale),
@@ -41,3 +42,4 @@ def apps(models: Questions, settings: Settings) -> dict[str, dict[str, ASGIApp]]
         "/slots/{id}": {"POST": request_response(listed.act)},
         **{path: {"POST": request_response(ranked.answer)} for path in rerank.PATHS},
     }
+    return routes_of(apps, DESCRIBED)

@@ -1,5 +1,8 @@
 """OpenAI's paths without their version, which llama.cpp's server has too."""
 
+from collections.abc import Iterable
+
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ... import guest_api
@@ -15,6 +18,7 @@ from ...describe import (
     operation,
     record,
 )
+from ...routing import Methods, routes_of
 from .. import bridge
 
 _VERSION = "/v1"
@@ -46,9 +50,16 @@ class Renamed:
         await self._app({**scope, **target, "headers": [*scope["headers"], *added]}, receive, send)
 
 
-def without_version(path: str) -> str:
-    """The ``path`` as llama.cpp's server has it, too."""
-    return path.removeprefix(_VERSION)
+def routes(versioned: Iterable[BaseRoute]) -> list[Route]:
+    """Those of ``versioned`` that are there without their version, too."""
+    apps = {
+        each.path.removeprefix(_VERSION): dict.fromkeys(
+            each.app.methods, Renamed(each.app, each.path)
+        )
+        for each in versioned
+        if isinstance(each, Route) and isinstance(each.app, Methods) and each.path in HEADERS
+    }
+    return routes_of(apps, DESCRIBED)
 
 
 _ERRORS = (404, *GUEST)

@@ -1,5 +1,5 @@
 """OpenAI's Responses API: https://platform.openai.com/docs/api-reference/responses."""
 
-from .endpoints import DESCRIBED, Responses
+from .endpoints import routes
 
-__all__ = ["DESCRIBED", "Responses"]
+__all__ = ["routes"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import request_response
+from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
 from ...describe import (
@@ -30,6 +30,7 @@ from ...describe import (
     record,
 )
 from ...errors import ApiError
+from ...routing import routes_of
 from ..bridge import CHAT, COUNT_TOKENS, NOTHING_DROPPED, Bridge, Json, Translated
 from . import output
 from .events import Events
@@ -43,29 +44,20 @@ _ORDERS = ("asc", "desc")
 
 
 class Responses:
-    """The endpoints; responses are kept in ``folder``."""
+    """The handlers of responses that are kept in ``store``."""
 
-    def __init__(self, folder: Path, endpoints: Mapping[str, ASGIApp]) -> None:
-        self._store = Store(folder / DATABASE)
-        self.apps: Mapping[str, Mapping[str, ASGIApp]] = {
-            "/v1/responses": {"POST": Bridge(_Create(self._store), endpoints)},
-            "/v1/responses/input_tokens": {"POST": Bridge(_Count(self._store), endpoints)},
-            "/v1/responses/{id}": {
-                "GET": request_response(self._get),
-                "DELETE": request_response(self._delete),
-            },
-            "/v1/responses/{id}/input_items": {"GET": request_response(self._items)},
-            "/v1/responses/{id}/cancel": {"POST": request_response(self._cancel)},
-        }
-        """What answers, by path and method."""
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-    async def _get(self, request: Request) -> Response:
+    async def get(self, request: Request) -> Response:
+        """GET /v1/responses/{id}."""
         if request.query_params.get("stream", "false") != "false":
             message = "a response that is kept is not streamed again; ask without stream"
             raise ApiError(400, f"stream: {message}", code="invalid_value", param="stream")
         return JSONResponse((await self._kept(request)).response)
 
-    async def _delete(self, request: Request) -> Response:
+    async def delete(self, request: Request) -> Response:
+        """DELETE /v1/responses/{id}."""
         id_ = request.path_params["id"]
         with _kept():
             deleted = await run_in_threadpool(self._store.delete, id_)
@@ -73,7 +65,8 @@ class Responses:
             raise _missing(id_)
         return JSONResponse({"id": id_, "object": "response", "deleted": True})
 
-    async def _items(self, request: Request) -> Response:
+    async def items(self, request: Request) -> Response:
+        """GET /v1/responses/{id}/input_items."""
         items = (await self._kept(request)).items
         named = [
             {"id": f"item_{index}", "status": "completed"} | each
@@ -81,7 +74,8 @@ class Responses:
         ]
         return JSONResponse(_page(named, request.query_params))
 
-    async def _cancel(self, request: Request) -> Response:
+    async def cancel(self, request: Request) -> Response:
+        """POST /v1/responses/{id}/cancel, which is refused: nothing is made in the background."""
         await self._kept(request)
         message = "only what is made in the background can be cancelled; close the connection"
         raise ApiError(400, message, code="not_in_background")
@@ -172,6 +166,23 @@ def _resolved(item: Json, store: Store) -> Json:
         message = f"input: the item {item.get('id')!r} is not kept"
         raise ApiError(400, message, code="item_not_found", param="input")
     return found
+
+
+def routes(folder: Path, endpoints: Mapping[str, ASGIApp]) -> list[Route]:
+    """Make responses by ``endpoints``, and keep them in ``folder``."""
+    store = Store(folder / DATABASE)
+    kept = Responses(store)
+    apps: dict[str, dict[str, ASGIApp]] = {
+        "/v1/responses": {"POST": Bridge(_Create(store), endpoints)},
+        "/v1/responses/input_tokens": {"POST": Bridge(_Count(store), endpoints)},
+        "/v1/responses/{id}": {
+            "GET": request_response(kept.get),
+            "DELETE": request_response(kept.delete),
+        },
+        "/v1/responses/{id}/input_items": {"GET": request_response(kept.items)},
+        "/v1/responses/{id}/cancel": {"POST": request_response(kept.cancel)},
+    }
+    return routes_of(apps, DESCRIBED)
 
 
 @contextmanager
