@@ -24,13 +24,14 @@ from ..describe import (
 from ..dialects.bridge import Json, inner, replayed
 from ..dialects.fields import Fields, wrong
 from ..errors import ApiError
+from ..whole import Whole, with_body
 
 PATH = "/v1/audio/speech"
 WAV, PCM = "wav", "pcm"
 MOST_CHARACTERS = 4096
 """Of a text, as OpenAI's."""
 _FIELDS = ("model", "input", "voice", "response_format", "speed", "instructions", "stream_format")
-_KINDS = {WAV: b"audio/wav", PCM: b"audio/pcm"}
+_FORMS = (WAV, PCM)
 _AUDIO: Schema = {"type": "string", "contentMediaType": "audio/wav"}
 DESCRIBED: Described = {
     (PATH, "POST"): operation(
@@ -68,10 +69,11 @@ class Speech:
         except ClientDisconnect:
             return
         body = json.dumps(asked).encode()
-        told = _Told(form, send)
-        await self._guest(inner(scope, PATH, len(body)), replayed(body, receive), told.send)
-        if told.error is not None:
-            raise told.error
+        samples = _Samples()
+        told = Whole(send, held=_is_speech, tell=samples.of) if form == PCM else send
+        await self._guest(inner(scope, PATH, len(body)), replayed(body, receive), told)
+        if samples.error is not None:
+            raise samples.error
 
 
 def _read(request: Json) -> tuple[str, Json]:
@@ -82,7 +84,7 @@ def _read(request: Json) -> tuple[str, Json]:
     if not 0 < len(text) <= MOST_CHARACTERS:
         raise wrong("input", f"it has {len(text)} characters; 1 to {MOST_CHARACTERS} can be sent")
     form = fields.take("response_format", str) or WAV
-    if form not in _KINDS:
+    if form not in _FORMS:
         raise wrong("response_format", f"{form!r} is not made here; {WAV} and {PCM} are")
     if fields.take("speed", float) not in (None, 1):
         raise wrong("speed", "speech has the speed that the model speaks at; leave it out")
@@ -94,48 +96,26 @@ def _read(request: Json) -> tuple[str, Json]:
     return form, asked | ({"voice": voice} if isinstance(voice, str) else {})
 
 
-class _Told:
-    """Sends on what a guest says; of a WAV file in the ``form`` PCM the samples alone."""
+def _is_speech(start: Message) -> bool:
+    return bool(start["status"] == 200)
 
-    def __init__(self, form: str, send: Send) -> None:
-        self._form = form
-        self._send = send
-        self._start: Message | None = None
-        self._parts: list[bytes] = []
+
+class _Samples:
+    """Tells the samples of a guest's WAV file alone.
+
+    ``error`` is why they cannot be told, which the guest's application would keep to itself.
+    """
+
+    def __init__(self) -> None:
         self.error: ApiError | None = None
-        """Why the answer cannot be told, which the guest's application may keep to itself."""
 
-    async def send(self, message: Message) -> None:
-        """As an application's ``send``."""
-        if self._form == WAV:
-            await self._send(message)
-        elif message["type"] == "http.response.start" and message["status"] == 200:
-            self._start = message
-        elif self._start is None:
-            await self._send(message)
-        else:
-            self._parts.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._tell(self._start, b"".join(self._parts))
-
-    async def _tell(self, start: Message, file: bytes) -> None:
+    def of(self, start: Message, file: bytes) -> tuple[Message, bytes] | None:
+        """As Whole's ``tell``."""
         try:
-            samples = _samples(file)
-        except ApiError as error:
-            self.error = error
-            return
-        about = (b"content-type", b"content-length")
-        headers = [pair for pair in start["headers"] if pair[0].lower() not in about]
-        headers += [(about[0], _KINDS[PCM]), (about[1], b"%d" % len(samples))]
-        await self._send({**start, "headers": headers})
-        await self._send({"type": "http.response.body", "body": samples})
-
-
-def _samples(file: bytes) -> bytes:
-    try:
-        with wave.open(io.BytesIO(file)) as reader:
-            samples: bytes = reader.readframes(reader.getnframes())
-            return samples
-    except (wave.Error, EOFError) as error:
-        message = f"the guest's speech is no WAV file: {error}"
-        raise ApiError(502, message, code="guest_answer") from error
+            with wave.open(io.BytesIO(file)) as reader:
+                samples = reader.readframes(reader.getnframes())
+        except (wave.Error, EOFError) as error:
+            message = f"the guest's speech is no WAV file: {error}"
+            self.error = ApiError(502, message, code="guest_answer")
+            return None
+        return with_body(start, samples, (b"content-type", b"audio/pcm")), samples

@@ -6,10 +6,12 @@ answer with OpenAI's error object.
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..whole import Whole, with_body
 from . import anthropic, ollama
 from .bridge import Json
 
@@ -34,40 +36,25 @@ class ToldErrors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         told = _told(scope["path"]) if scope["type"] == "http" else None
-        await self._app(scope, receive, _Telling(told, send) if told else send)
+        if told is not None:
+            send = Whole(send, held=_is_error, tell=partial(_tell, told))
+        await self._app(scope, receive, send)
 
 
 def _told(path: str) -> _Told | None:
     return next((told for start, told in _SHAPES if f"{path}/".startswith(f"{start}/")), None)
 
 
-class _Telling:
-    """An application's ``send``: an error is held until it is whole, and then ``told``."""
+def _is_error(start: Message) -> bool:
+    return bool(start["status"] >= _ERROR)
 
-    def __init__(self, told: _Told, send: Send) -> None:
-        self._told = told
-        self._send = send
-        self._start: Message | None = None
-        self._parts: list[bytes] = []
 
-    async def __call__(self, message: Message) -> None:
-        """Send what is no error at once."""
-        if message["type"] == "http.response.start" and message["status"] >= _ERROR:
-            self._start = message
-        elif self._start is None:
-            await self._send(message)
-        else:
-            self._parts.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._tell(self._start, b"".join(self._parts))
-
-    async def _tell(self, start: Message, body: bytes) -> None:
-        if error := _openai(body):
-            body = json.dumps(self._told(start["status"], error)).encode()
-            others = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-            start = {**start, "headers": [*others, (b"content-length", b"%d" % len(body))]}
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": body})
+def _tell(told: _Told, start: Message, body: bytes) -> tuple[Message, bytes]:
+    error = _openai(body)
+    if error is None:
+        return start, body
+    body = json.dumps(told(start["status"], error)).encode()
+    return with_body(start, body), body
 
 
 def _openai(body: bytes) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from starlette.types import Message, Send
 
 from ..errors import ApiError
 from ..events import DONE, Events
+from ..whole import with_body
 from .requests import Asked
 from .stop import Stop
 
@@ -28,33 +29,6 @@ _EVENTS = [
 _JSON = (b"content-type", b"application/json")
 _OF_BODY = frozenset(name for name, _ in _EVENTS)
 _Headers = list[tuple[bytes, bytes]]
-
-
-class PlainErrors:
-    """An application's ``send``, which gives ``send`` error objects for errors in plain text."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._failed: Message | None = None
-        self._text: list[bytes] = []
-
-    async def __call__(self, message: Message) -> None:
-        """As ``send``."""
-        if message["type"] == "http.response.start" and _is_plain_error(message):
-            self._failed = message
-        elif self._failed is None:
-            await self._send(message)
-        else:
-            self._text.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._tell(self._failed)
-
-    async def _tell(self, failed: Message) -> None:
-        error = error_of(failed["status"], b"".join(self._text))
-        body = error.body()
-        headers = [*_about(failed["headers"]), _JSON, (b"content-length", b"%d" % len(body))]
-        await self._send({**failed, "status": error.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class Answers:
@@ -264,17 +238,26 @@ class Answers:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def is_plain_error(start: Message) -> bool:
+    """Whether an answer that begins so is an error in plain text."""
+    kind = dict(start["headers"]).get(b"content-type", b"").lower()
+    return start["status"] >= 400 and not kind.startswith(b"application/json")
+
+
+def error_object(start: Message, text: bytes) -> tuple[Message, bytes]:
+    """The error object of an error in plain text."""
+    error = error_of(start["status"], text)
+    body = error.body()
+    start = {**start, "status": error.status, "headers": _about(start["headers"])}
+    return with_body(start, body, _JSON), body
+
+
 def error_of(status: int, text: bytes) -> ApiError:
     """The error object of a plain text, with the status that it should have had."""
     said = " ".join(text.decode(errors="replace").split())
     if _TOO_LONG.search(said):
         return ApiError(400, said, code="context_length_exceeded")
     return ApiError(status, said or f"the guest answered {status} and nothing else")
-
-
-def _is_plain_error(start: Message) -> bool:
-    kind = dict(start["headers"]).get(b"content-type", b"").lower()
-    return start["status"] >= 400 and not kind.startswith(b"application/json")
 
 
 def _about(headers: _Headers) -> _Headers:

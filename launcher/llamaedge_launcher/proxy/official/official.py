@@ -14,7 +14,8 @@ from ...limits import HEADER
 from ..body import check_json, check_type, read_body
 from ..errors import ApiError
 from ..forward import Forward
-from .answers import Answers, PlainErrors
+from ..whole import Whole
+from .answers import Answers, error_object, is_plain_error
 from .requests import Asked, read_chat, read_completion
 
 _Reader = Callable[[Mapping[str, Any]], Asked]
@@ -47,7 +48,8 @@ class Official:
                 await self._compute(scope, receive, send, *reader)
             return
         _check_parts(scope)
-        await self._app(scope, receive, PlainErrors(send))
+        told = Whole(send, held=is_plain_error, tell=error_object)
+        await self._app(scope, receive, told)
 
     async def _compute(
         self, scope: Scope, receive: Receive, send: Send, field: str, read: _Reader
