@@ -23,9 +23,13 @@ from . import (
 )
 from .audio import routes as audio
 from .body import Bodies, Room
-from .dialects import llama_cpp, ollama_models, responses, table
+from .dialects.anthropic import routes as anthropic
 from .dialects.errors import ToldErrors
+from .dialects.llama_cpp import routes as llama_cpp
 from .dialects.llama_cpp import unversioned
+from .dialects.ollama import Running
+from .dialects.ollama import routes as ollama
+from .dialects.responses import routes as responses
 from .errors import HANDLERS, answer_exception
 from .files import Files
 from .guest_api import CHAT
@@ -82,7 +86,8 @@ def create_app(
         *files.routes(stored),
         *chunks.routes(stored),
         *retrieval.routes(shelf),
-        *table.routes(endpoints, managed),
+        *anthropic.routes(endpoints),
+        *ollama.routes(endpoints, managed),
         *llama_cpp.routes(endpoints, Questions(fleet), settings),
         *responses.routes(settings.data_dir, endpoints),
     ]
@@ -128,5 +133,5 @@ def _middleware(
         guests_page = folder is None and not known_only
         found.append(Middleware(Keys, keys=keys, page=guests_page))
     if folder is None and known_only:
-        found.append(Middleware(ollama_models.Running))
+        found.append(Middleware(Running))
     return found

@@ -31,6 +31,8 @@ _REFUSED = (403,)
 _BODY = (400, 413, 415)
 GUEST = (429, 502, 503, 504)
 """How a request to a guest may fail in the front."""
+FAILURES = (400, 403, 404, 409, 413, 415, 507, *GUEST)
+"""How a request may fail that another API turns into those of this one."""
 
 
 def const(value: str) -> Schema:
@@ -41,6 +43,18 @@ def const(value: str) -> Schema:
 def enum(*values: str) -> Schema:
     """One of the texts."""
     return {"enum": list(values)}
+
+
+def closed(required: Mapping[str, Schema], **optional: Schema) -> Schema:
+    """An object with all of ``required`` that may have ``optional``, and nothing else."""
+    return {**record(required, **optional), "additionalProperties": False}
+
+
+def failing(described: Operation, error: Schema, statuses: Sequence[int] = FAILURES) -> Operation:
+    """``described`` with errors of another API, whose body is an ``error``."""
+    content = {JSON: {"schema": error}}
+    told = {str(each): {"description": "What is wrong", "content": content} for each in statuses}
+    return {**described, "responses": {**described["responses"], **told}}
 
 
 def array(items: Schema, **bounds: int) -> Schema:

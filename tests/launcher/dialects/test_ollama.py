@@ -16,8 +16,17 @@ from ollama import (
 )
 from starlette.requests import Request
 
-from llamaedge_launcher.proxy.dialects.ollama import Chat, Embed, Embeddings, Generate
-from llamaedge_launcher.proxy.dialects.ollama_models import Copy, Delete, OllamaModels, Pull, Show
+from llamaedge_launcher.proxy.dialects.ollama import (
+    Chat,
+    Copy,
+    Delete,
+    Embed,
+    Embeddings,
+    Generate,
+    OllamaModels,
+    Pull,
+    Show,
+)
 from llamaedge_launcher.proxy.errors import ApiError
 
 from .scripted import LAST, STREAM, USAGE, WHOLE, Scripted, chunk, whole

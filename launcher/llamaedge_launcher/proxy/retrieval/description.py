@@ -15,6 +15,7 @@ from ..describe import (
     Described,
     Schema,
     array,
+    closed,
     const,
     enum,
     nullable,
@@ -29,11 +30,6 @@ _BATCH = f"{_STORE}/file_batches/{{batch}}"
 _KEPT = (404, 503, 507)
 _EMBEDDED = (404, 507, *GUEST)
 _PLAIN = {"anyOf": [{"type": "string", "maxLength": 512}, NUMBER, BOOLEAN]}
-
-
-def _only(required: Mapping[str, Schema], **optional: Schema) -> Schema:
-    """An object that has nothing else."""
-    return {**record(required, **optional), "additionalProperties": False}
 
 
 def _pairs(values: Schema) -> Schema:
@@ -56,8 +52,8 @@ _EXPIRES = {"anchor": const("last_active_at"), "days": _whole(1, 365)}
 _SIZES = {"max_chunk_size_tokens": _whole(100, 4096), "chunk_overlap_tokens": _whole(0, 4096)}
 _CHUNKING = {
     "anyOf": [
-        _only({"type": const("auto")}),
-        _only({"type": const("static"), "static": _only(_SIZES)}),
+        closed({"type": const("auto")}),
+        closed({"type": const("static"), "static": closed(_SIZES)}),
     ]
 }
 _COUNTS = record(dict.fromkeys((*STATUSES, "total"), COUNT))
@@ -131,19 +127,19 @@ _GIVEN = {"attributes": nullable(_ATTRIBUTES), "chunking_strategy": nullable(_CH
 _CHANGED = {
     "name": nullable({"type": "string", "maxLength": 256}),
     "metadata": nullable(_METADATA),
-    "expires_after": nullable(_only(_EXPIRES)),
+    "expires_after": nullable(closed(_EXPIRES)),
 }
-_NEW_FILE = _only({"file_id": STRING}, **_GIVEN)
+_NEW_FILE = closed({"file_id": STRING}, **_GIVEN)
 _COMPARISON = {
     "anyOf": [
-        _only(
+        closed(
             {
                 "type": enum("eq", "ne", "gt", "gte", "lt", "lte"),
                 "key": STRING,
                 "value": {"anyOf": [STRING, NUMBER, BOOLEAN]},
             }
         ),
-        _only(
+        closed(
             {
                 "type": enum("in", "nin"),
                 "key": STRING,
@@ -153,14 +149,14 @@ _COMPARISON = {
     ]
 }
 _FILTERS = {"type": "array", "minItems": 1, "items": {"type": "object"}}
-_FILTER = {"anyOf": [_COMPARISON, _only({"type": enum("and", "or"), "filters": _FILTERS})]}
+_FILTER = {"anyOf": [_COMPARISON, closed({"type": enum("and", "or"), "filters": _FILTERS})]}
 _QUESTION: Schema = {"type": "string", "pattern": r"\S"}
-_SEARCH = _only(
+_SEARCH = closed(
     {"query": {"anyOf": [_QUESTION, array(_QUESTION, minItems=1, maxItems=32)]}},
     max_num_results=nullable(_whole(1, 50)),
     filters=nullable(_FILTER),
     ranking_options=nullable(
-        _only(
+        closed(
             {},
             ranker=enum("auto", "none"),
             score_threshold={"type": "number", "minimum": 0, "maximum": 1},
@@ -194,7 +190,7 @@ DESCRIBED: Described = {
     ("/v1/vector_stores", "POST"): operation(
         "Make a vector store, with files if there are any",
         tag=_TAG,
-        body=_only(
+        body=closed(
             {},
             **_CHANGED,
             description=nullable({"type": "string", "maxLength": 65536}),
@@ -210,7 +206,7 @@ DESCRIBED: Described = {
     (_STORE, "POST"): operation(
         "Change a vector store",
         tag=_TAG,
-        body=_only({}, **_CHANGED),
+        body=closed({}, **_CHANGED),
         answers={JSON: _VECTOR_STORE},
         errors=_KEPT,
     ),
@@ -247,7 +243,7 @@ DESCRIBED: Described = {
     (_FILE, "POST"): operation(
         "Change a file's attributes",
         tag=_TAG,
-        body=_only({"attributes": nullable(_ATTRIBUTES)}),
+        body=closed({"attributes": nullable(_ATTRIBUTES)}),
         answers={JSON: _ENTRY},
         errors=_KEPT,
     ),
@@ -274,7 +270,7 @@ DESCRIBED: Described = {
     (f"{_STORE}/file_batches", "POST"): operation(
         "Add several files",
         tag=_TAG,
-        body=_only(
+        body=closed(
             {},
             file_ids=array(STRING, maxItems=2000),
             files=array(_NEW_FILE, minItems=1, maxItems=2000),

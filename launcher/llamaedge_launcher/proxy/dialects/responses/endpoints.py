@@ -1,46 +1,22 @@
-"""/v1/responses and what is below it."""
+"""/v1/responses and what is below it: made, kept, paged and deleted."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, request_response
-from starlette.types import ASGIApp
 
-from ...describe import (
-    ANYTHING,
-    BOOLEAN,
-    COUNT,
-    EVENTS,
-    GUEST,
-    INTEGER,
-    JSON,
-    NUMBER,
-    STRING,
-    Described,
-    Schema,
-    array,
-    const,
-    enum,
-    nullable,
-    operation,
-    record,
-)
 from ...errors import ApiError
-from ...routing import routes_of
-from ..bridge import CHAT, COUNT_TOKENS, NOTHING_DROPPED, Bridge, Json, Translated
+from ..bridge import CHAT, COUNT_TOKENS, NOTHING_DROPPED, Json, Translated
 from . import output
 from .events import Events
 from .items import as_messages
 from .request import Wanted, counted, read
 from .store import Kept, Store
 
-DATABASE = "responses.sqlite"
-_MOST = 100  # items of a page
-_ORDERS = ("asc", "desc")
+MOST = 100  # items of a page
+ORDERS = ("asc", "desc")
 
 
 class Responses:
@@ -89,13 +65,14 @@ class Responses:
         return kept
 
 
-class _Create:
+class Create:
     """POST /v1/responses, as a chat."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def read(self, request: Json) -> Translated:
+        """As a chat completion, whose answer is kept if the request says so."""
         wanted = read(request)
         chat = await run_in_threadpool(_chat, wanted, self._store)
 
@@ -117,20 +94,23 @@ class _Create:
         return Translated(CHAT, chat, stream, answer, headers=headers)
 
     def error(self, status: int, error: Json) -> Json:
+        """OpenAI's error object."""
         return {"error": error}
 
 
-class _Count:
+class Count:
     """POST /v1/responses/input_tokens."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def read(self, request: Json) -> Translated:
+        """As a question for the tokens of a chat."""
         chat = await run_in_threadpool(_chat, read(counted(request)), self._store)
         return Translated(COUNT_TOKENS, chat, None, _tokens)
 
     def error(self, status: int, error: Json) -> Json:
+        """OpenAI's error object."""
         return {"error": error}
 
 
@@ -168,23 +148,6 @@ def _resolved(item: Json, store: Store) -> Json:
     return found
 
 
-def routes(folder: Path, endpoints: Mapping[str, ASGIApp]) -> list[Route]:
-    """Make responses by ``endpoints``, and keep them in ``folder``."""
-    store = Store(folder / DATABASE)
-    kept = Responses(store)
-    apps: dict[str, dict[str, ASGIApp]] = {
-        "/v1/responses": {"POST": Bridge(_Create(store), endpoints)},
-        "/v1/responses/input_tokens": {"POST": Bridge(_Count(store), endpoints)},
-        "/v1/responses/{id}": {
-            "GET": request_response(kept.get),
-            "DELETE": request_response(kept.delete),
-        },
-        "/v1/responses/{id}/input_items": {"GET": request_response(kept.items)},
-        "/v1/responses/{id}/cancel": {"POST": request_response(kept.cancel)},
-    }
-    return routes_of(apps, DESCRIBED)
-
-
 @contextmanager
 def _kept() -> Iterator[None]:
     """Raises ApiError where the disk fails the store."""
@@ -200,12 +163,12 @@ def _missing(id_: str) -> ApiError:
 
 def _page(items: list[Json], query: Mapping[str, str]) -> Json:
     limit = query.get("limit", "20")
-    if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit) <= _MOST:
-        message = f"limit: {limit!r} is not a number from 1 to {_MOST}"
+    if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit) <= MOST:
+        message = f"limit: {limit!r} is not a number from 1 to {MOST}"
         raise ApiError(400, message, code="invalid_value", param="limit")
     order = query.get("order", "desc")
-    if order not in _ORDERS:
-        message = f"order: {order!r} is not one of {', '.join(_ORDERS)}"
+    if order not in ORDERS:
+        message = f"order: {order!r} is not one of {', '.join(ORDERS)}"
         raise ApiError(400, message, code="invalid_value", param="order")
     if order == "desc":
         items = items[::-1]
@@ -224,88 +187,3 @@ def _page(items: list[Json], query: Mapping[str, str]) -> Json:
         "last_id": page[-1]["id"] if page else None,
         "has_more": len(page) < len(items),
     }
-
-
-_ITEM = {"type": "object"}
-_INPUT: Schema = {"anyOf": [STRING, array(_ITEM)]}
-_RESPONSE = record(
-    {
-        "id": STRING,
-        "object": const("response"),
-        "created_at": INTEGER,
-        "status": enum("completed", "incomplete"),
-        "model": STRING,
-        "output": array(record({"id": STRING, "type": STRING})),
-        "usage": nullable(record({"input_tokens": COUNT, "output_tokens": COUNT})),
-    }
-)
-_STREAM = {
-    **record({"data": STRING}),
-    "description": "The events of the response, named and numbered; comments may stand between",
-}
-_TOOL = record({"type": const("function"), "name": {"type": "string", "minLength": 1}})
-_ASKED: Mapping[str, Schema] = {
-    "model": nullable(STRING),
-    "instructions": nullable(STRING),
-    "previous_response_id": nullable(STRING),
-    "tools": nullable(array(_TOOL)),
-    "text": nullable({"type": "object"}),
-    "reasoning": nullable({"type": "object"}),
-}
-_KEPT = (404, 507)
-DESCRIBED: Described = {
-    ("/v1/responses", "POST"): operation(
-        "A response, which later ones can go on from",
-        tag="responses",
-        body=record(
-            {"input": _INPUT},
-            stream=nullable(BOOLEAN),
-            store=nullable(BOOLEAN),
-            temperature=nullable(NUMBER),
-            top_p=nullable(NUMBER),
-            max_output_tokens=nullable({"type": "integer", "minimum": 1}),
-            **_ASKED,
-        ),
-        answers={JSON: _RESPONSE, EVENTS: _STREAM},
-        errors=(*_KEPT, *GUEST),
-    ),
-    ("/v1/responses/input_tokens", "POST"): operation(
-        "The tokens that a response would read",
-        tag="responses",
-        body=record({}, input=_INPUT, **_ASKED),
-        answers={JSON: record({"object": const("response.input_tokens"), "input_tokens": COUNT})},
-        errors=(*_KEPT, *GUEST),
-    ),
-    ("/v1/responses/{id}", "GET"): operation(
-        "A response that is kept",
-        tag="responses",
-        query={"stream": enum("false")},
-        answers={JSON: _RESPONSE},
-        errors=(400, *_KEPT),
-    ),
-    ("/v1/responses/{id}", "DELETE"): operation(
-        "Forget a response",
-        tag="responses",
-        answers={JSON: record({"id": STRING, "deleted": BOOLEAN})},
-        errors=_KEPT,
-    ),
-    ("/v1/responses/{id}/input_items", "GET"): operation(
-        "What a response was asked, a page at a time",
-        tag="responses",
-        query={
-            "limit": {"type": "integer", "minimum": 1, "maximum": _MOST},
-            "order": enum(*_ORDERS),
-            "after": STRING,
-        },
-        answers={
-            JSON: record({"object": const("list"), "data": array(ANYTHING), "has_more": BOOLEAN})
-        },
-        errors=(400, *_KEPT),
-    ),
-    ("/v1/responses/{id}/cancel", "POST"): operation(
-        "Refused: nothing is made in the background",
-        tag="responses",
-        answers={JSON: _RESPONSE},
-        errors=(400, *_KEPT),
-    ),
-}

@@ -1,4 +1,4 @@
-"""Ollama's API, what tells of models and unloads them, over /api/models."""
+"""What tells of models, fetches and deletes them, by the endpoints of /api/models."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ...models.reference import HubModel, called, parse_name
-from .. import hub
-from ..errors import ApiError
-from .bridge import Json, Stream, Translated
-from .fields import Fields, wrong
-from .ollama import failure, line
+from ....models.reference import HubModel, called, parse_name
+from ... import hub
+from ...errors import ApiError
+from ..bridge import Json, Stream, Translated
+from ..fields import Fields, wrong
+from .answer import LINES, failure, line
 
 List = Callable[[], Awaitable[Sequence[Json]]]
 """Asks for the models, as /api/models tells them."""
@@ -162,7 +162,7 @@ class _Pulling(Stream):
     """Tells of a pull in lines of JSON; one that does not stream tells the last alone."""
 
     def __init__(self, *, streams: bool) -> None:
-        self.media_type = "application/x-ndjson" if streams else "application/json"
+        self.media_type = LINES if streams else "application/json"
         self._streams = streams
 
     def chunk(self, chunk: Json) -> bytes:

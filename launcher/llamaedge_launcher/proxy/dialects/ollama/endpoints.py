@@ -1,0 +1,138 @@
+"""What computes: /api/chat, /api/generate, /api/embed and /api/embeddings."""
+
+import time
+
+from ..bridge import CHAT, COMPLETIONS, EMBEDDINGS, Json, Translated
+from ..fields import Fields
+from .answer import Told, Unload, failure
+from .request import Context, content_of, lets_go, message_of, settings_of
+
+_COMMON = ("model", "stream", "options", "format", "keep_alive", "think")
+_CHAT = (*_COMMON, "messages", "tools")
+_GENERATE = (*_COMMON, "prompt", "system", "images", "raw", "suffix")
+_EMBED = ("model", "input", "truncate", "dimensions", "options", "keep_alive")
+_EMBEDDINGS = ("model", "prompt", "options", "keep_alive")
+_REFUSED = {
+    "template": "the template is the server's: llamaedge run --chat-template",
+    "context": "send the conversation to /api/chat",
+    "logprobs": "ask /v1/chat/completions for probabilities",
+    "top_logprobs": "ask /v1/chat/completions for probabilities",
+    "width": "the server makes no pictures",
+    "height": "the server makes no pictures",
+    "steps": "the server makes no pictures",
+}
+
+
+class Chat:
+    """POST /api/chat."""
+
+    def __init__(self, context: Context, unload: Unload) -> None:
+        self._context = context
+        self._unload = unload
+
+    async def read(self, request: Json) -> Translated | Json:
+        """As a chat completion; one without messages only loads the model, or unloads it."""
+        fields = Fields(request)
+        fields.refuse(_REFUSED)
+        fields.only(_CHAT)
+        told = Told(fields, key="message")
+        settings = await settings_of(fields, self._context)
+        messages = fields.objects("messages")
+        tools = fields.objects("tools") and fields.take("tools", list)
+        if not messages:
+            return await told.loaded(self._unload)
+        body = {
+            "messages": [message_of(each) for each in messages],
+            **settings,
+        }
+        if tools:
+            body["tools"] = tools
+        return told.translated(CHAT, body)
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
+
+
+class Generate:
+    """POST /api/generate."""
+
+    def __init__(self, context: Context, unload: Unload) -> None:
+        self._context = context
+        self._unload = unload
+
+    async def read(self, request: Json) -> Translated | Json:
+        """As a chat completion of one message, or as it is a completion if it is ``raw``."""
+        fields = Fields(request)
+        fields.refuse(_REFUSED)
+        fields.only(_GENERATE)
+        told = Told(fields, key="response")
+        settings = await settings_of(fields, self._context)
+        prompt, suffix = fields.take("prompt", str), fields.take("suffix", str)
+        system, raw = fields.take("system", str), fields.take("raw", bool)
+        content = content_of(prompt or "", fields)
+        if not prompt:
+            return await told.loaded(self._unload)
+        if raw or suffix:
+            fields.refuse(dict.fromkeys(("system", "images", "think"), "a raw prompt has none"))
+            return told.translated(
+                COMPLETIONS,
+                {"prompt": prompt, **({"suffix": suffix} if suffix else {}), **settings},
+            )
+        messages: list[Json] = [{"role": "user", "content": content}]
+        if system:
+            messages.insert(0, {"role": "system", "content": system})
+        return told.translated(CHAT, {"messages": messages, **settings})
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
+
+
+class Embed:
+    """POST /api/embed."""
+
+    async def read(self, request: Json) -> Translated:
+        """As embeddings."""
+        fields = Fields(request)
+        fields.only(_EMBED)
+        model = fields.need("model", str)
+        text = fields.need("input", str, list)
+        body = {"model": model, "input": text if isinstance(text, str) else fields.texts("input")}
+        lets_go(fields)
+        if (dimensions := fields.take("dimensions", int)) is not None:
+            body["dimensions"] = dimensions
+        began = time.monotonic_ns()
+
+        def answer(found: Json) -> Json:
+            return {
+                "model": model,
+                "embeddings": [each["embedding"] for each in found["data"]],
+                "total_duration": time.monotonic_ns() - began,
+                "load_duration": 0,
+                "prompt_eval_count": found["usage"]["prompt_tokens"],
+            }
+
+        return Translated(EMBEDDINGS, body, None, answer)
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
+
+
+class Embeddings:
+    """POST /api/embeddings, which /api/embed has replaced."""
+
+    async def read(self, request: Json) -> Translated:
+        """As embeddings."""
+        fields = Fields(request)
+        fields.only(_EMBEDDINGS)
+        lets_go(fields)
+        body = {"model": fields.need("model", str), "input": fields.need("prompt", str)}
+        return Translated(
+            EMBEDDINGS, body, None, lambda found: {"embedding": found["data"][0]["embedding"]}
+        )
+
+    def error(self, status: int, error: Json) -> Json:
+        """Ollama's error."""
+        return failure(error)
