@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect
@@ -29,7 +30,8 @@ class Room:
 class Bodies:
     """An ASGI application whose ``app`` reads bodies for which there is ``room``.
 
-    A body counts until its request is answered, since it may have to be sent once more.
+    A body counts until its request is answered, since it may have to be sent once more. Nobody
+    is answered who goes away before the body is read.
     """
 
     def __init__(self, app: ASGIApp, *, room: Room) -> None:
@@ -40,7 +42,8 @@ class Bodies:
         """Pass the request on."""
         place = _Place(self._room)
         try:
-            await self._app({**scope, "place": place}, receive, send)
+            with suppress(ClientDisconnect):
+                await self._app({**scope, "place": place}, receive, send)
         finally:
             place.leave()
 
@@ -96,6 +99,17 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+async def read_json(
+    scope: Scope, receive: Receive, *fields: str, forms: bool = False
+) -> dict[str, Any]:
+    """The body, a JSON object that has ``fields``; ``forms`` is check_type()'s.
+
+    Raises ApiError as read_body(), check_type() and check_json() do, and ClientDisconnect.
+    """
+    check_type(scope, forms=forms)
+    return check_json(await read_body(scope, receive), *fields)
 
 
 def check_type(scope: Scope, *, forms: bool = False) -> None:

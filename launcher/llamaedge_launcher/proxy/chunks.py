@@ -4,14 +4,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..files.splitter import SplitError, splitting
 from ..files.text import NotTextError
-from .body import check_json, check_type, read_body
+from .body import read_json
 from .describe import JSON, STRING, Described, array, operation, record
 from .errors import ApiError
 from .files import Files
@@ -55,12 +54,7 @@ class Chunks:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        check_type(scope)
-        try:
-            body = await read_body(scope, receive)
-        except ClientDisconnect:
-            return
-        wanted = _checked(check_json(body, *_FIELDS))
+        wanted = _checked(await read_json(scope, receive, *_FIELDS))
         archive, file = await self._files.find(wanted["id"])
         if file.filename != wanted["filename"]:
             message = f"the file {file.id} is named {file.filename!r}"

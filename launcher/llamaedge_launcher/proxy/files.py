@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -142,8 +142,6 @@ class Files:
         archive = await self.archive()
         try:
             file = await receive_file(scope, receive, archive, most=self._most)
-        except ClientDisconnect:
-            return
         except OSError as error:
             raise _unusable(error) from error
         await JSONResponse(describe(file))(scope, receive, send)

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from ..fleet.errors import ModelRefused
@@ -61,10 +60,7 @@ class Forward:
         if self._requires is not None:
             check_type(scope)
         self.check(scope)
-        try:
-            body = await read_body(scope, receive)
-        except ClientDisconnect:
-            return
+        body = await read_body(scope, receive)
         self.check(scope)
         fields = self._fields(body)
         model = fields.get("model")

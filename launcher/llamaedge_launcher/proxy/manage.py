@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, request_response
 
@@ -16,7 +16,7 @@ from ..fleet.recipe import Model, version
 from ..models import fit
 from ..models.digest import digest
 from ..models.facts import facts, senses
-from .body import check_json, check_type, read_body
+from .body import read_json
 from .describe import (
     BOOLEAN,
     COUNT,
@@ -205,12 +205,7 @@ def _modified(path: Path) -> float | None:
 
 async def named(request: Request) -> str:
     """The model that the request's body names. Raises ApiError."""
-    check_type(request.scope)
-    try:
-        body = await read_body(request.scope, request.receive)
-    except ClientDisconnect:
-        raise ApiError(400, "the client has gone") from None
-    name = check_json(body, "model")["model"]
+    name = (await read_json(request.scope, request.receive, "model"))["model"]
     if not isinstance(name, str) or not name:
         raise ApiError(400, "'model' must be a name", code="invalid_value", param="model")
     return name

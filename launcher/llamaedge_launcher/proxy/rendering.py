@@ -5,12 +5,11 @@ import json
 import sys
 from contextlib import suppress
 
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .body import check_json, check_type, read_body
+from .body import read_json
 from .describe import JSON, STRING, Described, operation, record
 from .errors import ApiError, retry_after
 from .routing import routes_of
@@ -47,12 +46,7 @@ class Rendering:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        check_type(scope)
-        try:
-            body = await read_body(scope, receive)
-        except ClientDisconnect:
-            return
-        text = _checked(check_json(body, "text")["text"])
+        text = _checked((await read_json(scope, receive, "text"))["text"])
         if self._waiting >= _WAITING:
             message = f"{_WAITING} texts wait to be rendered; ask again later"
             raise ApiError(429, message, code="overloaded", headers=retry_after(1))

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..body import check_json, check_type, read_body
+from ..body import read_json
 from ..errors import ApiError
 from ..events import DONE, Events
 from ..record import Record
@@ -95,11 +95,11 @@ class Bridge:
         self,
         dialect: Dialect,
         endpoints: Mapping[str, ASGIApp],
-        take: Callable[[Scope, Receive], Awaitable[Json]] | None = None,
+        take: Callable[[Scope, Receive], Awaitable[Json]] = read_json,
     ) -> None:
         self._dialect = dialect
         self._endpoints = endpoints
-        self._take = take or _json
+        self._take = take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -120,8 +120,6 @@ class Bridge:
             await app(asked, replayed(given, receive), teller.send)
             if teller.error is not None:
                 raise teller.error
-        except ClientDisconnect:
-            return
         except ApiError as error:
             if teller is None or not await teller.fail(error):
                 await self._refuse(error, scope, receive, send)
@@ -251,15 +249,9 @@ class _Teller:
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def _json(scope: Scope, receive: Receive) -> Json:
-    check_type(scope)
-    return check_json(await read_body(scope, receive))
-
-
 async def json_or_form(scope: Scope, receive: Receive) -> Json:
     """A JSON object, which may be said to be a form. Raises ApiError."""
-    check_type(scope, forms=True)
-    return check_json(await read_body(scope, receive))
+    return await read_json(scope, receive, forms=True)
 
 
 def inner(scope: Scope, path: str, length: int) -> dict[str, Any]:

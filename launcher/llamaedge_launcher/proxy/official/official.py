@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Container, Mapping
-from contextlib import suppress
 from email.message import Message as MimeMessage
 from typing import Any
 
-from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from ...fleet.recipe import DEFAULT
@@ -44,8 +42,7 @@ class Official:
         """Answer one request."""
         reader = _READERS.get(scope["path"])
         if scope["method"] == "POST" and reader:
-            with suppress(ClientDisconnect):
-                await self._compute(scope, receive, send, *reader)
+            await self._compute(scope, receive, send, *reader)
             return
         _check_parts(scope)
         told = Whole(send, held=is_plain_error, tell=error_object)

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..body import check_json, check_type, read_body
+from ..body import read_json
 from ..routing import routes_of
 from .description import DESCRIBED
 from .entries import Entries
@@ -57,10 +57,5 @@ class _Told:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        check_type(scope)
-        try:
-            body = await read_body(scope, receive)
-        except ClientDisconnect:
-            return
-        response = await self._handler(Request(scope), check_json(body))
+        response = await self._handler(Request(scope), await read_json(scope, receive))
         await response(scope, receive, send)

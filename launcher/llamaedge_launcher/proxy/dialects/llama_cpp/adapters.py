@@ -2,7 +2,7 @@
 
 import json
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ...body import check_type, read_body
@@ -58,10 +58,7 @@ class LoraAdapters:
     async def scale(self, request: Request) -> Response:
         """POST /lora-adapters."""
         check_type(request.scope)
-        try:
-            body = await read_body(request.scope, request.receive)
-        except ClientDisconnect:
-            raise ApiError(400, "the client has gone") from None
+        body = await read_body(request.scope, request.receive)
         try:
             pairs = json.loads(body)
         except ValueError as error:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ...body import check_json, check_type, read_body
+from ...body import read_json
 from ...describe import (
     BOOLEAN,
     COUNT,
@@ -26,7 +26,6 @@ from ...describe import (
     operation,
     record,
 )
-from ...errors import ApiError
 from ...questions import Questions
 from ..fields import Fields, wrong
 
@@ -101,12 +100,7 @@ class Rerank:
 
     async def answer(self, request: Request) -> Response:
         """POST /rerank."""
-        check_type(request.scope)
-        try:
-            body = await read_body(request.scope, request.receive)
-        except ClientDisconnect:
-            raise ApiError(400, "the client has gone") from None
-        asked = _Asked.read(check_json(body))
+        asked = _Asked.read(await read_json(request.scope, request.receive))
         given = {"query": asked.query, "documents": asked.documents}
         ranked = await self._models.ask(
             asked.model, "rank", given, kind="embeddings", computes=True

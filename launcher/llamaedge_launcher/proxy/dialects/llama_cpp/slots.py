@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ...body import check_json, check_type, read_body
+from ...body import read_json
 from ...describe import (
     BOOLEAN,
     COUNT,
@@ -116,12 +116,8 @@ _ACTIONS = {
 
 async def _filename(request: Request) -> str:
     """The file that the body names, which lies in no other folder. Raises ApiError."""
-    check_type(request.scope)
-    try:
-        body = await read_body(request.scope, request.receive)
-    except ClientDisconnect:
-        raise ApiError(400, "the client has gone") from None
-    name = Fields(check_json(body)).need("filename", str)
+    fields = Fields(await read_json(request.scope, request.receive))
+    name = fields.need("filename", str)
     if not _NAME.fullmatch(name):
         raise wrong("filename", "a name of letters, digits, -, _, . and spaces is allowed")
     return str(name)
