@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, request_response
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..files.archive import Archive
 from ..files.index import StoredFile
+from . import listing
 from .describe import (
     ANYTHING,
     BOOLEAN,
@@ -22,10 +22,7 @@ from .describe import (
     JSON,
     STRING,
     Described,
-    array,
     const,
-    enum,
-    nullable,
     operation,
     record,
 )
@@ -34,7 +31,6 @@ from .routing import routes_of
 from .upload import PURPOSE_PATTERN, receive_file
 
 _MOST = 10_000  # files of a page
-_ORDERS = {"asc": False, "desc": True}
 _RAW = {"X-Content-Type-Options": "nosniff"}
 _BYTES = "application/octet-stream"
 
@@ -55,23 +51,8 @@ DESCRIBED: Described = {
     ("/v1/files", "GET"): operation(
         "The files, a page at a time",
         tag="files",
-        query={
-            "limit": {"type": "integer", "minimum": 1, "maximum": _MOST},
-            "order": enum(*_ORDERS),
-            "after": STRING,
-            "purpose": STRING,
-        },
-        answers={
-            JSON: record(
-                {
-                    "object": const("list"),
-                    "data": array(_FILE),
-                    "first_id": nullable(STRING),
-                    "last_id": nullable(STRING),
-                    "has_more": BOOLEAN,
-                }
-            )
-        },
+        query={**listing.asked(_MOST), "purpose": STRING},
+        answers={JSON: listing.described(_FILE)},
         errors=(400, *_KEPT),
     ),
     ("/v1/files", "POST"): operation(
@@ -150,25 +131,17 @@ class Files:
         """GET /v1/files."""
         archive = await self.archive()
         query = request.query_params
-        limit = _limit(query)
+        limit = listing.limit_of(query, most=_MOST, otherwise=_MOST)
         after = query.get("after")
         files = await run_in_threadpool(
             archive.page,
             limit=limit + 1,
-            newest_first=_newest_first(query),
+            newest_first=listing.newest_first(query),
             after=(await self.find(after))[1] if after else None,
             purpose=query.get("purpose"),
         )
         data = [describe(file) for file in files[:limit]]
-        return JSONResponse(
-            {
-                "object": "list",
-                "data": data,
-                "first_id": data[0]["id"] if data else None,
-                "last_id": data[-1]["id"] if data else None,
-                "has_more": len(files) > limit,
-            }
-        )
+        return JSONResponse(listing.page(data, more=len(files) > limit))
 
     async def get(self, request: Request) -> Response:
         """GET /v1/files/{id}."""
@@ -221,22 +194,6 @@ def describe(file: StoredFile) -> dict[str, object]:
         "purpose": file.purpose,
         "status": "processed",
     }
-
-
-def _limit(query: QueryParams) -> int:
-    text = query.get("limit", str(_MOST))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        message = f"limit is {text!r}; it must be a whole number from 1 to {_MOST}"
-        raise ApiError(400, message, code="invalid_value", param="limit")
-    return int(text)
-
-
-def _newest_first(query: QueryParams) -> bool:
-    text = query.get("order", "desc")
-    if text not in _ORDERS:
-        message = f"order is {text!r}; it must be asc or desc"
-        raise ApiError(400, message, code="invalid_value", param="order")
-    return _ORDERS[text]
 
 
 def _missing(id_: str) -> ApiError:

@@ -17,6 +17,7 @@ from ..fleet.managed import Managed
 from ..models.downloads import Downloads, Step
 from ..models.reference import HubModel, WebModel, parse_name
 from ..models.watch import Watcher
+from . import listing
 from .client import Client
 from .describe import (
     BOOLEAN,
@@ -108,7 +109,7 @@ class HubModels:
 
     async def search(self, request: Request) -> Response:
         """GET /api/models/search."""
-        limit = _limit(request.query_params.get("limit", str(_FEW)))
+        limit = listing.limit_of(request.query_params, most=_MOST, otherwise=_FEW)
         words = request.query_params.get("q", "").strip()
         try:
             found = await asyncio.to_thread(_search, words, limit)
@@ -173,13 +174,6 @@ def _search(words: str, limit: int) -> list[dict[str, Any]]:
 
     found = (asdict(each) for each in hub.search(words, limit=limit))
     return [{"name": each.pop("repo"), **each} for each in found]
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST):
-        message = f"limit: {text!r} is not a whole number from 1 to {_MOST}"
-        raise ApiError(400, message, code="invalid_value", param="limit")
-    return int(text)
 
 
 def _conflict(message: str) -> ApiError:

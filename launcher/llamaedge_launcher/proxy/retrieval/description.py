@@ -1,9 +1,9 @@
 """What /openapi.json says of vector stores."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from ...retrieval.records import STATUSES
+from .. import listing
 from ..describe import (
     BOOLEAN,
     COUNT,
@@ -22,6 +22,7 @@ from ..describe import (
     operation,
     record,
 )
+from .fields import MOST_LISTED
 
 _TAG = "vector stores"
 _STORE = "/v1/vector_stores/{store}"
@@ -116,12 +117,7 @@ _HITS = record(
         **_PAGED,
     }
 )
-_ORDERED = {
-    "limit": _whole(1, 100),
-    "order": enum("asc", "desc"),
-    "after": STRING,
-    "before": STRING,
-}
+_ORDERED = {**listing.asked(MOST_LISTED), "before": STRING}
 _BY_STATUS = {**_ORDERED, "filter": enum(*STATUSES)}
 _GIVEN = {"attributes": nullable(_ATTRIBUTES), "chunking_strategy": nullable(_CHUNKING)}
 _CHANGED = {
@@ -166,15 +162,6 @@ _SEARCH = closed(
 )
 
 
-def _page(of: Schema) -> dict[str, Any]:
-    ids = {"first_id": nullable(STRING), "last_id": nullable(STRING)}
-    return {
-        JSON: record(
-            {"object": const("list"), "data": array(of), **ids, "has_more": BOOLEAN},
-        )
-    }
-
-
 def _deleted(kind: str) -> dict[str, Any]:
     return {JSON: record({"id": STRING, "object": const(f"{kind}.deleted"), "deleted": BOOLEAN})}
 
@@ -184,7 +171,7 @@ DESCRIBED: Described = {
         "The vector stores, a page at a time",
         tag=_TAG,
         query=_ORDERED,
-        answers=_page(_VECTOR_STORE),
+        answers={JSON: listing.described(_VECTOR_STORE)},
         errors=(400, *_KEPT),
     ),
     ("/v1/vector_stores", "POST"): operation(
@@ -227,7 +214,7 @@ DESCRIBED: Described = {
         "The files of a vector store, a page at a time",
         tag=_TAG,
         query=_BY_STATUS,
-        answers=_page(_ENTRY),
+        answers={JSON: listing.described(_ENTRY)},
         errors=(400, *_KEPT),
     ),
     (f"{_STORE}/files", "POST"): operation(
@@ -292,7 +279,7 @@ DESCRIBED: Described = {
         "The files of a batch, a page at a time",
         tag=_TAG,
         query=_BY_STATUS,
-        answers=_page(_ENTRY),
+        answers={JSON: listing.described(_ENTRY)},
         errors=(400, *_KEPT),
     ),
 }

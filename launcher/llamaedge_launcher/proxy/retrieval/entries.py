@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from ...retrieval.library import Library
 from ...retrieval.records import COMPLETED, IN_PROGRESS, Batch, Chunking, Entry, Store
 from ...retrieval.tables import Page
+from .. import listing
 from . import fields, shapes
 from .shelf import Shelf
 
@@ -142,7 +143,7 @@ class Entries:
         page = Page(limit=limit + 1, newest_first=newest_first, **cursors)
         found = await self._shelf.ask(lambda library: library.catalogue.entries(page, **where))
         data = [shapes.entry(each) for each in fields.cut(found, page)]
-        return JSONResponse(shapes.page(data, more=len(found) > limit))
+        return JSONResponse(listing.page(data, more=len(found) > limit))
 
     async def _describe(self, store: str, file: str) -> Response:
         return _described(shapes.entry(await self._shelf.entry(store, file)))

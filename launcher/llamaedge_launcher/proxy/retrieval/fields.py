@@ -1,7 +1,6 @@
 """The fields of requests about vector stores, each judged and named where it is wrong."""
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ from starlette.datastructures import QueryParams
 from ...retrieval import filters
 from ...retrieval.records import STATUSES, Chunking
 from ...retrieval.tables import Page
+from .. import listing
 from ..errors import ApiError
 
 Item = TypeVar("Item")
@@ -21,7 +21,7 @@ _LEAST_CHUNK, _MOST_CHUNK = 100, 4096  # tokens
 _MOST_DAYS = 365
 _MOST_FILES = 2000
 _MOST_RESULTS = 50
-_MOST_LISTED, _LISTED = 100, 20
+MOST_LISTED, _LISTED = 100, 20
 _RANKERS = ("auto", "none")
 
 
@@ -241,10 +241,8 @@ SEARCH: Mapping[str, Read] = {
 
 def listed(query: QueryParams) -> tuple[int, bool]:
     """How many are wanted of a list, and whether the newest come first."""
-    limit = query.get("limit", str(_LISTED))
-    if not re.fullmatch(r"[0-9]{1,9}", limit) or not 1 <= int(limit) <= _MOST_LISTED:
-        raise wrong("limit", f"is {limit!r}; it must be a whole number from 1 to {_MOST_LISTED}")
-    return int(limit), one_of("asc", "desc")(query.get("order", "desc"), "order") == "desc"
+    limit = listing.limit_of(query, most=MOST_LISTED, otherwise=_LISTED)
+    return limit, listing.newest_first(query)
 
 
 def status(query: QueryParams) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """OpenAI's objects of vector stores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ...retrieval.records import (
@@ -85,17 +85,6 @@ def hit(each: Entry, found: Hit) -> dict[str, Any]:
         "score": found.score,
         "attributes": each.attributes,
         "content": [{"type": "text", "text": found.text}],
-    }
-
-
-def page(data: Sequence[dict[str, Any]], *, more: bool) -> dict[str, Any]:
-    """A part of a list."""
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": more,
     }
 
 

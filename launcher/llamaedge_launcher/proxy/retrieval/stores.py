@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from ...retrieval.records import Chunking, Entry, Store
 from ...retrieval.tables import Page
+from .. import listing
 from . import fields, shapes
 from .shelf import Shelf
 
@@ -63,7 +64,7 @@ class Stores:
         )
         pairs = fields.cut(found, page)
         data = [shapes.store(each, usage) for each, usage in pairs]
-        return JSONResponse(shapes.page(data, more=len(found) > limit))
+        return JSONResponse(listing.page(data, more=len(found) > limit))
 
     async def get(self, request: Request) -> Response:
         """GET /v1/vector_stores/{store}."""

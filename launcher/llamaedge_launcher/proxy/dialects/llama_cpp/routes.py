@@ -14,9 +14,7 @@ from .completion import Completion, Infill
 from .embedding import Embedding
 
 
-def routes(
-    endpoints: Mapping[str, ASGIApp], models: Questions, settings: Settings
-) -> list[Route]:
+def routes(endpoints: Mapping[str, ASGIApp], models: Questions, settings: Settings) -> list[Route]:
     """Complete and embed by OpenAI's ``endpoints``; ask the workers of ``models`` for the rest."""
     dialects: dict[str, Dialect] = {
         "/completion": Completion(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ... import listing
 from ...describe import (
     ANYTHING,
     BOOLEAN,
@@ -21,7 +22,7 @@ from ...describe import (
     operation,
     record,
 )
-from .endpoints import MOST, ORDERS
+from .endpoints import MOST
 
 _ITEM = {"type": "object"}
 _INPUT: Schema = {"anyOf": [STRING, array(_ITEM)]}
@@ -89,14 +90,8 @@ DESCRIBED: Described = {
     ("/v1/responses/{id}/input_items", "GET"): operation(
         "What a response was asked, a page at a time",
         tag="responses",
-        query={
-            "limit": {"type": "integer", "minimum": 1, "maximum": MOST},
-            "order": enum(*ORDERS),
-            "after": STRING,
-        },
-        answers={
-            JSON: record({"object": const("list"), "data": array(ANYTHING), "has_more": BOOLEAN})
-        },
+        query=listing.asked(MOST),
+        answers={JSON: listing.described(ANYTHING)},
         errors=(400, *_KEPT),
     ),
     ("/v1/responses/{id}/cancel", "POST"): operation(

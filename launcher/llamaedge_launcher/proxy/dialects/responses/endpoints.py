@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ... import listing
 from ...errors import ApiError
 from ..bridge import CHAT, COUNT_TOKENS, NOTHING_DROPPED, Json, Translated
 from . import output
@@ -15,8 +16,7 @@ from .items import as_messages
 from .request import Wanted, counted, read
 from .store import Kept, Store
 
-MOST = 100  # items of a page
-ORDERS = ("asc", "desc")
+MOST, _FEW = 100, 20  # items of a page
 
 
 class Responses:
@@ -162,15 +162,8 @@ def _missing(id_: str) -> ApiError:
 
 
 def _page(items: list[Json], query: Mapping[str, str]) -> Json:
-    limit = query.get("limit", "20")
-    if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit) <= MOST:
-        message = f"limit: {limit!r} is not a number from 1 to {MOST}"
-        raise ApiError(400, message, code="invalid_value", param="limit")
-    order = query.get("order", "desc")
-    if order not in ORDERS:
-        message = f"order: {order!r} is not one of {', '.join(ORDERS)}"
-        raise ApiError(400, message, code="invalid_value", param="order")
-    if order == "desc":
+    limit = listing.limit_of(query, most=MOST, otherwise=_FEW)
+    if listing.newest_first(query):
         items = items[::-1]
     after = query.get("after")
     if after is not None:
@@ -179,11 +172,4 @@ def _page(items: list[Json], query: Mapping[str, str]) -> Json:
             message = f"after: there is no item {after!r}"
             raise ApiError(404, message, code="item_not_found", param="after")
         items = items[places[0] + 1 :]
-    page = items[: int(limit)]
-    return {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": len(page) < len(items),
-    }
+    return listing.page(items[:limit], more=limit < len(items))
