@@ -18,7 +18,7 @@ from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import draft
 from llamaedge_host.nn import NnErrno, Target
 
-from ..models import sized, tiny
+from ..models import sized, tiny, writer
 from .conftest import run, stream
 from .greedy import Greedy
 
@@ -50,7 +50,7 @@ def same(folder: Path, small: Path) -> Path:
 def sure(folder: Path, small: Path) -> Path:
     """One that is sure of each token, and says what ``small`` would say, were it as sure."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny, "SHARP", 20 * tiny.SHARP)
+        patch.setattr(writer, "SHARP", 20 * writer.SHARP)
         return sized.deepened(
             tiny.llama(folder / "sharp.gguf", seed=3), folder / "sure.gguf", SILENT
         )
@@ -266,9 +266,9 @@ def test_other_tokens_are_refused(same: Path, folder: Path) -> None:
 def test_the_same_tokens_with_other_texts_are_refused(
     same: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = list(tiny._WORDS)
+    words = list(writer.WORDS)
     words[3] = "zebra"
-    monkeypatch.setattr(tiny, "_WORDS", tuple(words))
+    monkeypatch.setattr(writer, "WORDS", tuple(words))
     different = tiny.llama(folder / "words.gguf")
     assert "token 264 is 'zebra' and 'd'" in refusal(same, different)
 

@@ -6,7 +6,7 @@ They are a few megabytes each, so that weights, caches and buffers all count.
 from collections.abc import Callable
 from pathlib import Path
 
-from .tiny import _Writer
+from .writer import Scale, Writer
 
 WIDTH, HEADS, KEY_HEADS, FEED, LAYERS = 256, 8, 4, 512, 6
 HEAD = WIDTH // HEADS
@@ -26,7 +26,7 @@ CONTEXTS = {
 """Tokens of each one's context."""
 
 
-class _Model(_Writer):
+class _Model(Writer):
     def __init__(self, path: Path, architecture: str) -> None:
         super().__init__(path, architecture, seed=0)
         self.gguf.add_chat_template(f"{architecture}: {{{{ messages[0].content }}}}")
@@ -41,15 +41,13 @@ class _Model(_Writer):
         self.vocabulary = self.byte_tokens()
         self.weights("token_embd.weight", self.vocabulary, WIDTH)
 
-    def matrix(self, name: str, rows: int, columns: int = WIDTH, *, bias: bool = False) -> None:
-        self.weights(f"{name}.weight", rows, columns)
-        if bias:
-            self.constant(f"{name}.bias", rows, value=0.0)
+    def matrix(
+        self, name: str, rows: int, columns: int = WIDTH, *, bias: bool = False, scale: Scale = 1.0
+    ) -> None:
+        super().matrix(name, rows, columns, bias=bias, scale=scale)
 
-    def norm(self, name: str, size: int = WIDTH, *, bias: bool = False) -> None:
-        self.constant(f"{name}.weight", size)
-        if bias:
-            self.constant(f"{name}.bias", size, value=0.0)
+    def norm(self, name: str, *shape: int, bias: bool = False) -> None:
+        super().norm(name, *(shape or (WIDTH,)), bias=bias)
 
     def attention(self, block: str, *, bias: bool = False, output_bias: bool = False) -> None:
         self.matrix(f"{block}.attn_q", WIDTH, bias=bias)

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
-from .tiny import _Writer
+from .writer import Writer
 
 Kind = gguf.GGMLQuantizationType
 _HEAD = 64
@@ -30,7 +30,7 @@ def llama(
 
     ``vocabulary`` is its number of tokens, 0 for those of the tiny models, which it always has.
     """
-    file = _Writer(path, "llama", 0)
+    file = Writer(path, "llama", 0)
     random = np.random.default_rng(0)
 
     def matrix(name: str, rows: int, columns: int) -> None:

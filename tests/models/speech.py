@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from .tiny import _decoder, _Writer
+from .writer import Writer
 
 CODES = 64
 WIDTH = 64
@@ -25,7 +24,7 @@ def speaker(path: Path, *, seed: int = 0, speaks: bool = True, ends: bool = Fals
 
     Without ``speaks``, none of it is. One that ``ends`` does so after some codes.
     """
-    file = _Writer(path, "llama", seed)
+    file = Writer(path, "llama", seed)
     file.sizes()
     file.gguf.add_head_count_kv(2)
     file.gguf.add_rope_dimension_count(16)
@@ -39,7 +38,7 @@ def speaker(path: Path, *, seed: int = 0, speaks: bool = True, ends: bool = Fals
     file.gguf.add_bos_token_id(1)
     file.gguf.add_eos_token_id(2)
     file.gguf.add_unk_token_id(0)
-    _decoder(file, len(tokens), 2, tied=True)
+    file.decoder(len(tokens), 2, tied=True)
     random = np.random.default_rng(seed)
     output = random.standard_normal((len(tokens), WIDTH)) * 0.01
     first = named.index("<|0|>") if speaks else len(named)
@@ -51,24 +50,11 @@ def speaker(path: Path, *, seed: int = 0, speaks: bool = True, ends: bool = Fals
     return path
 
 
-class _Vocoder(_Writer):
-    def kernel(self, name: str, *shape: int) -> None:
-        """A convolution's weights (F16, as ggml has them) and its bias."""
-        size = float(np.prod(shape[1:]))
-        values: npt.NDArray[np.float64] = self._random.standard_normal(shape) / np.sqrt(size)
-        self.gguf.add_tensor(f"{name}.weight", values.astype(np.float16))
-        self.constant(f"{name}.bias", shape[0], 1, value=0.0)
-
-    def norm(self, name: str, *shape: int) -> None:
-        self.constant(f"{name}.weight", *shape)
-        self.constant(f"{name}.bias", *shape, value=0.0)
-
-
 def vocoder(
     path: Path, *, seed: int = 0, spectrum: int = SPECTRUM, posnet: int = 6, convnext: int = INNER
 ) -> Path:
     """A WavTokenizer decoder: codes to frames of ``spectrum`` values."""
-    file = _Vocoder(path, "wavtokenizer-dec", seed)
+    file = Writer(path, "wavtokenizer-dec", seed)
     keys = file.gguf
     keys.add_context_length(8192)
     keys.add_vocab_size(CODES)
@@ -101,13 +87,10 @@ def vocoder(
         name = f"convnext.{block}"
         file.kernel(f"{name}.dw", INNER, 1, 7)
         file.norm(f"{name}.norm", INNER)
-        file.weights(f"{name}.pw1.weight", 2 * INNER, INNER)
-        file.constant(f"{name}.pw1.bias", 2 * INNER, value=0.0)
-        file.weights(f"{name}.pw2.weight", INNER, 2 * INNER)
-        file.constant(f"{name}.pw2.bias", INNER, value=0.0)
+        file.matrix(f"{name}.pw1", 2 * INNER, INNER)
+        file.matrix(f"{name}.pw2", INNER, 2 * INNER)
         file.constant(f"{name}.gamma.weight", INNER)
     file.norm("output_norm", INNER)
-    file.weights("output.weight", spectrum, INNER)
-    file.constant("output.bias", spectrum, value=0.0)
+    file.matrix("output", spectrum, INNER)
     file.close()
     return path

@@ -6,7 +6,7 @@ themselves at once.
 
 from pathlib import Path
 
-from .tiny import FEED, HEADS, LAYERS, WIDTH, _decoder, _Writer
+from .writer import HEADS, LAYERS, WIDTH, Writer
 
 PATCH = 8
 SIDE = 4
@@ -15,11 +15,11 @@ SIDE = 4
 
 def qwen(path: Path, *, seed: int = 0, brief: bool = False) -> Path:
     """A decoder of the qwen2vl architecture, whose positions have three parts."""
-    file = _Writer(path, "qwen2vl", seed)
+    file = Writer(path, "qwen2vl", seed)
     file.sizes()
     file.gguf.add_head_count_kv(HEADS // 2)
     file.gguf.add_rope_dimension_sections([2, 3, 3, 0])
-    _decoder(file, file.byte_tokens(), HEADS // 2, brief=brief)
+    file.decoder(file.byte_tokens(), HEADS // 2, brief=brief)
     file.close()
     return path
 
@@ -29,8 +29,7 @@ def qwen_projector(path: Path, *, seed: int = 0) -> Path:
     file = _projector(path, "qwen2vl_merger", 16 * PATCH, seed)
     file.weights("v.patch_embd.weight.1", WIDTH, 3, PATCH, PATCH)
     for number, width in ((0, 4 * WIDTH), (2, WIDTH)):
-        file.weights(f"mm.{number}.weight", width, 4 * WIDTH, scale=WIDTH**0.5)
-        file.constant(f"mm.{number}.bias", width, value=0.0)
+        file.matrix(f"mm.{number}", width, 4 * WIDTH, scale=WIDTH**0.5)
     file.close()
     return path
 
@@ -49,7 +48,7 @@ def gemma_projector(path: Path, *, seed: int = 0) -> Path:
 def gemma4(path: Path, *, seed: int = 0, brief: bool = False) -> Path:
     """A decoder of the gemma4 architecture: its first layer sees a window of 32 tokens."""
     head = WIDTH // HEADS
-    file = _Writer(path, "gemma4", seed)
+    file = Writer(path, "gemma4", seed)
     file.sizes()
     keys = file.gguf
     keys.add_head_count_kv(HEADS // 2)
@@ -62,7 +61,7 @@ def gemma4(path: Path, *, seed: int = 0, brief: bool = False) -> Path:
     keys.add_sliding_window(32)
     keys.add_sliding_window_pattern([True, False])
     keys.add_embedding_length_per_layer_input(0)
-    _decoder(file, file.byte_tokens(), HEADS // 2, brief=brief)
+    file.decoder(file.byte_tokens(), HEADS // 2, brief=brief)
     file.constant("rope_freqs.weight", head // 2)
     for layer in range(LAYERS):
         for part in ("attn_q_norm", "attn_k_norm"):
@@ -86,35 +85,11 @@ def gemma4_projector(path: Path, *, seed: int = 0, positions: int = 1120) -> Pat
     return path
 
 
-def _projector(path: Path, kind: str, size: int, seed: int) -> _Writer:
+def _projector(path: Path, kind: str, size: int, seed: int) -> Writer:
     """What the projectors have in common; pictures are ``size`` pixels square."""
-    file = _Writer(path, "clip", seed)
-    keys = file.gguf
-    keys.add_clip_has_vision_encoder(True)
-    keys.add_clip_projector_type(kind)
-    keys.add_vision_image_size(size)
-    keys.add_vision_patch_size(PATCH)
-    keys.add_vision_embedding_length(WIDTH)
-    keys.add_vision_feed_forward_length(FEED)
-    keys.add_vision_projection_dim(WIDTH)
-    keys.add_vision_head_count(HEADS)
-    keys.add_vision_block_count(LAYERS)
-    keys.add_vision_attention_layernorm_eps(1e-5)
-    keys.add_vision_image_mean([0.5, 0.5, 0.5])
-    keys.add_vision_image_std([0.5, 0.5, 0.5])
+    file = Writer(path, "clip", seed)
+    file.sees(kind, size=size, patch=PATCH)
     file.weights("v.patch_embd.weight", WIDTH, 3, PATCH, PATCH)
-    for layer in range(LAYERS):
-        block = f"v.blk.{layer}"
-        for part in ("attn_q", "attn_k", "attn_v", "attn_out"):
-            file.weights(f"{block}.{part}.weight", WIDTH, WIDTH)
-            file.constant(f"{block}.{part}.bias", WIDTH, value=0.0)
-        file.weights(f"{block}.ffn_up.weight", FEED, WIDTH)
-        file.constant(f"{block}.ffn_up.bias", FEED, value=0.0)
-        file.weights(f"{block}.ffn_down.weight", WIDTH, FEED)
-        file.constant(f"{block}.ffn_down.bias", WIDTH, value=0.0)
-        for norm in ("ln1", "ln2"):
-            file.constant(f"{block}.{norm}.weight", WIDTH)
-            file.constant(f"{block}.{norm}.bias", WIDTH, value=0.0)
-    file.constant("v.post_ln.weight", WIDTH)
-    file.constant("v.post_ln.bias", WIDTH, value=0.0)
+    file.encoder("v.blk")
+    file.norm("v.post_ln", WIDTH)
     return file
