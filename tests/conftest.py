@@ -1,11 +1,11 @@
 """Fixtures that every part of the tests uses."""
 
 import importlib.util
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench import ports
 from hypothesis import HealthCheck, settings
 
 from llamaedge_launcher.models.minilm import find
@@ -55,10 +55,7 @@ def minilm(module_cache: Path, minilm_files: Path) -> Path:
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return ports.free_port()
 
 
 @pytest.fixture(scope="session", autouse=True)

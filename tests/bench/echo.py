@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from ports import free_port
 from report import Report
 from wasmtime import wat2wasm
 
@@ -99,9 +100,7 @@ def client(port: int, results: "multiprocessing.SimpleQueue[float]") -> None:
 
 def rate(server: Callable[[int], None]) -> float:
     """Requests a second that one client gets from ``server``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()
     thread = threading.Thread(target=server, args=(port,))

@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ports import free_port
 from report import Report
 from server import Server
 
@@ -107,9 +108,7 @@ class Nothing:
     """uvicorn with an application that answers with ``size`` bytes and does nothing else."""
 
     def __init__(self, size: int) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         command = [sys.executable, "-c", NOTHING, str(self.port), str(size)]
         self._process = subprocess.Popen(command)
         while True:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bare import Bare
+from ports import free_port
 from report import Report
 from server import demo_model
 
@@ -66,13 +67,6 @@ class Network:
 
     def session(self, memory: Memory, files: Files) -> Instant:
         return Instant(memory)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-    return number
 
 
 def connect(port: int) -> socket.socket:

@@ -10,7 +10,6 @@ in turns.
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from functools import partial
 
 import httpx
+from ports import free_port
 from report import Report
 from server import Server, demo_model
 
@@ -48,9 +48,7 @@ class Peer:
     """Another program's server on a free port."""
 
     def __init__(self, command: Callable[[int], list[str]]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             command(port),

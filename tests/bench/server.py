@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx
+from ports import free_port
 
 
 def demo_model() -> Path:
@@ -26,9 +26,7 @@ class Server:
     def __init__(
         self, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = port = probe.getsockname()[1]
+        self.port = port = free_port()
         started = time.perf_counter()
         program = "from llamaedge_launcher.cli import main; main()"
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115

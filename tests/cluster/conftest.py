@@ -1,7 +1,6 @@
 """A cluster of Ray on this machine: a head, where fronts and files are, and what joins it."""
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from bench.ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 REASON = "replicas are tested on a cluster by scripts/test --ray, or with LLAMAEDGE_RAY=1"
@@ -103,9 +103,7 @@ def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         },
     )
     ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # a proxy of each node would listen on the same port of this machine
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
     try:

@@ -9,6 +9,7 @@ import pytest
 
 from llamaedge_host.files import Files
 from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.chat.renderer import Renderer
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.nn import NnErrno, Target
@@ -34,6 +35,13 @@ def backend() -> Iterator[GgmlBackend]:
 @pytest.fixture(scope="session", autouse=True)
 def model_stays(backend: GgmlBackend, smollm2: Path) -> None:
     backend.preload(smollm2)
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    renderer = Renderer()
+    yield renderer
+    renderer.close()
 
 
 @pytest.fixture(scope="session")

@@ -48,13 +48,6 @@ UNREAD = {
 
 
 @pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    renderer = Renderer()
-    yield renderer
-    renderer.close()
-
-
-@pytest.fixture(scope="module")
 def templates(request: pytest.FixtureRequest, renderer: Renderer) -> dict[str, ChatTemplate]:
     sources = published.templates(request.config.cache)
     return {

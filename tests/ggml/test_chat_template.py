@@ -4,7 +4,6 @@ import copy
 import datetime
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -89,13 +88,6 @@ class Plain(Vocabulary):
 
     def __init__(self) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    renderer = Renderer()
-    yield renderer
-    renderer.close()
 
 
 @pytest.fixture(scope="module")

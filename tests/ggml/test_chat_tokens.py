@@ -49,13 +49,6 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module")
-def renderer() -> Iterator[Renderer]:
-    renderer = Renderer()
-    yield renderer
-    renderer.close()
-
-
 @pytest.fixture(scope="module", params=["smollm2", "tiny_llama"])
 def vocabulary(request: pytest.FixtureRequest, backend: GgmlBackend) -> Iterator[Vocabulary]:
     graph = backend.load(request.getfixturevalue(request.param), Target.AUTO, None)

@@ -12,27 +12,32 @@ from contextlib import contextmanager
 def piped_stdin() -> Iterator[int]:
     """Standard input is a pipe; its writing end."""
     reader, writer = os.pipe()
-    saved = os.dup(0)
-    os.dup2(reader, 0)
-    os.close(reader)
-    try:
-        yield writer
-    finally:
-        os.dup2(saved, 0)
-        os.close(saved)
-        os.close(writer)
+    with _replaced(0, reader):
+        try:
+            yield writer
+        finally:
+            os.close(writer)
 
 
 @contextmanager
 def piped_stdout() -> Iterator[int]:
     """Standard output is a pipe; its reading end."""
     reader, writer = os.pipe()
-    saved = os.dup(1)
-    os.dup2(writer, 1)
-    os.close(writer)
+    with _replaced(1, writer):
+        try:
+            yield reader
+        finally:
+            os.close(reader)
+
+
+@contextmanager
+def _replaced(stream: int, end: int) -> Iterator[None]:
+    """``end`` of a pipe, which is closed, takes the place of a standard stream."""
+    saved = os.dup(stream)
+    os.dup2(end, stream)
+    os.close(end)
     try:
-        yield reader
+        yield
     finally:
-        os.dup2(saved, 1)
+        os.dup2(saved, stream)
         os.close(saved)
-        os.close(reader)

@@ -18,6 +18,7 @@ from llamaedge_launcher.proxy.guest_api import CHAT
 from llamaedge_launcher.proxy.official.stop import Stop
 from llamaedge_launcher.settings import Settings
 
+from .asgi import post
 from .conftest import Loading
 
 COMPLETIONS = "/v1/completions"
@@ -79,28 +80,8 @@ def ask(
         known_only=False,
         local=True,
     )
-    headers = [(b"host", b"localhost"), (b"content-type", kind.encode())]
-    scope = {
-        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
-        "query_string": b"", "headers": headers,
-    }  # fmt: skip
-    sent: list[Any] = []
     data = json.dumps(fields).encode() if body is None else body
-    incoming = [{"type": "http.request", "body": data}]
-
-    async def receive() -> Any:
-        if incoming:
-            return incoming.pop()
-        return await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    asyncio.run(asyncio.wait_for(app(scope, receive, send), 10))
-    assert [each["type"] for each in sent].count("http.response.start") == 1
-    assert not sent[-1].get("more_body", False)
-    content = b"".join(each.get("body", b"") for each in sent)
-    return sent[0]["status"], dict(sent[0]["headers"]), content
+    return post(app, path, data, [(b"content-type", kind.encode())])
 
 
 def chat(guest: Guest, folder: Path, **fields: Any) -> Any:

@@ -14,9 +14,11 @@ from llamaedge_launcher.pool import Overloaded
 from llamaedge_launcher.proxy import client
 from llamaedge_launcher.proxy.app import create_app
 from llamaedge_launcher.proxy.exchange import GuestGone
+from llamaedge_launcher.proxy.guest_api import CHAT
 from llamaedge_launcher.proxy.transport import TimedOut
 from llamaedge_launcher.settings import Settings
 
+from .asgi import post
 from .conftest import Loading
 
 EVENTS = [(b"content-type", b"text/event-stream")]
@@ -73,28 +75,8 @@ def ask(script: Script, folder: Path, **fields: Any) -> tuple[int, dict[bytes, b
         known_only=True,
         local=True,
     )
-    path = "/v1/chat/completions"
-    scope = {
-        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
-        "query_string": b"", "headers": [(b"host", b"localhost")],
-    }  # fmt: skip
     body = json.dumps({"messages": [], "stream": True, **fields}).encode()
-    sent: list[Any] = []
-    incoming = [{"type": "http.request", "body": body}]
-
-    async def receive() -> Any:
-        if incoming:
-            return incoming.pop()
-        return await asyncio.Event().wait()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    asyncio.run(asyncio.wait_for(app(scope, receive, send), 10))
-    assert [each["type"] for each in sent].count("http.response.start") == 1
-    assert not sent[-1].get("more_body", False)
-    content = b"".join(each.get("body", b"") for each in sent)
-    return sent[0]["status"], dict(sent[0]["headers"]), content
+    return post(app, CHAT, body)
 
 
 def frames(body: bytes) -> tuple[list[bytes], int]:

@@ -1,6 +1,5 @@
 """LlamaEdge's own llama-api-server.wasm, under `wasmedge` with real sockets."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bench.ports import free_port
 
 from .conftest import command
 
@@ -17,10 +17,7 @@ GUEST = "llama-api-server.wasm"
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-    return number
+    return free_port()
 
 
 @pytest.fixture(scope="module")

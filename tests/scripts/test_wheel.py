@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bench.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "The capital of France is"
@@ -140,9 +141,7 @@ print(*(line for line in lines if "buffer size" in line), sep="\\n")
 @contextmanager
 def lending(program: Path) -> Iterator[str]:
     """An RPC worker on a free port; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with subprocess.Popen(
         [program / "llamaedge", "rpc-worker", "--listen", address, "--threads", "1"],
         stdout=subprocess.PIPE,

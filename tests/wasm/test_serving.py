@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from bench.ports import free_port
 from openai import OpenAI
 from openai.types.chat import ChatCompletion
 
@@ -37,12 +38,7 @@ PERSON: Any = {
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-    return number
+    return free_port()
 
 
 @pytest.fixture(scope="module")

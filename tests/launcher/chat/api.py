@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from ..web import serving
 
 
 @dataclass
@@ -72,15 +73,6 @@ class Api:
 def running() -> Iterator[Api]:
     """A server on a free port."""
     api = Api()
-    config = uvicorn.Config(api.app(), port=0, log_level="critical", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        threading.Event().wait(0.01)
-    api.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    try:
+    with serving(api.app()) as url:
+        api.url = f"{url}/v1"
         yield api
-    finally:
-        server.force_exit = server.should_exit = True
-        thread.join(timeout=10)

@@ -1,16 +1,16 @@
 """A folder to give command lines in, and what they lead to."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from llamaedge_launcher.cli.plan import Plan, make_plan
+from llamaedge_launcher.cli.plan import Plan
 from llamaedge_launcher.cli.run import run
 from llamaedge_launcher.errors import LauncherError
 
 from ...models import speech, tiny
+from ..planning import Planned, stopping_at_plans
 
 LLAMAEDGE = str(Path(sys.executable).with_name("llamaedge"))
 WASM = b"\0asm\1\0\0\0"
@@ -47,21 +47,12 @@ def folder(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
-Planned = Callable[[str], Plan]
-
-
 @pytest.fixture
 def planned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
     """The plan that a command line leads to."""
 
     def plan_of(arguments: str) -> Plan:
-        plans: list[Plan] = []
-
-        def keep(*args: object, **values: object) -> Plan:
-            plans.append(make_plan(*args, **values))  # type: ignore[arg-type]
-            raise LauncherError("planned")
-
-        monkeypatch.setattr("llamaedge_launcher.cli.run.make_plan", keep)
+        plans = stopping_at_plans(monkeypatch)
         with pytest.raises(LauncherError, match="planned"):
             run.main(arguments.split(), standalone_mode=False)
         return plans[0]

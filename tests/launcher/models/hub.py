@@ -6,12 +6,10 @@ another host, as the hub's to its storage, with checksums, ranges and the header
 
 import asyncio
 import hashlib
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import (
@@ -22,6 +20,8 @@ from starlette.responses import (
     StreamingResponse,
 )
 from starlette.routing import Route
+
+from ..web import serving
 
 COMMIT = "c0ffee" + "0" * 34
 TOKEN = "hf_right"
@@ -242,16 +242,5 @@ def other(change: Callable[[bytes], bytes]) -> Fault:
 def running() -> Iterator[Hub]:
     """A hub without repositories, on a free port."""
     hub = Hub()
-    config = uvicorn.Config(hub.app(), port=0, log_level="critical", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        threading.Event().wait(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    hub.url = f"http://127.0.0.1:{port}"
-    try:
+    with serving(hub.app()) as hub.url:
         yield hub
-    finally:
-        server.force_exit = server.should_exit = True
-        thread.join(timeout=10)

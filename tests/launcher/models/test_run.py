@@ -1,20 +1,17 @@
 """`llamaedge run MODEL`: which files a name leads to."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
-from llamaedge_launcher.cli.plan import Plan, make_plan
-from llamaedge_launcher.errors import LauncherError
+from llamaedge_launcher.cli.plan import Plan
 
+from ..planning import Planned, stopping_at_plans
 from . import hub as fake
 from .conftest import MODEL, REPO, Run
 from .hub import Hub
-
-Planned = Callable[[str], Plan]
 
 
 @pytest.fixture
@@ -27,13 +24,7 @@ def planned(
     monkeypatch.chdir(tmp_path)
 
     def plan_of(arguments: str) -> Plan:
-        plans: list[Plan] = []
-
-        def keep(*args: object, **values: object) -> Plan:
-            plans.append(make_plan(*args, **values))  # type: ignore[arg-type]
-            raise LauncherError("planned")
-
-        monkeypatch.setattr("llamaedge_launcher.cli.run.make_plan", keep)
+        plans = stopping_at_plans(monkeypatch)
         assert run(f"run {arguments}") == 1
         return plans[0]
 
