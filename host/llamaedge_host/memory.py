@@ -10,10 +10,8 @@ from collections.abc import Callable
 
 from .errors import BadPointer
 
-_U8 = struct.Struct("<B")
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
-_U64 = struct.Struct("<Q")
 
 Locate = Callable[[], tuple[int, int]]
 """Answers the memory's address in this process and its size in bytes; (0, 0) for none."""
@@ -85,10 +83,6 @@ class Memory:
         """The unsigned 32-bit number at ``pointer``."""
         return _U32.unpack_from(self._check(pointer, 4), pointer)[0]  # type: ignore[no-any-return]
 
-    def set_u8(self, pointer: int, value: int) -> None:
-        """Write an unsigned 8-bit number."""
-        _U8.pack_into(self._check(pointer, 1), pointer, value)
-
     def set_u16(self, pointer: int, value: int) -> None:
         """Write an unsigned 16-bit number."""
         _U16.pack_into(self._check(pointer, 2), pointer, value)
@@ -96,7 +90,3 @@ class Memory:
     def set_u32(self, pointer: int, value: int) -> None:
         """Write an unsigned 32-bit number."""
         _U32.pack_into(self._check(pointer, 4), pointer, value)
-
-    def set_u64(self, pointer: int, value: int) -> None:
-        """Write an unsigned 64-bit number."""
-        _U64.pack_into(self._check(pointer, 8), pointer, value)

@@ -35,6 +35,8 @@ from .keeper import Keeper
 if TYPE_CHECKING:
     from llamaedge_host.ggml.llama.adapters import AdapterFile
 
+    from .loading import LoadingNetwork
+
 _log = logging.getLogger(__name__)
 _LOOK = 0.25  # seconds between two looks at the guests
 
@@ -128,32 +130,15 @@ class Worker:
 
     def run(self) -> None:
         """Serve; never returns. Guests start when the models are checked, and fit."""
-        from llamaedge_host import HostError, Preload, Preopen
-        from llamaedge_host.ggml.keeping import Keeping
+        from llamaedge_host import HostError, Preopen
 
         from .answers import Answers
-        from .limits import Limits
-        from .loading import LoadingNetwork
         from .sizing import suited
 
         config = self._config
-        limits = Limits() if config.limited else None
         try:
-            preloads = [Preload.parse(text) for text in config.preloads]
             dirs = [Preopen.parse(text) for text in config.dirs]
-            keeping = Keeping(
-                config.cache_ram,
-                Path(config.cache_dir) if config.cache_dir else None,
-                config.cache_disk,
-            )
-            nn = LoadingNetwork(
-                preloads,
-                parallel=config.parallel,
-                limits=limits,
-                rpc=config.rpc,
-                keeping=keeping,
-                adapters=[_adapter(text) for text in config.adapters],
-            )
+            nn = _network(config)
             self._keep = nn.keep
             self._statistics = nn.statistics
             self._answers = Answers(nn)
@@ -190,6 +175,25 @@ class Worker:
                 self._front.sendall(encode_event(event))
             except OSError:
                 _log.debug("the front has gone")
+
+
+def _network(config: WorkerConfig) -> "LoadingNetwork":
+    """The models. Raises HostError."""
+    from llamaedge_host import Preload
+    from llamaedge_host.ggml.keeping import Keeping
+
+    from .limits import Limits
+    from .loading import LoadingNetwork
+
+    folder = Path(config.cache_dir) if config.cache_dir else None
+    return LoadingNetwork(
+        [Preload.parse(text) for text in config.preloads],
+        parallel=config.parallel,
+        limits=Limits() if config.limited else None,
+        rpc=config.rpc,
+        keeping=Keeping(config.cache_ram, folder, config.cache_disk),
+        adapters=[_adapter(text) for text in config.adapters],
+    )
 
 
 def _adapter(text: str) -> "AdapterFile":

@@ -63,10 +63,10 @@ def test_growth_is_seen() -> None:
 
 def test_numbers_are_little_endian() -> None:
     memory = Memory(Linear().locate)
-    memory.set_u8(0, 0x11)
     memory.set_u16(2, 0x2233)
-    memory.set_u64(8, 0x0102030405060708)
-    assert memory.read(0, 4) == b"\x11\0\x33\x22"
+    memory.set_u32(8, 0x05060708)
+    assert memory.read(0, 4) == b"\0\0\x33\x22"
+    assert memory.read(8, 4) == b"\x08\x07\x06\x05"
     assert memory.u32(8) == 0x05060708
     pair = struct.Struct("<II")
     memory.pack(pair, 16, 1, 2)

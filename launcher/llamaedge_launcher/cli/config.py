@@ -31,7 +31,6 @@ _NUMBERS = {"whole": int, "number": int | float}
 _SECRET = re.compile("key|token|secret|passw|credential", re.IGNORECASE)
 _WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")
 _WIDTH = 98
-_MODEL_HELP = "The model to serve, as after llamaedge run"
 _HEADING = (
     "Options of llamaedge run, for: llamaedge run --config FILE.toml",
     "The command line goes before this file. Paths are as on the command line: relative ones"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Protocol
 
 from ..fleet.fleet import Fleet
@@ -103,11 +103,8 @@ class PoolTransport:
             async with self._pool.lease(computes=computes, again=again) as instance:
                 try:
                     async with _connected(instance):
-                        exchange = await Exchange.open(instance.path, request)
-                        try:
+                        with closing(await Exchange.open(instance.path, request)) as exchange:
                             yield exchange
-                        finally:
-                            exchange.close()
                     return
                 except GuestAbsent:
                     reason = "the guest has ended; another one is being started"
