@@ -1,5 +1,6 @@
 """What a file is that is not what was asked for, told from its first bytes, in words."""
 
+import re
 from collections.abc import Sequence
 
 ENOUGH = 16
@@ -22,8 +23,14 @@ _KNOWN: Sequence[tuple[bytes, str]] = (
 _TEXT = 12  # characters that are shown
 
 
-def described(data: bytes) -> str:
-    """A clause about the file that begins with ``data``: what it is, or how it begins."""
+def described(data: bytes, others: Sequence[tuple[str, bytes]] = ()) -> str:
+    """A clause about the file that begins with ``data``: what it is, or how it begins.
+
+    ``others`` are further kinds, each with a regular expression of its first bytes.
+    """
+    for kind, pattern in others:
+        if re.match(pattern, data, re.DOTALL):
+            return f"it is {kind}"
     start = data.lstrip()[:ENOUGH] if data[:ENOUGH].isascii() else data[:ENOUGH]
     for magic, what in _KNOWN:
         if start.startswith(magic) if magic else not data:

@@ -25,6 +25,12 @@ ANYWHERE = Files([Preopen(Path("/"), "/")])
 FRANCE = b"<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
 
 
+def configure(context: GgmlContext, **metadata: Any) -> None:
+    """Set keys, whose names have no dashes here."""
+    keys = {name.replace("_", "-"): value for name, value in metadata.items()}
+    context.set_input(1, 3, json.dumps(keys).encode())
+
+
 @pytest.fixture(scope="session")
 def backend() -> Iterator[GgmlBackend]:
     backend = GgmlBackend(parallel=4)

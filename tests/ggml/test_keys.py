@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.llama import library
 from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.ggml.llama.model import _BufferOverride
@@ -16,16 +15,11 @@ from llamaedge_host.ggml.metadata.keys import KEYS, Change
 from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
-from .conftest import FRANCE, Load, counts, run, stream
+from .conftest import FRANCE, Load, configure, counts, run, stream
 
 SEA = b"the sea and the sea"
 PARALLEL = 4
 """The sequences of the tests' engines."""
-
-
-def configure(context: GgmlContext, **metadata: Any) -> None:
-    keys = {name.replace("_", "-"): value for name, value in metadata.items()}
-    context.set_input(1, 3, json.dumps(keys).encode())
 
 
 CONTEXT: list[tuple[dict[str, Any], str, object]] = [

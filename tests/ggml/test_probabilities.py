@@ -13,8 +13,8 @@ from llamaedge_host.ggml.outputs import ABILITIES_INDEX, PROBABILITIES_INDEX
 from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
-from .conftest import FRANCE, Load, run
-from .test_sampling import SEA, configure
+from .conftest import FRANCE, Load, configure, run
+from .test_sampling import SEA
 
 
 def told(context: GgmlContext, prompt: bytes, count: int) -> list[dict[str, Any]]:

@@ -8,18 +8,12 @@ from typing import Any
 
 import pytest
 
-from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.nn import NnErrno
 from llamaedge_host.nn.backend import BackendError
 
-from .conftest import FRANCE, Load, run, stream
+from .conftest import FRANCE, Load, configure, run, stream
 
 SEA = b"the sea and the sea and the sea and a"
-
-
-def configure(context: GgmlContext, **metadata: Any) -> None:
-    keys = {name.replace("_", "-"): value for name, value in metadata.items()}
-    context.set_input(1, 3, json.dumps(keys).encode())
 
 
 FREE: dict[str, Any] = {

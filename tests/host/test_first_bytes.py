@@ -26,3 +26,9 @@ from llamaedge_host.first_bytes import described
 )
 def test_described(data: bytes, words: str) -> None:
     assert described(data) == words
+
+
+def test_a_callers_kinds_come_first() -> None:
+    kinds = [("a song", rb"<.{2}song"), ("a bell", rb"\a")]
+    assert described(b"<\n\nsong>", kinds) == "it is a song"
+    assert described(b"<html>", kinds) == "it is a web page or XML"

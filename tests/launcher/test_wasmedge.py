@@ -5,13 +5,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 from guests.wat import write_wat
+from programs import wasmedge
 from wasmtime import wat2wasm
 
 from llamaedge_launcher.cli.wasmedge import execute
@@ -402,21 +402,16 @@ def test_signals_end_it_by_signal(guest: Build, which: signal.Signals) -> None:
 def test_closed_streams_do_no_harm(guest: Build, closed: str) -> None:
     number = {"stdin": 0, "stdout": 1, "stderr": 2}[closed]
     process = subprocess.run(
-        ["/bin/sh", "-c", f'exec "$0" "$@" {number}>&-', *command([guest(exits(5))])],
+        ["/bin/sh", "-c", f'exec "$0" "$@" {number}>&-', *wasmedge(guest(exits(5)))],
         check=False,
         timeout=60,
     )
     assert process.returncode == 5
 
 
-def command(arguments: list[str]) -> list[str]:
-    return [sys.executable, "-c", "from llamaedge_launcher.cli.wasmedge import main; main()",
-            *arguments]  # fmt: skip
-
-
 def start(arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command(arguments),
+        wasmedge(*arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

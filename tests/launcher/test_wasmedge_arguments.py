@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +10,7 @@ import pytest
 from guests.wat import write_wat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import wasmedge
 
 from llamaedge_launcher.cli.wasmedge import execute
 
@@ -104,9 +104,8 @@ def test_every_switch_of_compile(passes: str, tmp_path: Path, switch: str) -> No
     ],
 )
 def test_env_is_handed_on_as_it_is(tmp_path: Path, options: list[str], entries: bytes) -> None:
-    code = "from llamaedge_launcher.cli.wasmedge import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, *options, write_wat(tmp_path, ENVIRON)],
+        wasmedge(*options, write_wat(tmp_path, ENVIRON)),
         capture_output=True,
         timeout=60,
         check=True,

@@ -5,12 +5,12 @@ They are not part of this project: LLAMAEDGE_OFFICIAL_GUESTS names a folder that
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from programs import wasmedge
 
 VARIABLE = "LLAMAEDGE_OFFICIAL_GUESTS"
 
@@ -36,11 +36,6 @@ def guests() -> Path:
     return Path(folder)
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from llamaedge_launcher.cli.wasmedge import main; main()",
-            *arguments]  # fmt: skip
-
-
 @pytest.fixture
 def run(guests: Path, smollm2: Path, tmp_path: Path) -> Run:
     """Runs an official guest under `wasmedge` with the demo model preloaded as ``default``."""
@@ -58,7 +53,7 @@ def run(guests: Path, smollm2: Path, tmp_path: Path) -> Run:
         for each in env:
             given += ["--env", each]
         done = subprocess.run(
-            command(*given, *options, str(guests / guest), *arguments),
+            wasmedge(*given, *options, str(guests / guest), *arguments),
             input=stdin.encode(),
             capture_output=True,
             timeout=timeout,

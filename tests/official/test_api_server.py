@@ -9,8 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from bench.ports import free_port
-
-from .conftest import command
+from programs import wasmedge
 
 GUEST = "llama-api-server.wasm"
 
@@ -25,7 +24,7 @@ def server(
     guests: Path, smollm2: Path, port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        command(
+        wasmedge(
             "--dir", f".:{tmp_path_factory.mktemp('guest')}",
             "--nn-preload", f"default:GGML:AUTO:{smollm2}",
             str(guests / GUEST), "-p", "chatml", "-s", f"127.0.0.1:{port}", "-n", "32",
@@ -54,7 +53,7 @@ def client(server: subprocess.Popen[bytes], port: int) -> Iterator[httpx.Client]
 
 def test_help_names_the_file(guests: Path) -> None:
     done = subprocess.run(
-        command(str(guests / GUEST), "--help"), capture_output=True, timeout=60, check=True
+        wasmedge(str(guests / GUEST), "--help"), capture_output=True, timeout=60, check=True
     )
     assert done.stdout.decode().startswith(f"Usage: {GUEST} [OPTIONS]\n")
 

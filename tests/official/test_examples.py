@@ -10,8 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from programs import wasmedge
 
-from .conftest import Run, command
+from .conftest import Run
 
 CAPITAL = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
 
@@ -23,7 +24,7 @@ def test_every_guest_links(guests: Path) -> None:
     unlinked = {}
     for each in found:
         done = subprocess.run(
-            command("instantiate", str(each)), capture_output=True, text=True, check=False
+            wasmedge("instantiate", str(each)), capture_output=True, text=True, check=False
         )
         if done.returncode:
             unlinked[each.name] = done.stderr

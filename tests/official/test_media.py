@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from programs import wasmedge
 
 from ..models import speech, tiny, vision
 from ..models.pictures import gif, png, tag
-from .conftest import Run, command
+from .conftest import Run
 from .test_examples import info
 
 Make = Callable[..., Path]
@@ -107,7 +108,7 @@ def test_a_picture_in_the_prompt_is_seen(run: Run, tmp_path: Path, name: str) ->
 def conversation(folder: Path, arguments: Sequence[str], turns: Sequence[str]) -> str:
     """What a guest run in ``folder`` writes that is asked ``turns``, until it waits for more."""
     process = subprocess.Popen(
-        command(*arguments),
+        wasmedge(*arguments),
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

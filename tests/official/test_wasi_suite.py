@@ -8,10 +8,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import wasmedge
 
 VARIABLE = "LLAMAEDGE_WASI_TESTSUITE"
 PREVIEW1 = "tests/*/testsuite/wasm32-wasip1/*.wasm"
@@ -37,9 +37,8 @@ def test_wasi(wasm: Path, tmp_path: Path) -> None:
     if told.get("root"):
         shutil.copytree(wasm.parent / told["root"], tmp_path / "root", symlinks=True)
         options.append(f"--dir=/:{tmp_path / 'root'}")
-    code = "from llamaedge_launcher.cli.wasmedge import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, *options, str(wasm), *told.get("args", [])],
+        wasmedge(*options, str(wasm), *told.get("args", [])),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -1,16 +1,15 @@
 """A guest of the `wasmedge` command whose standard streams are closed."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import wasmedge
 from wasmtime import wat2wasm
 
 from llamaedge_host.preview1.errnos import Errno
 
 MODULE = "wasi_snapshot_preview1"
-COMMAND = "from llamaedge_launcher.cli.wasmedge import main; main()"
 
 
 def guest(call: str, fd: int) -> bytes:
@@ -41,6 +40,6 @@ def test_a_closed_stream_is_a_bad_descriptor(
 ) -> None:
     wasm = tmp_path / "guest.wasm"
     wasm.write_bytes(guest(call, fd))
-    arguments = [sys.executable, "-c", COMMAND, str(wasm)]
-    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *arguments], timeout=60)
+    command = wasmedge(str(wasm))
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *command], timeout=60)
     assert done.returncode == Errno.BADF

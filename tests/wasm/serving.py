@@ -1,22 +1,19 @@
 """Servers of the bundled guest under `wasmedge`."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from programs import wasmedge
 
 START = 120  # seconds, with the guest's compilation
 
 
 def command(guest: Path, model: Path, *arguments: str) -> list[str]:
     """`wasmedge` with the guest, and the model preloaded as ``default``."""
-    return [
-        *(sys.executable, "-c", "from llamaedge_launcher.cli.wasmedge import main; main()"),
-        *("--nn-preload", f"default:GGML:AUTO:{model}", str(guest), *arguments),
-    ]
+    return wasmedge("--nn-preload", f"default:GGML:AUTO:{model}", str(guest), *arguments)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ mtmd hands what its decoder does not know to ffmpeg, and what claims to be large
 Source: the PNG, JPEG, GIF and BMP specifications.
 """
 
-import re
 import struct
 import zlib
 
@@ -87,14 +86,7 @@ def _size(data: bytes) -> tuple[int, int]:
         header = struct.unpack_from("<I", data, 14)[0]
         width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
         return width, abs(height)
-    raise ImageError(f"{_described(data)}; PNG, JPEG, GIF and BMP can be read")
-
-
-def _described(data: bytes) -> str:
-    for name, start in _OTHERS:
-        if re.match(start, data, re.DOTALL):
-            return f"it is {name}"
-    return described(data)
+    raise ImageError(f"{described(data, _OTHERS)}; PNG, JPEG, GIF and BMP can be read")
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

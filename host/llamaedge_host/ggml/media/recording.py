@@ -5,7 +5,6 @@ was not counted here: a WAV file gets a header of ours, and of an MP3 only the f
 Source: the WAVE format of RIFF, ISO 11172-3 and 13818-3, ID3v2, RFC 9639.
 """
 
-import re
 import struct
 
 from ...first_bytes import described
@@ -62,7 +61,7 @@ def readable(data: bytes) -> tuple[bytes, float]:
         elif _mp3_begins(data):
             found, seconds = _mp3(data)
         else:
-            raise RecordingError(f"{_described(data)}; WAV, MP3 and FLAC can be read")
+            raise RecordingError(f"{described(data, _OTHERS)}; WAV, MP3 and FLAC can be read")
     except (struct.error, IndexError):
         raise RecordingError("it is cut off within its header") from None
     if seconds > MAX_SECONDS:
@@ -70,13 +69,6 @@ def readable(data: bytes) -> tuple[bytes, float]:
     if not seconds:
         raise RecordingError("there is no sound in it")
     return found, seconds
-
-
-def _described(data: bytes) -> str:
-    for name, start in _OTHERS:
-        if re.match(start, data, re.DOTALL):
-            return f"it is {name}"
-    return described(data)
 
 
 def _wave(data: bytes) -> tuple[bytes, float]:
