@@ -183,6 +183,22 @@ def test_what_cannot_be_loaded_ends_the_guest_not_the_host(
     assert "Traceback" not in result.err
 
 
+def test_nnrpc_computes_in_this_process(run: Run) -> None:
+    result = run("wasmedge-ggml-nnrpc.wasm", "default", CAPITAL)
+    assert result.code == 0, result.err
+    assert info(result.out, "input") == [16, 16]
+    assert info(result.out, "output")[0] > 1
+
+
+def test_a_model_of_another_backend_is_refused_by_name(run: Run, tmp_path: Path) -> None:
+    for name in ("model.bin", "said.wav"):
+        (tmp_path / name).write_bytes(b"anything")
+    result = run("whisper-basic.wasm", "model.bin", "said.wav")
+    assert result.code == 1
+    assert "the WHISPER backend is not built in; GGML is" in result.err
+    assert "BackendError(InvalidArgument)" in result.err
+
+
 def test_llama_simple(run: Run) -> None:
     result = run("llama-simple.wasm", "-p", CAPITAL, "-n", "12", "-c", "512")
     assert result.code == 0, result.err
