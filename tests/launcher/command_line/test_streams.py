@@ -1,7 +1,10 @@
 """What the terminal, or what is in its place, makes of `llamaedge`'s words."""
 
 import os
+import signal
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,25 @@ def test_a_full_disk_behind_stdout_is_one_line(folder: Path) -> None:
     assert done.returncode
     assert b"No space left on device" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_ctrl_c_during_the_imports_says_nothing() -> None:
+    code = """
+import os, signal, sys
+class Late:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Late())
+from llamaedge_launcher.__main__ import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_the_command_begins_there() -> None:
+    project = tomllib.loads(Path(__file__).parents[3].joinpath("pyproject.toml").read_text())
+    assert project["project"]["scripts"]["llamaedge"] == "llamaedge_launcher.__main__:main"
