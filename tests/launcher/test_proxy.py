@@ -330,11 +330,14 @@ def test_more_requests_than_may_wait_are_refused(start_front: StartFront) -> Non
         connection.sendall(head.encode() + body)
         return connection
 
-    connections = [request(answer="wait", seconds=1)]
-    connections += [request() for _ in range(MAX_QUEUE + 5)]
-    answers = []
-    for connection in connections:
+    def answer(connection: socket.socket) -> bytes:
         with connection:
-            answers.append(connection.recv(65536))
-    assert [answer[9:12] for answer in answers] == [b"200"] * (MAX_QUEUE + 1) + [b"429"] * 5
-    assert b"\r\nRetry-After: 1\r\n" in answers[-1]
+            return connection.recv(65536)
+
+    with request(answer="wait", seconds=60):
+        connections = [request() for _ in range(MAX_QUEUE + 5)]
+        refused = [answer(each) for each in connections[MAX_QUEUE:]]
+    answered = [answer(each) for each in connections[:MAX_QUEUE]]
+    assert [each[9:12] for each in answered] == [b"200"] * MAX_QUEUE
+    assert [each[9:12] for each in refused] == [b"429"] * 5
+    assert all(b"\r\nRetry-After: 1\r\n" in each for each in refused)
