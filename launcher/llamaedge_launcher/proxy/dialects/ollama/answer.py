@@ -21,6 +21,14 @@ def failure(error: Json) -> Json:
     return {"error": error["message"]}
 
 
+class Failing:
+    """An endpoint whose errors are told as Ollama tells them."""
+
+    def error(self, status: int, error: Json) -> Json:
+        """As Dialect's."""
+        return failure(error)
+
+
 def now() -> str:
     """The time as Ollama writes it."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -4,7 +4,7 @@ import time
 
 from ..bridge import CHAT, COMPLETIONS, EMBEDDINGS, Json, Translated
 from ..fields import Fields
-from .answer import Told, Unload, failure
+from .answer import Failing, Told, Unload
 from .request import Context, content_of, lets_go, message_of, settings_of
 
 _COMMON = ("model", "stream", "options", "format", "keep_alive", "think")
@@ -23,7 +23,7 @@ _REFUSED = {
 }
 
 
-class Chat:
+class Chat(Failing):
     """POST /api/chat."""
 
     def __init__(self, context: Context, unload: Unload) -> None:
@@ -49,12 +49,8 @@ class Chat:
             body["tools"] = tools
         return told.translated(CHAT, body)
 
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)
 
-
-class Generate:
+class Generate(Failing):
     """POST /api/generate."""
 
     def __init__(self, context: Context, unload: Unload) -> None:
@@ -84,12 +80,8 @@ class Generate:
             messages.insert(0, {"role": "system", "content": system})
         return told.translated(CHAT, {"messages": messages, **settings})
 
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)
 
-
-class Embed:
+class Embed(Failing):
     """POST /api/embed."""
 
     async def read(self, request: Json) -> Translated:
@@ -115,12 +107,8 @@ class Embed:
 
         return Translated(EMBEDDINGS, body, None, answer)
 
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)
 
-
-class Embeddings:
+class Embeddings(Failing):
     """POST /api/embeddings, which /api/embed has replaced."""
 
     async def read(self, request: Json) -> Translated:
@@ -132,7 +120,3 @@ class Embeddings:
         return Translated(
             EMBEDDINGS, body, None, lambda found: {"embedding": found["data"][0]["embedding"]}
         )
-
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)

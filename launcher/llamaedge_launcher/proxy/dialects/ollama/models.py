@@ -13,7 +13,7 @@ from ... import hub
 from ...errors import ApiError
 from ..bridge import Json, Stream, Translated
 from ..fields import Fields, wrong
-from .answer import LINES, failure, line
+from .answer import LINES, Failing, failure, line
 
 List = Callable[[], Awaitable[Sequence[Json]]]
 """Asks for the models, as /api/models tells them."""
@@ -69,7 +69,7 @@ class Running:
             await self._app(scope, receive, send)
 
 
-class Show:
+class Show(Failing):
     """POST /api/show."""
 
     def __init__(self, models: List) -> None:
@@ -99,12 +99,8 @@ class Show:
             "capabilities": [_CAPABILITIES[each] for each in model["capabilities"]],
         }
 
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)
 
-
-class Pull:
+class Pull(Failing):
     """POST /api/pull."""
 
     async def read(self, request: Json) -> Translated:
@@ -117,12 +113,8 @@ class Pull:
         streams = fields.take("stream", bool) is not False
         return Translated(hub.PULL, {"model": name}, _Pulling(streams=streams), dict)
 
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)
 
-
-class Delete:
+class Delete(Failing):
     """DELETE /api/delete."""
 
     async def read(self, request: Json) -> Translated:
@@ -133,12 +125,8 @@ class Delete:
         params = {"name": name}
         return Translated(hub.ONE, {}, None, lambda _: {}, method="DELETE", params=params)
 
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)
 
-
-class Copy:
+class Copy(Failing):
     """POST /api/copy, which is refused: a model here has the name that it was fetched by."""
 
     def __init__(self, models: List) -> None:
@@ -152,10 +140,6 @@ class Copy:
         find(await self._models(), source)
         reason = f"models here have the names that they were fetched by, and {source!r} gets no"
         raise wrong("destination", f"{reason} other; llamaedge run --model-name {wanted} would")
-
-    def error(self, status: int, error: Json) -> Json:
-        """Ollama's error."""
-        return failure(error)
 
 
 class _Pulling(Stream):
