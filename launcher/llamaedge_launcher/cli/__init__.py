@@ -10,6 +10,7 @@ import click
 
 from .. import log, rlimit
 from ..errors import LauncherError
+from .encoding import take_any_text
 
 _log = logging.getLogger(__name__)
 
@@ -84,8 +85,6 @@ def llamaedge() -> None:
 
 def main() -> None:
     """The console script: errors are one line, exit code 2 for wrong usage and 1 otherwise."""
-    from .console import take_any_text
-
     rlimit.raise_limit()
     take_any_text()
     sys.exit(execute(sys.argv[1:]))

@@ -1,26 +1,12 @@
 """The terminal, as every command writes to it: without colours or bold where NO_COLOR is set."""
 
-import codecs
-import io
 import os
-import sys
 from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
 
 from .. import log
-
-
-def take_any_text() -> None:
-    """Let stdout and stderr take every name of a file.
-
-    In UTF-8 its bytes go out as they are; what another encoding lacks is escaped.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            utf8 = codecs.lookup(stream.encoding).name == "utf-8"
-            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 def stderr(*, soft_wrap: bool = False) -> Console:
