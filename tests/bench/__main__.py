@@ -26,6 +26,8 @@ NAMES = (
         "growth",
     ),
 )
+FURTHER = ("scaling",)
+"""Measured only if it is named: it writes docs/scaling.md."""
 
 
 def machine() -> str:
@@ -40,8 +42,9 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME",
-                        help=f"which: {', '.join(NAMES)} (default: all)")  # fmt: skip
+    parser.add_argument("names", nargs="*", choices=[*NAMES, *FURTHER, []],
+                        metavar="NAME", help=f"which: {', '.join(NAMES)} (default: these), "
+                        f"{', '.join(FURTHER)}")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="repetitions (default: 3)")
     parser.add_argument("--requests", type=int, default=500, help="of load (default: 500)")
     options = parser.parse_args()

@@ -1,19 +1,22 @@
 """A cluster on paper: conversations, a router, machines with their caches; in simpy's time.
 
-A machine's work is shared by the requests that it computes, as the engine's scheduler does.
-Times are in seconds, lengths in tokens.
+A machine computes steps as the engine's scheduler plans them. Times are in seconds, lengths in
+tokens.
 """
 
 import math
 import random
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import simpy
 
+from llamaedge_host.ggml.engine.engine import LONE_STEP, SHARED_STEP
+from llamaedge_host.ggml.engine.scheduler import TURN
 from llamaedge_launcher.affinity import Placement, Prefix
+from llamaedge_launcher.cli.plan import TURNS
 
 BLOCK = 64  # tokens, as affinity's 256 bytes are
 
@@ -69,6 +72,11 @@ class Seen:
 
 @dataclass(eq=False)
 class Request:
+    """``unread`` tokens of its prompt and ``unmade`` ones of its answer are left.
+
+    It has been in its slot, or waited for one, ``since`` then.
+    """
+
     conversation: int
     system: int
     prefix: Prefix
@@ -76,49 +84,103 @@ class Request:
     wanted: int
     came: float
     done: simpy.Event
-    left: float = 0.0
-    decoding: bool = False
+    begun: bool = False
+    unread: int = 0
+    unmade: int = 0
+    since: float = 0.0
 
 
 class Machine:
-    """``slots`` requests at once, the rest in a queue; a cache of what was read."""
+    """``slots`` requests compute at once and as many rest, by turns; others are in a queue.
+
+    It has a cache of what was read.
+    """
 
     def __init__(self, world: simpy.Environment, costs: Costs, seen: Callable[[], Seen]) -> None:
         self._world = world
         self._costs = costs
         self._seen = seen
         self._running: list[Request] = []
-        self._waiting: list[Request] = []
+        self._resting: deque[Request] = deque()
+        self._queue: deque[Request] = deque()
         self._cache: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self._kept = 0
-        self._since = 0.0
-        self._turn = 0
+        self._news: simpy.Event | None = None
+        self._works = False
         self.busy = 0.0
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
     def load(self) -> int:
-        return len(self._running) + len(self._waiting)
+        return len(self._running) + len(self._resting) + len(self._queue)
 
     def take(self, request: Request) -> None:
-        self._advance()
-        self._waiting.append(request)
-        self._fill()
-        self._plan()
+        self._queue.append(request)
+        if not self._works:
+            self._works = True
+            self._world.process(self._work())
+        elif self._news is not None and not self._news.triggered:
+            self._news.succeed()
 
-    def _fill(self) -> None:
-        while self._waiting and len(self._running) < self._costs.slots:
-            request = self._waiting.pop(0)
-            known = self._known(request)
-            seen = self._seen()
-            seen.prompt += request.length
-            seen.reused += known
-            request.left = max(request.length - known, 1) / self._costs.prefill
-            self._running.append(request)
-            self._keep(request, request.length)
+    def _work(self) -> Generator[simpy.Event, Any, None]:
+        while self.load:
+            self._admit()
+            began = self._world.now
+            shares = self._shares()
+            step = sum(shares.values()) / self._costs.prefill + self._decoding()
+            steps = 1 if shares else self._alike(step)
+            if steps == 1:
+                yield self._world.timeout(step)
+            else:
+                steps = yield from self._until_news(steps, step)
+            self.busy += self._world.now - began
+            self._computed(shares, steps)
+        self._works = False
+
+    def _until_news(self, steps: int, step: float) -> Generator[simpy.Event, Any, int]:
+        """So many steps, or fewer if a request comes; tells how many it were."""
+        began, self._news = self._world.now, self._world.event()
+        yield self._world.timeout(steps * step) | self._news
+        self._news = None
+        done = min(max(math.ceil((self._world.now - began) / step - 1e-6), 1), steps)
+        yield self._world.timeout(max(began + done * step - self._world.now, 0.0))
+        return done
+
+    def _admit(self) -> None:
+        """As Scheduler's: a sequence may keep its slot for TURN seconds if others want it."""
+        slots, now = self._costs.slots, self._world.now
+        while self._queue and len(self._running) + len(self._resting) < TURNS * slots:
+            self._rest(self._queue.popleft())
+        while self._resting:
+            over = [each for each in self._running if not each.unread and each.since <= now - TURN]
+            if len(self._running) == slots and not over:
+                return
+            if len(self._running) == slots:
+                victim = min(over, key=lambda each: each.since)
+                self._running.remove(victim)
+                self._rest(victim)
+            self._begin(self._resting.popleft())
+
+    def _rest(self, request: Request) -> None:
+        request.since = self._world.now
+        self._resting.append(request)
+
+    def _begin(self, request: Request) -> None:
+        """It has a slot; the first time its prompt is looked for in the cache."""
+        request.since = self._world.now
+        self._running.append(request)
+        if request.begun:
+            return
+        request.begun = True
+        known, seen = self._known(request), self._seen()
+        seen.prompt += request.length
+        seen.reused += known
+        request.unread = max(request.length - known, 1)
+        request.unmade = request.wanted
+        self._keep(request, request.length)
 
     def _known(self, request: Request) -> int:
         """The tokens of its beginning that lie in the cache."""
@@ -136,40 +198,48 @@ class Machine:
         while self._kept > self._costs.cache:
             self._kept -= self._cache.popitem(last=False)[1][1]
 
-    def _speed(self, request: Request) -> float:
-        gain = self._costs.gain(len(self._running)) if request.decoding else 1.0
-        return gain / len(self._running)
+    def _decoding(self) -> float:
+        """Seconds of a token of each sequence that decodes."""
+        count = sum(not each.unread for each in self._running)
+        return count / (self._costs.decode * self._costs.gain(count)) if count else 0.0
 
-    def _advance(self) -> None:
-        passed, self._since = self._world.now - self._since, self._world.now
-        if self._running:
-            self.busy += passed
-        for each in self._running:
-            each.left -= passed * self._speed(each)
+    def _shares(self) -> dict[Request, int]:
+        """The tokens of prompts that a step reads, as Scheduler.plan() shares them out."""
+        prompts = sorted((each for each in self._running if each.unread), key=lambda r: r.since)
+        if not prompts:
+            return {}
+        alone = len(prompts) == len(self._running)
+        left = int(self._costs.prefill * (LONE_STEP if alone else SHARED_STEP))
+        shares = {prompts[0]: min(prompts[0].unread, left // 2)}
+        left -= shares[prompts[0]]
+        for each in (*sorted(prompts[1:], key=lambda r: r.unread), prompts[0]):
+            more = min(each.unread - shares.get(each, 0), left)
+            shares[each] = shares.get(each, 0) + more
+            left -= more
+        return shares
 
-    def _plan(self) -> None:
-        """Come again when the next request has read its prompt, or ends."""
-        self._turn += 1
-        if self._running:
-            wait = min(max(each.left, 0.0) / self._speed(each) for each in self._running)
-            self._world.process(self._later(wait, self._turn))
+    def _alike(self, step: float) -> int:
+        """Steps until one of the sequences ends, all of which decode, or has to make place."""
+        ends = min(each.unmade for each in self._running)
+        if not self._resting:
+            return ends
+        over = min(each.since for each in self._running) + TURN - self._world.now
+        return max(min(ends, math.ceil(over / step)), 1)
 
-    def _later(self, wait: float, turn: int) -> Generator[simpy.Event, Any, None]:
-        yield self._world.timeout(wait)
-        if turn != self._turn:
-            return
-        self._advance()
-        for each in [each for each in self._running if each.left <= 1e-9]:
-            if each.decoding:
+    def _computed(self, shares: Mapping[Request, int], steps: int) -> None:
+        """A prompt that has been read makes a token at once, and what decodes one a step."""
+        for each in list(self._running):
+            reads = each.unread > 0
+            each.unread -= shares.get(each, 0)
+            if each.unread:
+                continue
+            if reads:
+                self._seen().first.append(self._world.now - each.came)
+            each.unmade -= 1 if reads else steps
+            if each.unmade <= 0:
                 self._running.remove(each)
                 self._keep(each, each.length + each.wanted)
                 each.done.succeed()
-            else:
-                each.decoding = True
-                each.left = each.wanted / self._costs.decode
-                self._seen().first.append(self._world.now - each.came)
-        self._fill()
-        self._plan()
 
 
 SYSTEM = Traffic(0).system
@@ -225,7 +295,7 @@ class Cluster:
         self._early, self._seen = Seen(), Seen()
         self._begin = seconds / 3
         self._end = seconds
-        self._most = machines * (costs.slots + queue)
+        self._most = machines * (TURNS * costs.slots + queue)
         self._under_way = 0
         self._machines = [Machine(self._world, costs, self._now) for _ in range(machines)]
         self._weights = [1 / (n + 1) for n in range(traffic.systems)]

@@ -2,14 +2,19 @@
 
 import random
 import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import simpy
+
+from llamaedge_launcher.affinity import Prefix
 
 sys.path.append(str(Path(__file__).parents[2] / "bench"))
 
 import simulated
-from simulated import Cluster, Costs, Router, Seen, Traffic
+from simulated import Cluster, Costs, Machine, Request, Router, Seen, Traffic
 
 COSTS = Costs(prefill=320, decode=100, decode_8=141)
 
@@ -31,13 +36,49 @@ def test_the_same_seed_makes_the_same_figures() -> None:
     assert run(simulated.by_prefix(COSTS)) == run(simulated.by_prefix(COSTS))
 
 
+def asked(*requests: tuple[float, int, int]) -> tuple[list[float], list[float]]:
+    """When one machine has begun and ended to answer requests that come at a time, with so many
+    tokens of a prompt and of an answer."""
+    world, seen = simpy.Environment(), Seen()
+    machine = Machine(world, COSTS, lambda: seen)
+    ends: list[float] = []
+
+    def ask(number: int, at: float, length: int, wanted: int) -> Generator[simpy.Event, Any, None]:
+        yield world.timeout(at)
+        request = Request(number, number, Prefix(b"", ()), length, wanted, 0.0, world.event())
+        machine.take(request)
+        yield request.done
+        ends.append(world.now)
+
+    for number, each in enumerate(requests):
+        world.process(ask(number, *each))
+    world.run()
+    return sorted(seen.first), sorted(ends)
+
+
 def test_a_lone_request_takes_what_its_tokens_do() -> None:
-    seen = run(simulated.by_chance(random.Random(1)), rate=0.0005, machines=1)
-    other = run(simulated.by_chance(random.Random(1)), rate=0.002, machines=1)
-    for each in (seen, other):
-        assert all(first >= 1 / COSTS.prefill for first in each.first)
+    """Its first token comes with the end of its prompt."""
+    assert asked((0, 160, 101)) == ([0.5], [pytest.approx(1.5)])
     assert COSTS.gain(1) == 1
     assert COSTS.gain(8) == pytest.approx(1.41) == COSTS.gain(20)
+
+
+def test_eight_together_take_what_was_measured() -> None:
+    _, ends = asked(*[(0, 40, 142)] * 8)
+    assert ends[-1] == pytest.approx(8 * 40 / COSTS.prefill + 8 * 141 / COSTS.decode_8, rel=0.01)
+
+
+def test_one_that_comes_waits_for_the_step_and_stalls_nobody() -> None:
+    """It reads 48 tokens beside a token of the other, in 0.15 + 0.01 s."""
+    first, ends = asked((0, 16, 101), (0.105, 48, 1))
+    assert first == [pytest.approx(0.05), pytest.approx(0.11 + 0.16)]
+    assert ends == [pytest.approx(0.27), pytest.approx(1.05 + 0.15)]
+
+
+def test_those_without_a_slot_take_turns() -> None:
+    """The ninth waits a second and not the time of an answer."""
+    first, _ = asked(*[(0, 1, 1000)] * 8, (0.1, 1, 2))
+    assert 1.0 < first[-1] < 1.2
 
 
 def test_a_full_queue_refuses() -> None:
