@@ -19,6 +19,7 @@ SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """A conftest that is nearer to its tests is read too late for this."""
     parser.addoption("--ray", action="store_true", help="test replicas on a cluster of Ray too")
+    parser.addoption("--s3", action="store_true", help="test a server that speaks S3 too")
     parser.addoption("--screenshots", type=Path, help="a folder for pictures of the first minutes")
     parser.addoption(
         "--wheel",

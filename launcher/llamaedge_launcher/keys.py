@@ -1,4 +1,4 @@
-"""API keys: where they come from, and that nobody reads them off the list of processes."""
+"""API keys: where they come from, and that nobody reads secrets off the list of processes."""
 
 import secrets
 import sys
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from setproctitle import setproctitle
+
+from .storage import urls
 
 VARIABLE = "API_KEY"
 _OPTION = "--api-key"
@@ -37,7 +39,7 @@ def suggestion() -> str:
 
 
 def hide(arguments: Sequence[str] = sys.orig_argv) -> None:
-    """Show this process without its keys, and without its environment, from now on.
+    """Show this process without secrets, and without its environment, from now on.
 
     Call it before the environment is changed: it is overwritten where the process got it.
     """
@@ -51,6 +53,10 @@ def _hidden(arguments: Sequence[str]) -> list[str]:
         name, equals, _ = each.partition("=")
         if before == _OPTION:
             each = _HIDDEN
+        elif before in urls.OPTIONS:
+            each = urls.shown(each)
+        elif equals and name in urls.OPTIONS:
+            each = f"{name}={urls.shown(each.removeprefix(f'{name}='))}"
         elif equals and name in (_OPTION, VARIABLE):
             each = f"{name}={_HIDDEN}"
         elif each.startswith(f"--env={VARIABLE}="):

@@ -93,7 +93,10 @@ def serve(
         ws_max_size=settings.max_body_size,
         **UVICORN,
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with (
+        contextlib.closing(app.state.records),
+        asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
+    ):
         running = fleet.run(begin, on_sized)
         return runner.run(_serve(_Server(config), listeners, running, settings.drain_timeout))
 

@@ -1,10 +1,11 @@
 """What the public server is told on the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
+from .storage.places import Places
 from .tls import Tls
 
 DATA_DIR = platformdirs.user_data_path("llamaedge")
@@ -25,8 +26,9 @@ class Settings:
     """``keys`` are what clients may show, none lets everyone in.
 
     ``origins`` are the web pages' that may ask from a browser, ``*`` any. Files of at most
-    ``max_file_size`` bytes are kept in ``data_dir``. Requests under way have ``drain_timeout``
-    seconds to finish when the server is told to stop.
+    ``max_file_size`` bytes are kept in ``data_dir``, and so is all else that clients leave, unless
+    ``store_files`` and ``store_records`` are URLs of stores that other servers have too. Requests
+    under way have ``drain_timeout`` seconds to finish when the server is told to stop.
 
     ``max_queue`` requests may wait for a guest, and a request has ``request_timeout`` seconds to
     wait and to be answered, 0 for any number. What shows no sign of life for ``hang_timeout``
@@ -53,6 +55,8 @@ class Settings:
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     data_dir: Path = DATA_DIR
+    store_files: str | None = field(default=None, repr=False)
+    store_records: str | None = field(default=None, repr=False)
     max_file_size: int = MAX_FILE_SIZE
     drain_timeout: float = DRAIN_TIMEOUT
     max_queue: int = MAX_QUEUE
@@ -75,3 +79,8 @@ class Settings:
     slots: bool = True
     metrics: bool = True
     slot_save_path: Path | None = None
+
+    @property
+    def places(self) -> Places:
+        """Where what clients leave is kept."""
+        return Places(data_dir=self.data_dir, files=self.store_files, records=self.store_records)

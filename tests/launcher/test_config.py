@@ -27,6 +27,7 @@ SAMPLES = {
     "Proxies": "127.0.0.1,10.0.0.0/8",
     "ImageHosts": "example.org,127.0.0.1:8000",
     "Root": "/llm",
+    "StoreUrl": "postgresql://ada@db.example.org:5433/llm",
     "LoraFile": "/models/a.gguf:0.5",
     "Origin": "https://example.com",
     "StringParamType": TEXT,
@@ -135,11 +136,17 @@ def test_no_key_is_printed(printed: Printed, folder: Path, monkeypatch: pytest.M
     monkeypatch.setenv("API_KEY", "hidden-1")
     folder.joinpath("it.toml").write_text('api-key = ["hidden-2"]\nenv = ["A_TOKEN=hidden-3"]\n')
     env = ("--env", "API_KEY=hidden-4", "--env", "PLAIN=yes")
-    for words in ((), ("--config", "it.toml"), ("--api-key", "hidden-5"), env):
+    store = ("--store-records", "postgresql://ada:hidden-6@db/llm")
+    for words in ((), ("--config", "it.toml"), ("--api-key", "hidden-5"), env, store):
         text = printed(*words)
         assert "hidden" not in text
         assert "(one is in force, which is not written)" in text
     assert 'env = ["PLAIN=yes"]' in printed(*env)
+    monkeypatch.delenv("API_KEY")
+    monkeypatch.setenv("LLAMAEDGE_STORE_FILES", "ftp://ada:hidden-7@files/llm")
+    assert "hidden" not in printed()
+    assert "(one is in force, which is not written)" in printed()
+    assert "(one is in force" not in printed("--store-files", "s3://files/llm")
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,21 @@ def listed(pid: int) -> str:
         (["--env=API_KEY=s3cret"], {}, "--env=API_KEY=***"),
         (["--api-key-file", "keys.txt"], {}, "--api-key-file keys.txt"),
         ([], {"API_KEY": "s3cret"}, "serve.py"),
+        (
+            ["--api-key", "s3cret", "--store-records", "postgresql://ada:p4ss@db/llm"],
+            {"LLAMAEDGE_STORE_FILES": "ftp://ada:p4ss@files/llm"},
+            "--store-records postgresql://ada:***@db/llm",
+        ),
+        (
+            ["--store-files=ftp://ada:p4ss@files/llm", "--api-key-file", "keys.txt"],
+            {},
+            "--store-files=ftp://ada:***@files/llm",
+        ),
+        (
+            ["--api-key-file=keys.txt"],
+            {"LLAMAEDGE_STORE_RECORDS": "postgresql://db/llm?password=p4ss"},
+            "serve.py",
+        ),
     ],
 )
 def test_no_key_is_in_the_list_of_processes(
@@ -147,6 +162,8 @@ def test_no_key_is_in_the_list_of_processes(
         "    sys.stdin.read()\n"
         "    return len(settings.keys)\n"
         "run._serve = serve\n"
+        "from llamaedge_launcher.storage.places import Places\n"
+        "Places.check = lambda places: None\n"
         "main()\n"
     )
     command = [sys.executable, str(script), "run", "--port", "0", *arguments]
@@ -164,6 +181,7 @@ def test_no_key_is_in_the_list_of_processes(
         process.communicate("")
     assert process.returncode == sum(each.count("s3cret") for each in arguments) or 1
     assert "s3cret" not in lists + config
+    assert "p4ss" not in lists + config
     assert shown in lists
     assert json.loads(config)["env"] == {}
 
@@ -181,6 +199,11 @@ def test_no_key_is_in_the_list_of_processes(
         (["--api-key-file", "keys.txt"], "s3cretä", "keys.txt: a key is one or more"),
         (["--cors-origin", "example.com"], "", "'example.com' is not of the form https://"),
         (["--data-dir", "keys.txt"], "", "--data-dir: cannot use"),
+        (["--store-records", "sqlite:///x"], "", "SQLite's databases are in --data-dir"),
+        (["--store-records", "mysql://a:s3cret@db/x"], "", "not of the form postgresql://"),
+        (["--store-records", "postgresql://a:s3@s3cret@db/x"], "", "'postgresql://a:***@db/x': in"),
+        (["--store-records", "a:s3cret@db"], "", "not of the form postgresql://"),
+        (["--store-files", "/srv/files"], "", "one that all machines have mounted is file:///"),
         (["--max-file-size", "0"], "", "'0' is not a size such as 500M"),
         (["--max-file-size", "2T"], "", "'2T' is not a size such as 500M"),
     ],

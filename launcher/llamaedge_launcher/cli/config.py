@@ -116,7 +116,7 @@ def read(command: click.Command, context: click.Context, path: str) -> Values:
         try:
             values[str(known[key].name)] = _value(known[key], value)
         except ValueError as error:
-            raise fault(f"{path}: {key} = {_shown(value)}: {error}") from error
+            raise fault(f"{path}: {key} = {_shown(known[key], value)}: {error}") from error
     return values
 
 
@@ -133,7 +133,7 @@ def command_line(command: click.Command, given: Mapping[str, Any]) -> list[str]:
         try:
             words += _words(known[key], key, _value(known[key], value))
         except ValueError as error:
-            raise ValueError(f"{key} = {_shown(value)}: {error}") from error
+            raise ValueError(f"{key} = {_shown(known[key], value)}: {error}") from error
     return words
 
 
@@ -165,10 +165,11 @@ def _entry(param: click.Parameter, value: Any) -> Iterator[str]:
         getattr(param, "help", None) or "The model to serve, as after llamaedge run"
     )
     key = _key(param)
-    if _is_secret(param):
-        if value or os.environ.get(key.replace("-", "_").upper()):
+    if isinstance(param.type, Secret):
+        given = [each for each in (value if isinstance(value, list | tuple) else [value]) if each]
+        if any(map(param.type.is_secret, given)) or (not given and _is_inherited(key)):
             yield "# (one is in force, which is not written)"
-        value = None
+            value = None
     elif isinstance(param.type, Assignment) and value:
         yield from (f"# ({name} is in force, which is not written)" for name in _secrets(value))
         value = [each for each in value if _name(each) not in _secrets(value)]
@@ -235,8 +236,10 @@ def _is_series(param: click.Parameter) -> bool:
     return isinstance(param, ServerClickOption) and param.server_option.count != 1
 
 
-def _is_secret(param: click.Parameter) -> bool:
-    return isinstance(param.type, Secret)
+def _is_inherited(key: str) -> bool:
+    """Whether the environment has the value of a secret option."""
+    name = key.replace("-", "_").upper()
+    return any(os.environ.get(each) for each in (name, f"LLAMAEDGE_{name}"))
 
 
 def _secrets(assignments: list[str]) -> list[str]:
@@ -283,5 +286,7 @@ def _line(key: str, value: Any) -> str:
     return tomli_w.dumps({key: value}).strip()
 
 
-def _shown(value: Any) -> str:
+def _shown(param: click.Parameter, value: Any) -> str:
+    if isinstance(param.type, Secret):
+        return "***"
     return "{...}" if isinstance(value, dict) else _line("x", value).removeprefix("x = ")

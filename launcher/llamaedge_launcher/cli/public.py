@@ -16,7 +16,7 @@ from .. import keys
 from ..errors import LauncherError
 from ..files import ARCHIVES
 from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, PAGE, Settings
-from . import bounds, keeping
+from . import bounds, keeping, storing
 from .values import Secret, Size, Whole
 
 _ORIGIN = re.compile(r"\*|null|localhost|[a-z][a-z0-9+.-]*://[^/\s]+", re.IGNORECASE)
@@ -99,8 +99,10 @@ _OPTIONS = (
     click.option(
         "--data-dir",
         metavar="PATH",
-        help=f"Where files are kept  [default: {DATA_DIR}]",
+        help="Where files, responses and vector stores are kept, for servers of this machine"
+        f"  [default: {DATA_DIR}]",
     ),
+    *storing.OPTIONS,
     click.option(
         "--max-file-size",
         type=Size(),
@@ -155,7 +157,7 @@ def public_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Settings:
-    """The settings that were given, and this process shown without its keys.
+    """The settings that were given, and this process shown without its keys and passwords.
 
     A key for the guest, ``--env API_KEY=...``, is taken out of ``environment``: the public
     server asks for it instead. Without any, API_KEY of this process's environment is it.
@@ -169,13 +171,17 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
             known.append(keys.check(inherited))
     except ValueError as error:
         raise click.UsageError(f"{keys.VARIABLE}: {error}") from error
-    if known:
+    stores = storing.take_stores(given)
+    if known or storing.has_secret(stores):
         keys.hide()
+    if known:
         os.environ.pop(keys.VARIABLE, None)
+    storing.forget()
     return Settings(
         keys=tuple(known),
         origins=given["origins"],
         data_dir=_data_dir(given["data_dir"]),
+        **stores,
         max_file_size=given["max_file_size"],
         drain_timeout=given["drain_timeout"],
         **bounds.take_bounds(given),

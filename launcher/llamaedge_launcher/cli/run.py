@@ -158,6 +158,7 @@ def run(context: click.Context, /, parent: int | None, **given: Any) -> int:
     follows it is the server's. So is one of llama.cpp's server: -m model.gguf -ngl 99 -c 4096.
     """
     plan, settings = prepare(context, **given)
+    settings.places.check()
     with ExitStack() as open_ones:
         listeners = [open_ones.enter_context(each) for each in listen(plan.addresses)]
         return _serve(plan, settings, listeners, parent)
@@ -222,7 +223,9 @@ def prepare(
         units=tagged(plan.units, rest["tags"]),
     )
     if settings.official:
-        dirs = give_files(plan.dirs, settings.data_dir)
+        dirs = plan.dirs
+        if settings.store_files is None:
+            dirs = give_files(dirs, settings.data_dir)
         plan = replace(plan, dirs=dirs, made_right=True)
     return plan, give_page(context, settings, plan.web_ui, none=rest["no_web_ui"])
 

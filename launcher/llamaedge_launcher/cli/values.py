@@ -13,6 +13,10 @@ _SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30}
 class Secret(click.ParamType[str]):
     """Text that is for nobody to read."""
 
+    def is_secret(self, value: str) -> bool:
+        """Whether ``value`` is, too: it is unless something else is said."""
+        return True
+
 
 class SocketAddress(click.ParamType[Address]):
     """HOST:PORT."""

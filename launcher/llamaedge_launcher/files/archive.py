@@ -9,21 +9,23 @@ import os
 import re
 import shutil
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ..locks import hold, locked
+from ..storage.sqlite import SqliteDatabase
 from . import ARCHIVES
-from .index import Index, StoredFile
+from .index import INDEX, Index, StoredFile
+from .kept import PURPOSE
 from .names import safe_name
 
-PURPOSE = "assistants"
 _ID = re.compile(r"file_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Archive:
-    """The files below ``folder``, which several servers may share.
+    """A FileStore below ``folder``, which several servers of a machine may share.
 
     Raises OSError where the folder cannot be used; so do all methods.
     """
@@ -39,7 +41,7 @@ class Archive:
             self._staging = self._incoming / uuid.uuid4().hex
             self._staging.mkdir(mode=0o700)
             self._held = hold(self._staging)
-        self._index = Index(folder / "files.sqlite3")
+        self._index = Index(SqliteDatabase(folder, INDEX))
         self._agree()
 
     def close(self) -> None:
@@ -87,6 +89,15 @@ class Archive:
     def path(self, file: StoredFile) -> Path:
         """Where it lies."""
         return self._archives / file.id / file.filename
+
+    def contents(self, file: StoredFile) -> Path:
+        """As FileStore's."""
+        return self.path(file)
+
+    @contextmanager
+    def local(self, file: StoredFile) -> Iterator[Path]:
+        """As FileStore's."""
+        yield self.path(file)
 
     def page(
         self,

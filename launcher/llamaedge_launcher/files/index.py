@@ -1,10 +1,9 @@
-"""The index of an archive: what can be read from the disk again, in the order of time."""
+"""What is known of files, in the order of time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
 
-from ..database import Database, discard
+from ..storage.database import Database, Schema
 
 _NS = 1_000_000_000
 
@@ -25,33 +24,68 @@ class StoredFile:
         return self.created // _NS
 
 
-_COLUMNS = ", ".join(field.name for field in fields(StoredFile))
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS files (id TEXT PRIMARY KEY, filename TEXT NOT NULL,"
-    " bytes INTEGER NOT NULL, created INTEGER NOT NULL, purpose TEXT NOT NULL)"
+COLUMNS = ", ".join(field.name for field in fields(StoredFile))
+_ALL = f"SELECT {COLUMNS} FROM files"
+INDEX = Schema(
+    "files.sqlite3",
+    tables=(
+        "CREATE TABLE IF NOT EXISTS files (id TEXT PRIMARY KEY, filename TEXT NOT NULL,"
+        " bytes BIGINT NOT NULL, created BIGINT NOT NULL, purpose TEXT NOT NULL)",
+    ),
+    reads=(_ALL,),
+    disposable=True,
 )
-_ALL = f"SELECT {_COLUMNS} FROM files"
 
 
-class Index:
-    """A table of StoredFile in SQLite, for several threads and processes.
+class Listing:
+    """The table of StoredFile in ``database``; every method raises OSError."""
 
-    One that is damaged is begun anew, empty. Every method raises OSError where SQLite cannot
-    read or write.
-    """
+    _RULE = "TRUE"
+    """What is true of those that are there."""
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, (_SCHEMA, _ALL), give_up=discard)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
+    def get(self, id_: str) -> StoredFile | None:
+        """The file of this id, if it is there."""
+        found = self._select([self._RULE, "id = ?"], id_)
+        return found[0] if found else None
+
+    def page(
+        self, *, limit: int, newest_first: bool, after: StoredFile | None, purpose: str | None
+    ) -> list[StoredFile]:
+        """At most ``limit`` files in the order of time, those that come after ``after``."""
+        way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
+        conditions, values = [self._RULE], list[object]()
+        if after is not None:
+            conditions.append(f"(created, id) {beyond} (?, ?)")
+            values += [after.created, after.id]
+        if purpose is not None:
+            conditions.append("purpose = ?")
+            values.append(purpose)
+        order = f"ORDER BY created {way}, id {way} LIMIT ?"
+        return self._select(conditions, *values, limit, order=order)
+
+    def _select(
+        self, conditions: Sequence[str], *values: object, order: str = ""
+    ) -> list[StoredFile]:
+        with self._database.using() as database:
+            rows = database.execute(f"{_ALL} WHERE {' AND '.join(conditions)} {order}", values)
+            return [StoredFile(*row) for row in rows]
+
+
+class Index(Listing):
+    """What a folder holds, in SQLite."""
+
     def put(self, file: StoredFile) -> None:
         """Add ``file``, or replace the one of its id."""
         with self._database.using() as database:
             database.execute(
-                f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)", astuple(file)
+                f"INSERT OR REPLACE INTO files ({COLUMNS}) VALUES (?, ?, ?, ?, ?)", astuple(file)
             )
 
     def remove(self, ids: Iterable[str]) -> None:
@@ -59,32 +93,7 @@ class Index:
         with self._database.using() as database:
             database.executemany("DELETE FROM files WHERE id = ?", [(each,) for each in ids])
 
-    def get(self, id_: str) -> StoredFile | None:
-        """The file of this id, if it is there."""
-        found = self._select("WHERE id = ?", id_)
-        return found[0] if found else None
-
     def ids(self) -> set[str]:
         """All ids."""
         with self._database.using() as database:
             return {id_ for (id_,) in database.execute("SELECT id FROM files")}
-
-    def page(
-        self, *, limit: int, newest_first: bool, after: StoredFile | None, purpose: str | None
-    ) -> list[StoredFile]:
-        """At most ``limit`` files in the order of time, those that come after ``after``."""
-        way, beyond = ("DESC", "<") if newest_first else ("ASC", ">")
-        conditions, values = ["TRUE"], list[object]()
-        if after is not None:
-            conditions.append(f"(created, id) {beyond} (?, ?)")
-            values += [after.created, after.id]
-        if purpose is not None:
-            conditions.append("purpose = ?")
-            values.append(purpose)
-        rule = f"WHERE {' AND '.join(conditions)} ORDER BY created {way}, id {way} LIMIT ?"
-        return self._select(rule, *values, limit)
-
-    def _select(self, rule: str, *values: object) -> list[StoredFile]:
-        with self._database.using() as database:
-            rows = database.execute(f"{_ALL} {rule}", values)
-            return [StoredFile(*row) for row in rows]

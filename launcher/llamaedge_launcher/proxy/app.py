@@ -1,6 +1,7 @@
 """The public server: the routes of all modules, and what a request passes before one of them."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -63,15 +64,16 @@ def create_app(
     With ``known_only`` a path outside the table is a 404; else it goes to the guest, which
     may serve more. ``local`` says that only this machine reaches the server. One of several servers
     tells its numbers under the name ``replica``. Its ``state.shelf`` has what is to begin once the
-    models are ready.
+    models are ready, its ``state.records`` what is to be closed at the end.
     """
     guests = Guests(transport, fleet, settings)
     counted = Metrics(fleet, replica=replica, told=settings.metrics)
     observers = (log_line, counted.observe)
     room = Room(most=settings.max_body_size, together=settings.max_body_memory)
     managed, from_hub = ManagedModels(fleet), HubModels(fleet)
-    stored = Files(settings.data_dir, most=settings.max_file_size)
-    shelf = Shelf(settings.data_dir, stored, GuestEmbedder(transport))
+    records = settings.places.open_records()
+    stored = Files(partial(settings.places.open_files, records), most=settings.max_file_size)
+    shelf = Shelf(records, stored, GuestEmbedder(transport))
     stored.on_delete = shelf.forget
     endpoints = {**guests.endpoints, **from_hub.endpoints}
     routes: list[BaseRoute] = [
@@ -89,7 +91,7 @@ def create_app(
         *anthropic.routes(endpoints),
         *ollama.routes(endpoints, managed),
         *llama_cpp.routes(endpoints, Questions(fleet), settings),
-        *responses.routes(settings.data_dir, endpoints),
+        *responses.routes(records, endpoints),
     ]
     if known_only:  # another guest than the bundled one may serve these itself
         routes += [*absent.routes(), *audio.routes(endpoints, guests.speech())]
@@ -109,6 +111,7 @@ def create_app(
         ],
     )
     app.state.shelf = shelf
+    app.state.records = records
     return app
 
 

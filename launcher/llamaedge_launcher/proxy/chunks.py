@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ..files.index import StoredFile
 from ..files.splitter import SplitError, splitting
 from ..files.text import NotTextError
 from .body import read_json
@@ -16,6 +17,7 @@ from .errors import ApiError
 from .files import Files
 from .gone import until_gone
 from .routing import routes_of
+from .storing import storing
 
 _KINDS = {".txt": "txt", ".md": "md", ".pdf": "any"}
 _AT_ONCE = 2  # texts
@@ -36,7 +38,7 @@ DESCRIBED: Described = {
             }
         ),
         answers={JSON: record({"id": STRING, "filename": STRING, "chunks": array(STRING)})},
-        errors=(404, 504, 507),
+        errors=(404, 503, 504, 507),
     ),
 }
 
@@ -55,7 +57,7 @@ class Chunks:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         wanted = _checked(await read_json(scope, receive, *_FIELDS))
-        archive, file = await self._files.find(wanted["id"])
+        file = await self._files.find(wanted["id"])
         if file.filename != wanted["filename"]:
             message = f"the file {file.id} is named {file.filename!r}"
             raise ApiError(404, message, code="file_not_found", param="filename")
@@ -63,16 +65,18 @@ class Chunks:
         if kind is None:
             message = f"{file.filename!r} is no .txt, .md or .pdf, which are what can be split"
             raise ApiError(400, message, code="unsupported_file", param="filename")
-        split = self._split(kind, wanted["chunk_capacity"], archive.path(file))
-        chunks = await until_gone(receive, split)
+        with storing("files"):
+            split = self._split(kind, wanted["chunk_capacity"], file)
+            chunks = await until_gone(receive, split)
         if chunks is not None:
             answer = {"id": file.id, "filename": file.filename, "chunks": chunks}
             await JSONResponse(answer)(scope, receive, send)
 
-    async def _split(self, kind: str, capacity: int, path: Path) -> list[str]:
+    async def _split(self, kind: str, capacity: int, file: StoredFile) -> list[str]:
         try:
             async with (
                 self._turns,
+                self._files.local(file) as path,
                 splitting(path, kind=kind, most=capacity, overlap=0, within=_LONGEST) as chunks,
             ):
                 return [chunk async for chunk in chunks]
@@ -81,7 +85,7 @@ class Chunks:
             message = f"{message} chunk_capacity, or a shorter file"
             raise ApiError(504, message, code="timeout", param="chunk_capacity") from error
         except NotTextError as error:
-            message = f"{path.name!r} cannot be split: {error}"
+            message = f"{file.filename!r} cannot be split: {error}"
             raise ApiError(400, message, code="unsupported_file", param="id") from error
         except SplitError as error:
             message = "the text could not be split; the server's log has the details"

@@ -11,8 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from ..files.archive import PURPOSE, Archive, Incoming
 from ..files.index import StoredFile
+from ..files.kept import PURPOSE, Arriving, FileStore
 from .errors import ApiError, unread
 
 _FILE = "file"
@@ -26,14 +26,14 @@ _QUOTED = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # HTML, multipart/form-data en
 
 
 async def receive_file(
-    scope: Scope, receive: Receive, archive: Archive, *, most: int
+    scope: Scope, receive: Receive, store: FileStore, *, most: int
 ) -> StoredFile:
     """Store the file of the request's form, of at most ``most`` bytes.
 
     Raises ApiError 400, 413, 415, ClientDisconnect, and OSError where it cannot be kept; then
     nothing is stored.
     """
-    form = _Form(scope, archive, most)
+    form = _Form(scope, store, most)
     length = dict(scope["headers"]).get(b"content-length")
     if length is not None and int(length) > most + _FORM:
         raise form.too_large()
@@ -52,9 +52,9 @@ async def receive_file(
 class _Form:
     """The parser's calls, and the steps that they lead to once it returns."""
 
-    def __init__(self, scope: Scope, archive: Archive, most: int) -> None:
+    def __init__(self, scope: Scope, store: FileStore, most: int) -> None:
         self._scope = scope
-        self._archive = archive
+        self._store = store
         self._most = most
         self._steps: list[tuple[Callable[..., Awaitable[None]], tuple[Any, ...]]] = []
         self._header: tuple[bytes, bytes] = (b"", b"")
@@ -62,7 +62,7 @@ class _Form:
         self._parts = 0
         self._field: str | None = None
         self._fields: dict[str, bytes] = {}
-        self._incoming: Incoming | None = None
+        self._incoming: Arriving | None = None
         self._kept = False
         self._ended = False
         self._beside = 0
@@ -168,7 +168,7 @@ class _Form:
             text = filename.decode(errors="replace")
             for quoted, plain in _QUOTED.items():
                 text = text.replace(quoted, plain)
-            self._incoming = await run_in_threadpool(self._archive.receive, text)
+            self._incoming = await run_in_threadpool(self._store.receive, text)
 
     async def _take(self, data: bytes) -> None:
         if self._field is not None:

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[^\w.-]+")
 class _Told(BaseModel):
     """Fields, and beside them options of ``llamaedge run`` by their keys in its file."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -91,8 +91,9 @@ class Server(_Told):
 class Arguments(_Told):
     """The whole application: ``servers``, or one whose fields stand here.
 
-    There are ``fronts`` public servers, which share ``data-dir`` and so are on one machine.
-    Options that stand here are for all servers.
+    There are ``fronts`` public servers, which share ``data-dir`` and so are on one machine, unless
+    ``store-files`` and ``store-records`` say otherwise. Options that stand here are for all
+    servers.
     """
 
     fronts: int = Field(default=1, ge=1)

@@ -17,20 +17,23 @@ class Front:
     """The same application as that of ``llamaedge run``, before replicas.
 
     ``given`` are options of ``llamaedge run``; ``servers`` are the deployments, by their titles,
-    each with whether it has several models. Raises LauncherError on a second machine: what fronts
-    keep lies in a folder, in databases that only one machine can use.
+    each with whether it has several models. Raises LauncherError on a second machine, unless what
+    fronts keep is in stores that several machines have, and where it cannot be kept.
     """
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self, given: dict[str, Any], servers: dict[str, tuple[DeploymentHandle, bool]]
     ) -> None:
         replica = serve.get_replica_context()
-        if replica.rank is not None and replica.rank.node_rank > 0:
+        settings, known_only = await asyncio.to_thread(options.for_fronts, given)
+        elsewhere = replica.rank is not None and replica.rank.node_rank > 0
+        if elsewhere and not settings.places.are_shared:
             raise LauncherError(
                 "another front runs on another machine, and what fronts keep is in a folder of one"
-                " machine: give the fronts a resource that one machine has, or have one front"
+                " machine: set store-files and store-records, or give the fronts a resource that"
+                " one machine has"
             )
-        settings, known_only = await asyncio.to_thread(options.for_fronts, given)
+        await asyncio.to_thread(settings.places.check)
         parts = [Part(title, handle, several) for title, (handle, several) in servers.items()]
         self._cluster = Cluster(parts, timeout=settings.request_timeout)
         self._app = create_app(
@@ -61,3 +64,4 @@ class Front:
         learning = getattr(self, "_learning", None)
         if learning is not None:
             learning.cancel()
+            await asyncio.to_thread(self._app.state.records.close)

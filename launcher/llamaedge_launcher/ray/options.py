@@ -30,6 +30,7 @@ OF_SERVE = {
 OF_FRONTS = (
     *("api-key", "api-key-file", "cors-origin", "data-dir", "max-file-size", "no-web-ui", "web-ui"),
     *("request-timeout", "max-body-size", "root-path", "strict-model"),
+    *("store-files", "store-records"),
 )
 """Options that are the fronts' and not a server's."""
 

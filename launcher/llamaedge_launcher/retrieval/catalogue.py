@@ -1,33 +1,34 @@
-"""The vector stores and the files in them, in SQLite."""
+"""The vector stores and the files in them."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from ..database import Database, put_aside
+from ..storage.database import Connection, Database, Schema
 from .records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, STATUSES, Batch, Entry, Store, Usage
 from .tables import BATCHES, ENTRIES, STORES, Page
 
-_STATEMENTS = (
-    *STORES.statements,
-    *ENTRIES.statements,
-    *BATCHES.statements,
-    "CREATE INDEX IF NOT EXISTS entries_by_status ON entries (status, number)",
-    "CREATE INDEX IF NOT EXISTS entries_by_file ON entries (file)",
-    "CREATE INDEX IF NOT EXISTS entries_by_batch ON entries (batch)",
+CATALOGUE = Schema(
+    "vector_stores.sqlite3",
+    tables=(
+        *(each.created for each in (STORES, ENTRIES, BATCHES)),
+        "CREATE INDEX IF NOT EXISTS entries_by_status ON entries (status, number)",
+        "CREATE INDEX IF NOT EXISTS entries_by_file ON entries (file)",
+        "CREATE INDEX IF NOT EXISTS entries_by_batch ON entries (batch)",
+    ),
+    reads=(STORES.read, ENTRIES.read, BATCHES.read),
 )
 _IS_STORE, _IS_ENTRY, _IS_NUMBER = "id = ?", "store = ? AND file = ?", "number = ?"
 
 
 class Catalogue:
-    """Stores, entries and batches. A database that is damaged is put aside, and begun anew.
+    """Stores, entries and batches, in a ``database`` of CATALOGUE.
 
     ``owner`` names this process in the entries that it works on. Every method raises OSError.
     """
 
-    def __init__(self, path: Path, owner: str) -> None:
-        self._database = Database(path, _STATEMENTS, give_up=put_aside)
+    def __init__(self, database: Database, owner: str) -> None:
+        self._database = database
         self._owner = owner
 
     def close(self) -> None:
@@ -69,17 +70,14 @@ class Catalogue:
         """The numbers of the entries that went with the store; None if there was none."""
         with self._database.changing() as database:
             gone = database.execute("DELETE FROM stores WHERE id = ?", (id_,)).rowcount
-            numbers = [each.number for each in ENTRIES.select(database, "store = ?", id_)]
-            for table in ("entries", "batches"):
-                database.execute(f"DELETE FROM {table} WHERE store = ?", (id_,))
+            numbers = _taken(database, "store = ?", id_)
+            database.execute("DELETE FROM batches WHERE store = ?", (id_,))
         return numbers if gone else None
 
     def empty_store(self, id_: str) -> list[int]:
         """The numbers of the entries that were in the store."""
         with self._database.changing() as database:
-            numbers = [each.number for each in ENTRIES.select(database, "store = ?", id_)]
-            database.execute("DELETE FROM entries WHERE store = ?", (id_,))
-        return numbers
+            return _taken(database, "store = ?", id_)
 
     def add(self, entries: Sequence[Entry], batch: Batch | None = None) -> list[int]:
         """Add entries to be indexed; the numbers of those that they take the place of."""
@@ -88,8 +86,7 @@ class Catalogue:
             if batch is not None:
                 BATCHES.insert(database, batch)
             for each in entries:
-                old = ENTRIES.select(database, _IS_ENTRY, each.store, each.file)
-                replaced += [entry.number for entry in old]
+                replaced += _taken(database, _IS_ENTRY, each.store, each.file)
                 ENTRIES.insert(database, replace(each, owner=self._owner))
             for store in {each.store for each in entries}:
                 STORES.update(database, {"active": int(time.time())}, _IS_STORE, store)
@@ -119,14 +116,13 @@ class Catalogue:
         """The numbers of a file's entries that are gone: in one store, or for None in all."""
         where, values = ("file = ?", [file]) if store is None else (_IS_ENTRY, [store, file])
         with self._database.changing() as database:
-            numbers = [each.number for each in ENTRIES.select(database, where, *values)]
-            database.execute(f"DELETE FROM entries WHERE {where}", values)
-        return numbers
+            return _taken(database, where, *values)
 
     def usage(self, **where: object) -> Usage:
         """What the entries take whose fields are as ``where`` says."""
         rule = " AND ".join(f"{column} = ?" for column in where)
-        query = f"SELECT status, count(*), sum(usage) FROM entries WHERE {rule} GROUP BY status"
+        sums = "count(*), CAST(sum(usage) AS BIGINT)"
+        query = f"SELECT status, {sums} FROM entries WHERE {rule} GROUP BY status"
         with self._database.using() as database:
             rows = database.execute(query, list(where.values())).fetchall()
         counts = {status: number for status, number, _ in rows}
@@ -150,7 +146,7 @@ class Catalogue:
 
     def next(self, besides: Iterable[int]) -> Entry | None:
         """The first entry that this process is to index, besides those that it does index."""
-        busy = ", ".join(map(str, besides))
+        busy = ", ".join(map(str, (0, *besides)))
         rule = f"status = ? AND owner = ? AND number NOT IN ({busy}) ORDER BY number LIMIT 1"
         with self._database.using() as database:
             return next(iter(ENTRIES.select(database, rule, IN_PROGRESS, self._owner)), None)
@@ -181,34 +177,45 @@ class Catalogue:
         with self._database.using() as database:
             return {owner for (owner,) in database.execute(query, (IN_PROGRESS,))}
 
-    def take_over(self, owner: str) -> None:
-        """Do what another process had begun."""
-        with self._database.using() as database:
-            ENTRIES.update(
-                database,
-                {"owner": self._owner},
-                "owner = ? AND status = ?",
-                owner,
-                IN_PROGRESS,
-            )
+    def take_over(self, owner: str) -> list[int]:
+        """Do what another process had begun, from the start; the numbers that it had there.
 
-    def agree(self, indexed: Mapping[int, int]) -> list[int]:
-        """Index again what should have other numbers of chunks than these by its number.
-
-        Returns the numbers of those that are no entry's, or are to be indexed again.
+        It may not be gone after all, but slow: what it still does under those is nobody's.
         """
         with self._database.changing() as database:
-            known = {each.number: each for each in ENTRIES.select(database)}
-            lost = [
-                number
-                for number, each in known.items()
-                if each.status == COMPLETED and indexed.get(number, 0) != each.chunks
-            ]
-            again = {"status": IN_PROGRESS, "owner": self._owner}
+            begun = ENTRIES.select(database, "owner = ? AND status = ?", owner, IN_PROGRESS)
+            for each in begun:
+                _taken(database, _IS_NUMBER, each.number)
+                ENTRIES.insert(database, replace(each, number=0, owner=self._owner))
+        return [each.number for each in begun]
+
+    def chunks(self) -> dict[int, int]:
+        """The numbers of chunks that those should have that can be searched, by their numbers."""
+        with self._database.using() as database:
+            found = ENTRIES.select(database, "status = ?", COMPLETED)
+        return {each.number: each.chunks for each in found}
+
+    def agree(self, known: Mapping[int, int], indexed: Mapping[int, int]) -> list[int]:
+        """Index again of ``known`` what has other numbers of chunks.
+
+        ``known`` is what chunks() said before ``indexed`` was counted. Returns the numbers of those
+        that are no entry's, or are to be indexed again.
+        """
+        lost = [number for number, chunks in known.items() if indexed.get(number, 0) != chunks]
+        again = {"status": IN_PROGRESS, "owner": self._owner}
+        with self._database.changing() as database:
             for number in lost:
-                ENTRIES.update(database, again, _IS_NUMBER, number)
-        ended = {number for number in indexed if _is_left(known.get(number))}
+                ENTRIES.update(database, again, f"{_IS_NUMBER} AND status = ?", number, COMPLETED)
+            entries = {each.number: each for each in ENTRIES.select(database)}
+        ended = {number for number in indexed if _is_left(entries.get(number))}
         return [*lost, *ended]
+
+
+def _taken(database: Connection, rule: str, *values: object) -> list[int]:
+    """The numbers of the entries of which ``rule`` is true, which are none from now on."""
+    numbers = [each.number for each in ENTRIES.select(database, rule, *values)]
+    database.execute(f"DELETE FROM entries WHERE {rule}", values)
+    return numbers
 
 
 def _is_left(entry: Entry | None) -> bool:

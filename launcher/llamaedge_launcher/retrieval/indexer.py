@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
-from ..database import Damaged
 from ..files.splitter import SplitError, splitting
 from ..files.text import NotTextError
+from ..storage.database import Damaged, Unreachable
 from .embedding import Embedder, Refused, check_same, patiently
 from .library import Library
 from .records import Entry
@@ -23,12 +23,13 @@ _AT_ONCE = 2  # files: one is split while the other is embedded
 _BATCH, _BATCH_LENGTH = 16, 32768  # chunks of a request, and their characters
 _SPLIT_WITHIN = 600.0  # seconds
 _PAUSE = 1.0  # seconds after a fault of the disk, which may be there still
+_REST = 5.0  # seconds after which a store that does not answer is asked again
 _SERVER, _UNSUPPORTED, _INVALID = "server_error", "unsupported_file", "invalid_file"
-Locate = Callable[[str], Awaitable[Path | None]]
+Locate = Callable[[str], AbstractAsyncContextManager[Path | None]]
 
 
 class Indexer:
-    """Indexes what ``library`` has to be indexed; ``locate`` finds a file by its id.
+    """Indexes what ``library`` has to be indexed; ``locate`` has a file here by its id.
 
     A file has one request at the embedding model at a time, so that others get their turn.
     """
@@ -66,6 +67,9 @@ class Indexer:
         except Damaged:
             _log.warning("the file %s is indexed again", entry.file)
             await asyncio.sleep(_PAUSE)
+        except Unreachable as error:
+            _log.warning("the file %s is indexed later: %s", entry.file, error)
+            await asyncio.sleep(_REST)
         except OSError as error:
             _log.warning("the file %s is not indexed: %s", entry.file, error)
             with suppress(OSError):
@@ -81,6 +85,10 @@ class Indexer:
     async def _next(self) -> Entry | None:
         try:
             entry = await run_in_threadpool(self._library.catalogue.next, frozenset(self._busy))
+        except Unreachable as error:
+            _log.warning("files are indexed later: %s", error)
+            await asyncio.sleep(_REST)
+            return await self._next()
         except OSError as error:
             _log.warning("files cannot be indexed: %s", error)
             return None
@@ -92,12 +100,13 @@ class Indexer:
 
     async def _judge(self, entry: Entry) -> None:
         """Index an entry, or say in it why not."""
-        path = await self._locate(entry.file)
-        if path is None:
-            await self._fail(entry, _INVALID, f"there is no file {entry.file!r} any more")
-            return
         try:
-            await self._take_in(entry, path)
+            async with self._locate(entry.file) as path:
+                if path is None:
+                    message = f"there is no file {entry.file!r} any more"
+                    await self._fail(entry, _INVALID, message)
+                else:
+                    await self._take_in(entry, path)
         except NotTextError as error:
             await self._fail(entry, _UNSUPPORTED, f"{entry.filename!r} is not taken: {error}")
         except TimeoutError:

@@ -1,73 +1,61 @@
-"""The vector stores of a data folder: their catalogue and their vectors, which agree."""
+"""The vector stores of some records: their catalogue and their vectors, which agree."""
 
 import logging
-import os
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeVar
 
-from ..database import Damaged, discard
-from ..locks import hold, locked
-from .catalogue import Catalogue
+from ..storage.database import Damaged
+from ..storage.records import Records
+from .catalogue import CATALOGUE, Catalogue
 from .filters import Filter
 from .records import Batch, Entry, Hit, Vectors
-from .vectors import VectorIndex
+from .vectors import VECTORS, VectorIndex
 
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
-CATALOGUE = "vector_stores.sqlite3"
-_VECTORS = "vectors.sqlite3"
-_OWNERS = "indexing"
-
 
 class Library:
-    """The stores in ``folder``, which several processes may share.
+    """The stores in ``records``, which several processes may share.
 
-    What a process that is gone left undone is this one's to do. Every method raises OSError.
+    What a process that is gone left undone is this one's to do; ``on_work`` is called where that is
+    found later. Every method raises OSError.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owners = folder / _OWNERS
-        owners.mkdir(mode=0o700, exist_ok=True)
-        self._mark = owners / uuid.uuid4().hex
-        self._vectors_path = folder / _VECTORS
-        self.catalogue = Catalogue(folder / CATALOGUE, self._mark.name)
-        with locked(owners):
-            self._mark.touch(mode=0o600)
-            self._held = hold(self._mark)
-            self._take_over(owners)
-        self._vectors = VectorIndex(self._vectors_path)
+    def __init__(self, records: Records, on_work: Callable[[], None]) -> None:
+        self._records = records
+        self._on_work = on_work
+        self._owner = records.owner()
+        self.catalogue = Catalogue(records.database(CATALOGUE), self._owner.name)
+        self._vectors = VectorIndex(records.database(VECTORS))
         self._renewing = threading.Lock()
         self._agree()
+        self._take_over()
+        records.watch(self._look)
 
     def close(self) -> None:
         """Close the databases. What is not done is left for the next process."""
         self.catalogue.close()
         self._vectors.close()
-        self._mark.unlink(missing_ok=True)
-        if self._held is not None:
-            os.close(self._held)
+        self._owner.close()
 
-    def _take_over(self, owners: Path) -> None:
-        """Do what processes left undone that hold their mark no more, and remove the mark."""
-        there = {each.name for each in owners.iterdir()}
-        for owner in there | self.catalogue.owners():
-            mark = owners / owner
-            held = hold(mark) if owner in there else None
-            if owner in there and held is None:
-                continue
-            self.catalogue.take_over(owner)
-            mark.unlink(missing_ok=True)
-            if held is not None:
-                os.close(held)
+    def _look(self) -> None:
+        if self._take_over():
+            self._on_work()
+
+    def _take_over(self) -> bool:
+        """Whether something is to be done that processes left undone that are gone."""
+        begun = self.catalogue.owners()
+        gone = begun - self._owner.alive()
+        numbers = [number for owner in gone for number in self.catalogue.take_over(owner)]
+        self.forget(numbers)
+        return bool(numbers)
 
     def _agree(self) -> None:
-        self._vectors.remove(self.catalogue.agree(self._vectors.entries()))
+        known = self.catalogue.chunks()
+        self._vectors.remove(self.catalogue.agree(known, self._vectors.entries()))
 
     def guarded(self, work: Callable[[VectorIndex], Result]) -> Result:
         """What ``work`` makes of the vectors; an index that is damaged is begun anew."""
@@ -81,11 +69,11 @@ class Library:
             raise
 
     def _renew(self) -> None:
-        _log.warning("%s is damaged; files are indexed again", self._vectors_path)
+        _log.warning("%s is damaged; files are indexed again", VECTORS.name)
         with suppress(OSError):
             self._vectors.close()
-        discard(self._vectors_path)
-        self._vectors = VectorIndex(self._vectors_path)
+        self._records.discard(VECTORS)
+        self._vectors = VectorIndex(self._records.database(VECTORS))
         self._agree()
 
     def add(self, entries: list[Entry], batch: Batch | None = None) -> None:

@@ -1,11 +1,11 @@
 """Records as rows of a database's tables."""
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
+from ..storage.database import Connection
 from .records import Batch, Entry, Store
 
 Record = TypeVar("Record", Store, Entry, Batch)
@@ -23,18 +23,20 @@ class Table(Generic[Record]):
     """Of the table, as CREATE TABLE has them."""
 
     @property
-    def statements(self) -> tuple[str, str]:
-        """What makes the table, and what reads all of it."""
-        create = f"CREATE TABLE IF NOT EXISTS {self.name} ({self.columns})"
-        return create, f"SELECT {self._names} FROM {self.name}"
+    def created(self) -> str:
+        """The statement that makes the table."""
+        return f"CREATE TABLE IF NOT EXISTS {self.name} ({self.columns})"
+
+    @property
+    def read(self) -> str:
+        """The statement that reads all of it."""
+        return f"SELECT {self._names} FROM {self.name}"
 
     @property
     def _names(self) -> str:
         return ", ".join(each.name for each in fields(self.kind))
 
-    def select(
-        self, database: sqlite3.Connection, rule: str = "TRUE", *values: object
-    ) -> list[Record]:
+    def select(self, database: Connection, rule: str = "TRUE", *values: object) -> list[Record]:
         """The records of which ``rule`` is true."""
         names = [each.name for each in fields(self.kind)]
         rows = database.execute(f"SELECT {self._names} FROM {self.name} WHERE {rule}", values)
@@ -44,7 +46,7 @@ class Table(Generic[Record]):
         ]
 
     def page(
-        self, database: sqlite3.Connection, wanted: "Page", where: Mapping[str, object]
+        self, database: Connection, wanted: "Page", where: Mapping[str, object]
     ) -> list[Record]:
         """The records whose columns are as ``where`` says, at most as many as are wanted."""
         conditions = [f"{column} = ?" for column in where]
@@ -61,20 +63,20 @@ class Table(Generic[Record]):
         found = self.select(database, rule, *values, wanted.limit)
         return found[::-1] if wanted.backwards else found
 
-    def insert(self, database: sqlite3.Connection, record: Record) -> None:
-        """Add or replace a record; an entry gets its number."""
+    def insert(self, database: Connection, record: Record) -> None:
+        """Add a record; an entry gets its number."""
         row = {each.name: getattr(record, each.name) for each in fields(record)}
         if row.get("number") == 0:
             del row["number"]
         marks = ", ".join("?" * len(row))
         database.execute(
-            f"INSERT OR REPLACE INTO {self.name} ({', '.join(row)}) VALUES ({marks})",
+            f"INSERT INTO {self.name} ({', '.join(row)}) VALUES ({marks})",
             [_written(name, value) for name, value in row.items()],
         )
 
     def update(
         self,
-        database: sqlite3.Connection,
+        database: Connection,
         changes: Mapping[str, object],
         rule: str,
         *values: object,
@@ -119,22 +121,21 @@ STORES = Table(
     Store,
     "id",
     "id TEXT PRIMARY KEY, name TEXT NOT NULL, description TEXT NOT NULL, metadata TEXT NOT NULL,"
-    " created INTEGER NOT NULL, active INTEGER NOT NULL, days INTEGER, model TEXT, probe BLOB",
+    " created BIGINT NOT NULL, active BIGINT NOT NULL, days BIGINT, model TEXT, probe BLOB",
 )
 ENTRIES = Table(
     "entries",
     Entry,
     "file",
     "number INTEGER PRIMARY KEY AUTOINCREMENT, store TEXT NOT NULL, file TEXT NOT NULL,"
-    " filename TEXT NOT NULL, attributes TEXT NOT NULL, created INTEGER NOT NULL,"
-    " status TEXT NOT NULL, error_code TEXT, error TEXT, most INTEGER NOT NULL,"
-    " overlap INTEGER NOT NULL, chunks INTEGER NOT NULL, usage INTEGER NOT NULL, batch TEXT,"
+    " filename TEXT NOT NULL, attributes TEXT NOT NULL, created BIGINT NOT NULL,"
+    " status TEXT NOT NULL, error_code TEXT, error TEXT, most BIGINT NOT NULL,"
+    " overlap BIGINT NOT NULL, chunks BIGINT NOT NULL, usage BIGINT NOT NULL, batch TEXT,"
     " owner TEXT NOT NULL, UNIQUE (store, file)",
 )
 BATCHES = Table(
     "batches",
     Batch,
     "id",
-    "id TEXT PRIMARY KEY, store TEXT NOT NULL, created INTEGER NOT NULL,"
-    " cancelled INTEGER NOT NULL",
+    "id TEXT PRIMARY KEY, store TEXT NOT NULL, created BIGINT NOT NULL, cancelled BOOLEAN NOT NULL",
 )

@@ -1,37 +1,37 @@
-"""The chunks of files and their vectors, in SQLite.
+"""The chunks of files and their vectors.
 
 A vector is compared with all others: exact, and quick enough for some hundred thousand.
 """
 
 import heapq
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
-from ..database import Database, discard
+from ..storage.database import Connection, Database, Schema
 from .records import Hit, Vectors
 
-_STATEMENTS = (
-    "CREATE TABLE IF NOT EXISTS chunks (entry INTEGER NOT NULL, position INTEGER NOT NULL,"
-    " text TEXT NOT NULL, PRIMARY KEY (entry, position))",
-    "CREATE TABLE IF NOT EXISTS blocks (entry INTEGER NOT NULL, first INTEGER NOT NULL,"
-    " vectors BLOB NOT NULL, PRIMARY KEY (entry, first))",
-    "SELECT entry, position FROM chunks",
-    "SELECT entry, first FROM blocks",
+VECTORS = Schema(
+    "vectors.sqlite3",
+    tables=(
+        "CREATE TABLE IF NOT EXISTS chunks (entry BIGINT NOT NULL, position BIGINT NOT NULL,"
+        " text TEXT NOT NULL, PRIMARY KEY (entry, position))",
+        "CREATE TABLE IF NOT EXISTS blocks (entry BIGINT NOT NULL, first BIGINT NOT NULL,"
+        " vectors BLOB NOT NULL, PRIMARY KEY (entry, first))",
+    ),
+    reads=("SELECT entry, position FROM chunks", "SELECT entry, first FROM blocks"),
+    disposable=True,
 )
-_AMONG = "entry IN (SELECT value FROM json_each(?))"
 _PAGE = 256  # chunks
 
 
 class VectorIndex:
-    """The chunks of entries, by their numbers. One that is damaged is begun anew, empty.
+    """The chunks of entries, by their numbers, in a ``database`` of VECTORS.
 
     Every method raises OSError, Damaged where the index must be begun anew.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, _STATEMENTS, give_up=discard)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def close(self) -> None:
         """Close the database."""
@@ -55,9 +55,9 @@ class VectorIndex:
         numbers = json.dumps(list(entries))
         with self._database.changing() as database:
             for table in ("chunks", "blocks"):
-                database.execute(f"DELETE FROM {table} WHERE {_AMONG}", (numbers,))
-        with self._database.using() as database:
-            database.executescript("PRAGMA incremental_vacuum")  # execute() frees one page
+                rule = self._database.among("entry")
+                database.execute(f"DELETE FROM {table} WHERE {rule}", (numbers,))
+        self._database.shrink()
 
     def texts(self, entry: int) -> Iterator[str]:
         """The chunks of an entry in their order."""
@@ -83,7 +83,7 @@ class VectorIndex:
         best: list[tuple[float, int, int]] = []
         with self._database.reading() as database:
             blocks = database.execute(
-                f"SELECT entry, first, vectors FROM blocks WHERE {_AMONG}",
+                f"SELECT entry, first, vectors FROM blocks WHERE {self._database.among('entry')}",
                 (json.dumps(list(entries)),),
             )
             for entry, first, data in blocks:
@@ -92,14 +92,16 @@ class VectorIndex:
                 found = ((float(score), -entry, -first - n) for n, score in enumerate(scores))
                 best = heapq.nlargest(most, [*best, *(x for x in found if x[0] >= threshold)])
             return [
-                Hit(-entry, -position, score, _text(database, -entry, -position))
+                Hit(-entry, -position, score, text)
                 for score, entry, position in best
+                if (text := _text(database, -entry, -position)) is not None
             ]
 
 
-def _text(database: sqlite3.Connection, entry: int, position: int) -> str:
+def _text(database: Connection, entry: int, position: int) -> str | None:
+    """The chunk, unless it was deleted meanwhile."""
     rows = database.execute(
         "SELECT text FROM chunks WHERE entry = ? AND position = ?", (entry, position)
     )
-    text: str = next(rows)[0]
-    return text
+    row = rows.fetchone()
+    return None if row is None else str(row[0])

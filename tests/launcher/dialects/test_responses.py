@@ -1,7 +1,6 @@
 """OpenAI's Responses API with OpenAI's own client, on the real model and on scripted ones."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from llamaedge_launcher.proxy.dialects.responses import store as store_module
 from llamaedge_launcher.proxy.dialects.responses.events import Events
 from llamaedge_launcher.proxy.dialects.responses.items import as_messages
 from llamaedge_launcher.proxy.dialects.responses.request import read
-from llamaedge_launcher.proxy.dialects.responses.store import Kept, Store
+from llamaedge_launcher.proxy.dialects.responses.store import RESPONSES, Kept, Store
 from llamaedge_launcher.proxy.errors import ApiError
+from llamaedge_launcher.storage.records import FolderRecords
 
 from ..running import running
 
@@ -296,25 +296,9 @@ def texts(store: Store, id_: str) -> list[str] | None:
     return None if found is None else [each["content"] for each in found]
 
 
-def test_what_others_go_on_from_stays_until_they_are_gone(tmp_path: Path) -> None:
-    store = Store(tmp_path / "responses")
-    for id_, previous in (("1", None), ("2", "1"), ("3", "2")):
-        store.put(kept(id_, previous))
-    assert store.delete("2")
-    assert not store.delete("2")
-    assert store.get("2") is None
-    assert texts(store, "2") is None
-    assert texts(store, "3") == ["a", "1", "a", "2", "a", "3"]
-    assert store.delete("1")
-    assert texts(store, "3") == ["a", "1", "a", "2", "a", "3"]
-    assert store.delete("3")
-    left = sqlite3.connect(tmp_path / "responses").execute("SELECT id FROM responses").fetchall()
-    assert left == []
-
-
 def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MOST", 3)
-    store = Store(tmp_path / "responses")
+    store = Store(FolderRecords(tmp_path))
     for number in range(5):
         store.put(kept(str(number), str(number - 1) if number else None))
     assert [bool(store.get(str(number))) for number in range(5)] == [False] * 2 + [True] * 3
@@ -323,15 +307,14 @@ def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_damaged_store_is_begun_anew(tmp_path: Path) -> None:
-    path = tmp_path / "responses"
-    path.write_bytes(b"no database at all" * 100)
-    store = Store(path)
+    (tmp_path / RESPONSES.name).write_bytes(b"no database at all" * 100)
+    store = Store(FolderRecords(tmp_path))
     store.put(kept("1", None))
-    assert texts(Store(path), "1") == ["a", "1"]
+    assert texts(Store(FolderRecords(tmp_path)), "1") == ["a", "1"]
 
 
 def test_a_folder_that_cannot_be_written_fails_what_needs_it_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    store = Store(tmp_path / "file" / "responses")
+    store = Store(FolderRecords(tmp_path / "file"))
     with pytest.raises(OSError):
         store.get("1")

@@ -1,7 +1,7 @@
 """The public server with an embedding guest: in a thread, or as a process that can be killed.
 
-``python -m tests.launcher.retrieval.serving FOLDER GUEST`` prints its port; GUEST is a JSON object
-of EmbeddingGuest's fields.
+``python -m tests.launcher.retrieval.serving FOLDER SETTINGS GUEST`` prints its port; the others are
+JSON objects, of Settings' fields and of EmbeddingGuest's.
 """
 
 import json
@@ -27,8 +27,9 @@ from .embedding_guest import EmbeddingGuest
 REPOSITORY = Path(__file__).parents[3]
 
 
-def _server(folder: Path, guest: EmbeddingGuest) -> uvicorn.Server:
-    app = create_app(guest, Loading(), Settings(data_dir=folder), known_only=True, local=True)
+def _server(folder: Path, guest: EmbeddingGuest, **more: Any) -> uvicorn.Server:
+    settings = Settings(data_dir=folder, **more)
+    app = create_app(guest, Loading(), settings, known_only=True, local=True)
     return uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning", ws="none"))
 
 
@@ -37,10 +38,10 @@ def _client(port: int) -> openai.OpenAI:
 
 
 @contextmanager
-def serving(folder: Path, guest: EmbeddingGuest) -> Iterator[openai.OpenAI]:
+def serving(folder: Path, guest: EmbeddingGuest, **settings: Any) -> Iterator[openai.OpenAI]:
     """A client of a server in a thread, whose guest can be changed meanwhile."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _server(folder, guest)
+    server = _server(folder, guest, **settings)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
@@ -49,12 +50,16 @@ def serving(folder: Path, guest: EmbeddingGuest) -> Iterator[openai.OpenAI]:
     finally:
         server.should_exit = True
         thread.join()
+        server.config.app.state.records.close()  # type: ignore[union-attr]
 
 
 @contextmanager
-def process(folder: Path, **guest: Any) -> Iterator[tuple[openai.OpenAI, "subprocess.Popen[str]"]]:
+def process(
+    folder: Path, settings: dict[str, Any] | None = None, **guest: Any
+) -> Iterator[tuple[openai.OpenAI, "subprocess.Popen[str]"]]:
     """A client of a server in a process of its own."""
-    command = [sys.executable, "-m", __spec__.name, str(folder), json.dumps(guest)]
+    told = map(json.dumps, (settings or {}, guest))
+    command = [sys.executable, "-m", __spec__.name, str(folder), *told]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert server.stdout is not None
     try:
@@ -79,11 +84,12 @@ def until(condition: Any, seconds: float = 60) -> None:
 
 
 def main() -> None:
-    folder, guest = sys.argv[1:]
+    folder, settings, guest = sys.argv[1:]
     listener = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    _server(Path(folder), EmbeddingGuest(**json.loads(guest))).run([listener])
+    embedding = EmbeddingGuest(**json.loads(guest))
+    _server(Path(folder), embedding, **json.loads(settings)).run([listener])
 
 
 if __name__ == "__main__":

@@ -3,20 +3,24 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
-from ...database import Damaged
+from ...retrieval.catalogue import CATALOGUE
 from ...retrieval.embedding import Busy, Embedded, Embedder, Refused, check_same, embed
 from ...retrieval.indexer import Indexer
-from ...retrieval.library import CATALOGUE, Library
+from ...retrieval.library import Library
 from ...retrieval.records import Batch, Entry, Store
+from ...storage.database import Damaged
+from ...storage.records import Records
 from ..errors import ApiError, retry_after
 from ..files import Files
 from ..forward import refusing
+from ..storing import storing
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -27,13 +31,13 @@ _QUICKLY = 5.0  # seconds in which a model says whether it is there; else indexi
 
 
 class Shelf:
-    """The vector stores in ``folder`` of the files of ``files``; opened when first used.
+    """The vector stores in ``records`` of the files of ``files``; opened when first used.
 
-    Every method raises ApiError.
+    Every public method raises ApiError.
     """
 
-    def __init__(self, folder: Path, files: Files, embedder: Embedder) -> None:
-        self._folder = folder
+    def __init__(self, records: Records, files: Files, embedder: Embedder) -> None:
+        self._records = records
         self._files = files
         self._embedder = embedder
         self._opening = threading.Lock()
@@ -43,7 +47,7 @@ class Shelf:
 
     def begin(self) -> None:
         """Go on with what the last process left undone, if there are stores."""
-        if self._folder.joinpath(CATALOGUE).exists():
+        if self._records.has(CATALOGUE):
             self._beginning = asyncio.create_task(self._begin())
 
     async def _begin(self) -> None:
@@ -54,17 +58,23 @@ class Shelf:
 
     async def library(self) -> Library:
         """The library; what its last process left undone is done from now on."""
-        library = await self._call(self._open)
+        loop = asyncio.get_running_loop()
+        library = await self._call(self._open, lambda: self._wake_from(loop))
         if self._indexer is None:
             self._indexer = Indexer(library, self._embedder, self._locate)
             self._indexer.wake()
         return library
 
-    def _open(self) -> Library:
+    def _open(self, on_work: Callable[[], None]) -> Library:
         with self._opening:
             if self._library is None:
-                self._library = Library(self._folder)
+                self._library = Library(self._records, on_work)
             return self._library
+
+    def _wake_from(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to index, as another thread says."""
+        if self._indexer is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._indexer.wake)
 
     async def ask(self, work: Callable[[Library], Result]) -> Result:
         """What ``work`` makes of the library, in a thread."""
@@ -73,22 +83,25 @@ class Shelf:
     async def _call(
         self, work: Callable[Parameters, Result], *args: Parameters.args, **kw: Parameters.kwargs
     ) -> Result:
-        try:
-            return await run_in_threadpool(work, *args, **kw)
-        except Damaged as error:
-            if self._indexer is not None:
-                self._indexer.wake()
-            message = "the index was damaged; the files are being indexed again"
-            raise ApiError(503, message, code="index_damaged", headers=retry_after(5)) from error
-        except OSError as error:
-            reason = error.strerror or error
-            message = f"vector stores cannot be kept: {reason}; see to the disk, or give another"
-            raise ApiError(507, f"{message} --data-dir", code="storage_error") from error
+        with storing("vector stores"):
+            try:
+                return await run_in_threadpool(work, *args, **kw)
+            except Damaged as error:
+                if self._indexer is not None:
+                    self._indexer.wake()
+                message = "the index was damaged; the files are being indexed again"
+                again = retry_after(5)
+                raise ApiError(503, message, code="index_damaged", headers=again) from error
 
-    async def _locate(self, id_: str) -> Path | None:
-        archive = await self._files.archive()
-        file = await run_in_threadpool(archive.get, id_)
-        return None if file is None else archive.path(file)
+    @asynccontextmanager
+    async def _locate(self, id_: str) -> AsyncIterator[Path | None]:
+        """A file that was uploaded, None if it is no more. Raises OSError."""
+        file = await self._files.look_for(id_)
+        if file is None:
+            yield None
+            return
+        async with self._files.local(file) as path:
+            yield path
 
     async def store(self, id_: str) -> Store:
         """The store of this id. One that has expired is emptied."""
@@ -129,8 +142,7 @@ class Shelf:
 
     async def filename(self, file: str) -> str:
         """The name of a file that was uploaded."""
-        _, found = await self._files.find(file)
-        return found.filename
+        return (await self._files.find(file)).filename
 
     async def add(self, entries: list[Entry], batch: Batch | None = None) -> None:
         """Add entries, and begin to index them."""
@@ -141,7 +153,7 @@ class Shelf:
 
     async def forget(self, file: str) -> None:
         """Remove a file, which is no more, from all stores."""
-        if self._library is None and not self._folder.joinpath(CATALOGUE).exists():
+        if self._library is None and not self._records.has(CATALOGUE):
             return
         library = await self.library()
         await self._call(lambda: library.forget(library.catalogue.remove(None, file)))

@@ -50,7 +50,7 @@ _ASKED: Mapping[str, Schema] = {
     "text": nullable({"type": "object"}),
     "reasoning": nullable({"type": "object"}),
 }
-_KEPT = (404, 507)
+_KEPT = (404, 503, 507)
 DESCRIBED: Described = {
     ("/v1/responses", "POST"): operation(
         "A response, which later ones can go on from",

@@ -1,7 +1,6 @@
 """/v1/responses and what is below it: made, kept, paged and deleted."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -9,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from ... import listing
 from ...errors import ApiError
+from ...storing import storing
 from ..bridge import CHAT, COUNT_TOKENS, NOTHING_DROPPED, Json, Translated
 from . import output
 from .events import Events
@@ -35,7 +35,7 @@ class Responses:
     async def delete(self, request: Request) -> Response:
         """DELETE /v1/responses/{id}."""
         id_ = request.path_params["id"]
-        with _kept():
+        with storing("responses"):
             deleted = await run_in_threadpool(self._store.delete, id_)
         if not deleted:
             raise _missing(id_)
@@ -58,7 +58,7 @@ class Responses:
 
     async def _kept(self, request: Request) -> Kept:
         id_ = request.path_params["id"]
-        with _kept():
+        with storing("responses"):
             kept = await run_in_threadpool(self._store.get, id_)
         if kept is None:
             raise _missing(id_)
@@ -78,7 +78,7 @@ class Create:
 
         def keep(response: Json) -> None:
             if wanted.store:
-                with _kept():
+                with storing("responses"):
                     self._store.put(Kept(response, wanted.items))
 
         def answer(found: Json) -> Json:
@@ -122,7 +122,7 @@ def _chat(wanted: Wanted, store: Store) -> Json:
     """The chat completion that makes the response, with the whole conversation."""
     before: list[Json] = []
     if wanted.previous is not None:
-        with _kept():
+        with storing("responses"):
             found = store.conversation(wanted.previous)
         if found is None:
             message = f"previous_response_id: {wanted.previous} is not kept, or not all before it"
@@ -140,21 +140,12 @@ def _resolved(item: Json, store: Store) -> Json:
     """``item``, or the one that it refers to."""
     if item.get("type") != "item_reference":
         return item
-    with _kept():
+    with storing("responses"):
         found = store.item(str(item.get("id")))
     if found is None:
         message = f"input: the item {item.get('id')!r} is not kept"
         raise ApiError(400, message, code="item_not_found", param="input")
     return found
-
-
-@contextmanager
-def _kept() -> Iterator[None]:
-    """Raises ApiError where the disk fails the store."""
-    try:
-        yield
-    except OSError as error:
-        raise ApiError(507, str(error), code="storage_failed") from error
 
 
 def _missing(id_: str) -> ApiError:

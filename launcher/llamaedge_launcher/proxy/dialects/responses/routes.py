@@ -1,23 +1,21 @@
 """The paths of OpenAI's Responses API."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp
 
+from ....storage.records import Records
 from ...routing import routes_of
 from ..bridge import Bridge
 from .description import DESCRIBED
 from .endpoints import Count, Create, Responses
 from .store import Store
 
-DATABASE = "responses.sqlite"
 
-
-def routes(folder: Path, endpoints: Mapping[str, ASGIApp]) -> list[Route]:
-    """Make responses by ``endpoints``, and keep them in ``folder``."""
-    store = Store(folder / DATABASE)
+def routes(records: Records, endpoints: Mapping[str, ASGIApp]) -> list[Route]:
+    """Make responses by ``endpoints``, and keep them in ``records``."""
+    store = Store(records)
     kept = Responses(store)
     apps: dict[str, dict[str, ASGIApp]] = {
         "/v1/responses": {"POST": Bridge(Create(store), endpoints)},

@@ -1,30 +1,33 @@
 """Responses that are kept, so that later ones can go on from them."""
 
 import json
-import sqlite3
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
-from ....database import Database, discard
+from ....storage.database import Connection, Database, Schema
+from ....storage.records import Records
 from ..bridge import Json
 
 MOST = 10_000
 """Responses that are kept; the oldest go."""
 LONGEST = 1_000
 """Responses that may follow one another."""
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, number INTEGER NOT NULL,"
-    " previous TEXT, seen INTEGER NOT NULL, response TEXT NOT NULL, input TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS by_number ON responses (number)",
-    "CREATE INDEX IF NOT EXISTS by_previous ON responses (previous)",
-    "CREATE TABLE IF NOT EXISTS items (id TEXT PRIMARY KEY, response TEXT NOT NULL,"
-    " item TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS by_response ON items (response)",
-)
-_READ = (
-    "SELECT id, number, previous, seen, response, input FROM responses LIMIT 1",
-    "SELECT id, response, item FROM items LIMIT 1",
+RESPONSES = Schema(
+    "responses.sqlite",
+    tables=(
+        "CREATE TABLE IF NOT EXISTS responses (id TEXT PRIMARY KEY, number BIGINT NOT NULL,"
+        " previous TEXT, seen BOOLEAN NOT NULL, response TEXT NOT NULL, input TEXT NOT NULL)",
+        "CREATE INDEX IF NOT EXISTS by_number ON responses (number)",
+        "CREATE INDEX IF NOT EXISTS by_previous ON responses (previous)",
+        "CREATE TABLE IF NOT EXISTS items (id TEXT PRIMARY KEY, response TEXT NOT NULL,"
+        " item TEXT NOT NULL)",
+        "CREATE INDEX IF NOT EXISTS by_response ON items (response)",
+    ),
+    reads=(
+        "SELECT id, number, previous, seen, response, input FROM responses LIMIT 1",
+        "SELECT id, response, item FROM items LIMIT 1",
+    ),
+    disposable=True,
 )
 
 
@@ -37,14 +40,14 @@ class Kept:
 
 
 class Store:
-    """Responses in SQLite, for several threads and processes.
+    """Responses in ``records``, for several threads and processes.
 
-    A damaged database is begun anew. A response that was deleted stays, unseen, for as long as
-    others go on from it. Every method raises OSError where SQLite cannot read or write.
+    A response that was deleted stays, unseen, for as long as others go on from it. Every method
+    raises OSError where the records cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, records: Records) -> None:
+        self._records = records
         self._opening = threading.Lock()
         self._opened: Database | None = None
 
@@ -53,8 +56,7 @@ class Store:
         """The database, which is made when it is first needed."""
         with self._opening:
             if self._opened is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._opened = Database(self._path, (*_SCHEMA, *_READ), give_up=discard)
+                self._opened = self._records.database(RESPONSES)
             return self._opened
 
     def put(self, kept: Kept) -> None:
@@ -112,7 +114,7 @@ class Store:
         return [item for part in reversed(found) for item in part]
 
 
-def _prune(database: sqlite3.Connection, id_: str | None) -> None:
+def _prune(database: Connection, id_: str | None) -> None:
     """Forget what was deleted and has none that goes on from it, from ``id_`` backwards."""
     while id_ is not None:
         row = database.execute(
@@ -126,6 +128,6 @@ def _prune(database: sqlite3.Connection, id_: str | None) -> None:
         (id_,) = row
 
 
-def _forget(database: sqlite3.Connection, id_: str) -> None:
+def _forget(database: Connection, id_: str) -> None:
     database.execute("DELETE FROM responses WHERE id = ?", (id_,))
     database.execute("DELETE FROM items WHERE response = ?", (id_,))

@@ -1,16 +1,19 @@
-"""A SQLite database for several threads and processes."""
+"""A SQLite database for several threads and processes of one machine."""
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .database import Damaged, Schema
+
 _DAMAGED = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-class Damaged(OSError):
-    """The database cannot be read any more."""
+_PRAGMAS = (
+    "PRAGMA auto_vacuum = INCREMENTAL",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+)
 
 
 def discard(path: Path) -> None:
@@ -27,35 +30,31 @@ def put_aside(path: Path) -> None:
             part.replace(path.with_name(f"{path.name}.damaged{suffix}"))
 
 
-class Database:
-    """The database at ``path``, with a write-ahead log.
+class SqliteDatabase:
+    """A Database in ``folder``, with a write-ahead log.
 
-    ``statements`` make its tables and read what must be readable; where they fail it is damaged:
-    ``give_up`` gets it out of the way and it is begun anew. Every method raises OSError where
-    SQLite cannot read or write, Damaged where it never will.
+    Every method raises OSError where SQLite cannot read or write, Damaged where it never will.
     """
 
-    def __init__(
-        self, path: Path, statements: Sequence[str], *, give_up: Callable[[Path], None]
-    ) -> None:
-        self.path = path
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        self._path = folder / schema.name
         self._lock = threading.RLock()
         try:
-            self._connection = _open(path, statements)
+            self._connection = _open(self._path, schema)
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
-                raise OSError(f"{path}: {error}") from error
-            give_up(path)
-            self._connection = _open(path, statements)
+                raise OSError(f"{self._path}: {error}") from error
+            (discard if schema.disposable else put_aside)(self._path)
+            self._connection = _open(self._path, schema)
 
     def close(self) -> None:
-        """Close the database."""
+        """As Database's."""
         with self._lock:
             self._connection.close()
 
     @contextmanager
     def using(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for one thread."""
+        """As Database's."""
         with self._lock:
             try:
                 yield self._connection
@@ -64,7 +63,7 @@ class Database:
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """As using(); what is changed is changed at the end, all of it or nothing."""
+        """As Database's."""
         with self.using() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -77,9 +76,9 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own, which holds nobody up."""
+        """As Database's."""
         try:
-            connection = sqlite3.connect(self.path, isolation_level=None)
+            connection = sqlite3.connect(self._path, isolation_level=None)
             try:
                 yield connection
             finally:
@@ -87,21 +86,27 @@ class Database:
         except sqlite3.Error as error:
             raise self._told(error) from error
 
+    def among(self, column: str) -> str:
+        """As Database's."""
+        return f"{column} IN (SELECT value FROM json_each(?))"
+
+    def shrink(self) -> None:
+        """As Database's."""
+        with self.using() as connection:
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() frees one page
+
     def _told(self, error: sqlite3.Error) -> OSError:
-        return (Damaged if _is_damage(error) else OSError)(f"{self.path.name}: {error}")
+        return (Damaged if _is_damage(error) else OSError)(f"{self._path.name}: {error}")
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
-def _open(path: Path, statements: Sequence[str]) -> sqlite3.Connection:
+def _open(path: Path, schema: Schema) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        for statement in statements:
+        for statement in (*_PRAGMAS, *schema.tables, *schema.reads):
             connection.execute(statement).fetchall()
     except sqlite3.Error:
         connection.close()
