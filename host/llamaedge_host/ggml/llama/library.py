@@ -34,10 +34,10 @@ __all__ = [
 
 _log = logging.getLogger("llamaedge_host.nn")
 
-COMMITS = {"0.3.36": "0c1e57098"}
-"""llama.cpp's commit in each llama-cpp-python release, from its changelog."""
-BUILD_NUMBER = 0
-"""llama.cpp's build number; one built from a source archive has none."""
+_BUILDS = {"0.3.36": (11312, "0c1e57098")}
+"""llama.cpp's build number and commit in each llama-cpp-python release: its changelog names the
+commit, llama.cpp's release of that commit the number. The library, which is built from a source
+archive, knows neither."""
 
 ggml = llama._lib
 """ggml's functions, found by way of llama.cpp's library: another copy of ggml's, such as the
@@ -55,7 +55,8 @@ _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERR
 _CONTINUED = 5  # GGML_LOG_LEVEL_CONT: the rest of the line before
 _ERRORS_KEPT = 8
 
-COMMIT = COMMITS.get(llama_cpp.__version__, "unknown")
+BUILD_NUMBER, COMMIT = _BUILDS.get(llama_cpp.__version__, (0, "unknown"))
+"""llama.cpp's, 0 and "unknown" for a release that is not known here."""
 
 
 def build() -> str:
