@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from ..llama.vocabulary import Vocabulary
 from . import pictures
 from .calls import KEY, NAME, NUMBER, SAID, VALUES, Calls, calling, learn
 from .conversation import Conversation, Traits
+from .easier import easier
 from .generic import without_tools
 from .implied import implied
 from .marks import Controls, Private, mark
@@ -26,6 +28,8 @@ _FOR_TOOLS, _FOR_DOCUMENTS = "tool_use", "rag"
 _NINE = re.compile(r"length\s*!=\s*9\b")
 """How Mistral's templates insist on ids of nine characters."""
 _TAIL = 64
+_SETTINGS = ("enable_thinking", "reasoning_effort")
+"""What requests say by names of their own of a template."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class ChatTemplate:
     def write(self, conversation: Conversation) -> Written:
         """The prompt of ``conversation``, up to where the model goes on.
 
+        One that the template refuses is written as templates take it that take less (``easier``).
         Raises GgmlError (INVALID_ARGUMENT): TemplateRefusal with the template's own words,
         TemplateFailure, or for a conversation that cannot be used with any template.
         """
@@ -108,7 +113,19 @@ class ChatTemplate:
         for place, file in taken:
             place["text"] = private.draw()
             files[place["text"]] = file
-        conversation = replace(conversation, messages=messages)
+        try:
+            return self._written(replace(conversation, messages=messages), private, files)
+        except TemplateRefusal:
+            eased = easier(messages, system=self.traits(self._choose(conversation)).system)
+            if eased == messages:
+                raise
+            with suppress(TemplateRefusal):
+                return self._written(replace(conversation, messages=eased), private, files)
+            raise
+
+    def _written(
+        self, conversation: Conversation, private: Private, files: Mapping[str, bytes]
+    ) -> Written:
         name = self._choose(conversation)
         traits = self.traits(name)
         if _has_tools(conversation) and not traits.tools:
@@ -139,7 +156,7 @@ class ChatTemplate:
         """What a guest is told of the template. Raises BrokenTemplate if it cannot be used.
 
         ``tools``: whether it writes tools, which are told in words where it does not; ``calls``:
-        how the model writes calls (``Calls``);
+        how the model writes calls (``Calls``); ``reads``: settings of its own that it knows;
         ``think``: the tags around reasoning; ``keep``: control tokens among all those; ``stops``:
         the names of tokens that end an answer.
         """
@@ -151,6 +168,7 @@ class ChatTemplate:
         name = self._choose(Conversation([], tools=[_TOOL]))
         calls = self.calls(name) if self.traits(name).tools else None
         think = thoughts(self._sources[name])
+        sources = "\n".join(self._sources.values())
         marks = [*think, *(calls.as_dict().values() if calls else ())]
         return {
             "tools": self.traits(name).tools,
@@ -158,6 +176,7 @@ class ChatTemplate:
             "think": list(think),
             "keep": [name for name in self._tokens if any(name in mark for mark in marks)],
             "stops": self._stops(self._choose(Conversation([]))),
+            "reads": [each for each in _SETTINGS if re.search(rf"\b{each}\b", sources)],
         }
 
     def calls(self, name: str = DEFAULT) -> Calls | None:
