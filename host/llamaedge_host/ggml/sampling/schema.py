@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from .arithmetic import Arithmetic
+from .formats import BOUNDS, format_of
 from .gbnf import GrammarError
 from .implied import OF_OBJECTS, typed
+from .keywords import MAX_NUMBER, Keyword, Schema, number_of, required_of, types_of, wrong
 from .lark import OPTIONS
 
 MAX_CHARACTERS = 1 << 18
@@ -24,8 +26,6 @@ MAX_ITEMS = 10_000
 MAX_PATTERNS = 50
 MAX_DEPTH = 600
 """Schemas within one another, all that a $ref names together: llguidance reads by recursion."""
-MAX_NUMBER = 2**53
-"""From there on a float, which llguidance counts with, is not every whole number."""
 MAX_TRIALS = 16
 """Schemas that are tried to find out why one is refused."""
 WHITESPACE = r"\x20|\n[\x20\t]{0,20}"
@@ -35,8 +35,6 @@ _ESCAPES = 'nrbtf\\"'
 """Without \\u, which could write the name of a property in a second way."""
 _DEFINED = {"$defs", "definitions", "$anchor"}
 _APPLIED = {"$ref", "allOf", "anyOf", "oneOf"}
-
-Schema = dict[str, Any]
 
 
 def grammar_of_schema(text: str) -> str:
@@ -101,15 +99,6 @@ def _lark(schema: Schema) -> str:
     return f"start: %json {json.dumps({'x-guidance': options, **schema})}\n{OPTIONS}"
 
 
-class _Keyword(NamedTuple):
-    """A keyword of ``schema``; ``at`` says where it stands."""
-
-    name: str
-    value: Any
-    at: str
-    schema: Schema
-
-
 class _Reader:
     """Reads the schema ``root``, and writes it so that llguidance follows all of it."""
 
@@ -154,7 +143,7 @@ class _Reader:
         made: Schema = {}
         beside, self._height = self._height, 0
         for name, value in schema.items():
-            keyword = _Keyword(name, value, f"{at}/{name}", schema)
+            keyword = Keyword(name, value, f"{at}/{name}", schema)
             if name in _READERS:
                 made |= _READERS[name](self, keyword)
             elif not name.startswith("x-") or name == "x-guidance":
@@ -174,58 +163,58 @@ class _Reader:
             self._combines = True
         named = schema.get("properties", {})
         closed = of_objects - {"properties", "required"}
-        if named and not closed and set(_required(schema)) <= named.keys():
+        if named and not closed and set(required_of(schema)) <= named.keys():
             self._open.append(schema)
 
-    def one(self, keyword: _Keyword) -> Schema:
+    def one(self, keyword: Keyword) -> Schema:
         """A keyword with one schema; in older drafts, items with several."""
         if keyword.name == "items" and isinstance(keyword.value, list):
             return self.several(keyword)
         return {keyword.name: self._schema(keyword.value, keyword.at)}
 
-    def several(self, keyword: _Keyword) -> Schema:
+    def several(self, keyword: Keyword) -> Schema:
         """A keyword with a list of schemas; oneOf becomes anyOf where that is the same."""
         name, value, at, schema = keyword
         if not isinstance(value, list):
-            raise _wrong(keyword, "must be a list")
+            raise wrong(keyword, "must be a list")
         made = [self._schema(each, f"{at}/{number}") for number, each in enumerate(value)]
         if name == "oneOf" and "anyOf" not in schema and self._is_disjoint(value):
             name = "anyOf"
         return {name: made}
 
-    def many(self, keyword: _Keyword) -> Schema:
+    def many(self, keyword: Keyword) -> Schema:
         """A keyword with a schema for each of some names."""
         name, value, at, _ = keyword
         if not isinstance(value, dict):
-            raise _wrong(keyword, "must be an object")
+            raise wrong(keyword, "must be an object")
         if name == "patternProperties" and len(value) > MAX_PATTERNS:
-            raise _wrong(keyword, f"may have {MAX_PATTERNS} patterns")
+            raise wrong(keyword, f"may have {MAX_PATTERNS} patterns")
         return {name: {key: self._schema(each, f"{at}/{key}") for key, each in value.items()}}
 
-    def reference(self, keyword: _Keyword) -> Schema:
+    def reference(self, keyword: Keyword) -> Schema:
         """$ref, whose target must be a schema within this one."""
         value = keyword.value
         local = value.removeprefix(self._id) if isinstance(value, str) else ""
         if not local.startswith("#") or "/oneOf/" in local:
-            raise _wrong(keyword, "must name a schema in this one")
+            raise wrong(keyword, "must name a schema in this one")
         self._references.append(local)
         return {"$ref": local}
 
-    def anchor(self, keyword: _Keyword) -> Schema:
+    def anchor(self, keyword: Keyword) -> Schema:
         """$anchor, by which a $ref can name the schema."""
         self._anchors[str(keyword.value)] = keyword.schema
         return {"$anchor": keyword.value}
 
-    def identity(self, keyword: _Keyword) -> Schema:
+    def identity(self, keyword: Keyword) -> Schema:
         """$id, which below the root would change what a $ref means."""
         if keyword.schema is not self.root:
-            raise _wrong(keyword, "is not supported below the root")
+            raise wrong(keyword, "is not supported below the root")
         return {}
 
-    def bound(self, keyword: _Keyword) -> Schema:
+    def bound(self, keyword: Keyword) -> Schema:
         """A bound of numbers; in older drafts an exclusive one is true or false."""
         if not (isinstance(keyword.value, bool) and keyword.name.startswith("exclusive")):
-            self.arithmetic.bounds.append((keyword.name, _number(keyword)))
+            self.arithmetic.bounds.append((keyword.name, number_of(keyword)))
         return {keyword.name: keyword.value}
 
     def _named(self, reference: str) -> Any:
@@ -266,84 +255,62 @@ class _Reader:
             return {}
         told: dict[str, set[str]] = {}
         for name, each in option["properties"].items():
-            if isinstance(each, dict) and name in _required(option):
+            if isinstance(each, dict) and name in required_of(option):
                 values = [each["const"]] if "const" in each else each.get("enum")
                 if isinstance(values, list) and all(isinstance(value, str) for value in values):
                     told[name] = set(values)
         return told if option.get("type") == "object" else {}
 
 
-def _wrong(keyword: _Keyword, why: str) -> GrammarError:
-    return GrammarError(f"{keyword.name} {why}, at {keyword.at:.100}")
-
-
-def _required(schema: Schema) -> list[str]:
-    names = schema.get("required", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise GrammarError("required must be a list of names")
-    return names
-
-
-def _types(schema: Schema) -> list[str]:
-    """The types that ``schema`` names, none for any."""
-    types = schema.get("type", [])
-    types = types if isinstance(types, list) else [types]
-    if not all(isinstance(each, str) for each in types):
-        raise GrammarError("type must be a name or a list of names")
-    return types
-
-
-def _nothing(_: _Reader, __: _Keyword) -> Schema:
+def _nothing(_: _Reader, __: Keyword) -> Schema:
     """An annotation, which asks for nothing."""
     return {}
 
 
-def _plain(_: _Reader, keyword: _Keyword) -> Schema:
+def _plain(_: _Reader, keyword: Keyword) -> Schema:
     """What llguidance follows or refuses."""
     return {keyword.name: keyword.value}
 
 
-def _type(_: _Reader, keyword: _Keyword) -> Schema:
-    return {keyword.name: _types(keyword.schema) or keyword.value}
+def _type(_: _Reader, keyword: Keyword) -> Schema:
+    return {keyword.name: types_of(keyword.schema) or keyword.value}
 
 
-def _names(_: _Reader, keyword: _Keyword) -> Schema:
-    return {keyword.name: _required(keyword.schema)}
+def _nullable(_: _Reader, keyword: Keyword) -> Schema:
+    """OpenAPI's, which says that null is one of the types, if there are some."""
+    if keyword.value is not False and "type" not in keyword.schema:
+        raise wrong(keyword, "is not supported")
+    return {}
+
+
+def _names(_: _Reader, keyword: Keyword) -> Schema:
+    return {keyword.name: required_of(keyword.schema)}
 
 
 def _off(nothing: bool) -> "_Read":
     """A keyword that is not supported, unless its value is ``nothing``, which asks for nothing."""
 
-    def off(_: _Reader, keyword: _Keyword) -> Schema:
+    def off(_: _Reader, keyword: Keyword) -> Schema:
         if keyword.value is not nothing:
-            raise _wrong(keyword, "is not supported")
+            raise wrong(keyword, "is not supported")
         return {}
 
     return off
 
 
-def _values(_: _Reader, keyword: _Keyword) -> Schema:
+def _values(_: _Reader, keyword: Keyword) -> Schema:
     stack = [keyword.value]
     while stack:
         each = stack.pop()
         stack += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
         if isinstance(each, int | float) and not abs(each) < MAX_NUMBER:
-            raise _wrong(keyword, f"has {each}, and numbers are supported up to 2**53")
+            raise wrong(keyword, f"has {each}, and numbers are supported up to 2**53")
     return {keyword.name: keyword.value}
 
 
-def _number(keyword: _Keyword) -> float:
-    value = keyword.value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(keyword, "must be a number")
-    if not abs(value) < MAX_NUMBER:
-        raise _wrong(keyword, "is supported up to 2**53")
-    return value
-
-
-def _factor(reader: _Reader, keyword: _Keyword) -> Schema:
-    if not _number(keyword) > 0:
-        raise _wrong(keyword, "must be over 0")
+def _factor(reader: _Reader, keyword: Keyword) -> Schema:
+    if not number_of(keyword) > 0:
+        raise wrong(keyword, "must be over 0")
     reader.arithmetic.factors.add(Decimal(str(keyword.value)))
     return {keyword.name: keyword.value}
 
@@ -351,26 +318,26 @@ def _factor(reader: _Reader, keyword: _Keyword) -> Schema:
 def _count(most: int) -> "_Read":
     """A number of characters, items or properties."""
 
-    def count(_: _Reader, keyword: _Keyword) -> Schema:
-        value = _number(keyword)
+    def count(_: _Reader, keyword: Keyword) -> Schema:
+        value = number_of(keyword)
         if value != int(value) or not 0 <= value <= most:
-            raise _wrong(keyword, f"must be a whole number from 0 to {most}")
-        required = len(set(_required(keyword.schema)))
+            raise wrong(keyword, f"must be a whole number from 0 to {most}")
+        required = len(set(required_of(keyword.schema)))
         if keyword.name == "minProperties" and value > required + 1:
-            raise _wrong(keyword, "is supported up to one more than are required")
+            raise wrong(keyword, "is supported up to one more than are required")
         return {keyword.name: int(value)}
 
     return count
 
 
-def _format(_: _Reader, keyword: _Keyword) -> Schema:
-    types = _types(keyword.schema)
-    if (types and "string" not in types) or keyword.value == "unknown":
-        raise _wrong(keyword, f"{keyword.value!r:.60} is not supported")
-    return {keyword.name: keyword.value}
+def _format(reader: _Reader, keyword: Keyword) -> Schema:
+    """A format of texts, or one that bounds numbers."""
+    made = format_of(str(keyword.value), types_of(keyword.schema), keyword.schema)
+    reader.arithmetic.bounds += [(name, made[name]) for name in BOUNDS & made.keys()]
+    return made
 
 
-_Read = Callable[[_Reader, _Keyword], Schema]
+_Read = Callable[[_Reader, Keyword], Schema]
 _READERS: dict[str, _Read] = {
     **dict.fromkeys(("additionalProperties", "additionalItems", "items"), _Reader.one),
     **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _Reader.several),
@@ -387,7 +354,8 @@ _READERS: dict[str, _Read] = {
     "type": _type,
     "required": _names,
     "pattern": _plain,
-    **dict.fromkeys(("uniqueItems", "nullable"), _off(False)),
+    "uniqueItems": _off(False),
+    "nullable": _nullable,
     **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), _off(True)),
     **dict.fromkeys(("$schema", "id", "$comment", "title", "description", "default"), _nothing),
     **dict.fromkeys(("examples", "example", "deprecated", "readOnly", "writeOnly"), _nothing),
