@@ -127,6 +127,17 @@ _CHOICE = {
         {"type": "null"},
         enum("none", "auto", "required"),
         record({"type": const("function"), "function": record({"name": _NAME})}),
+        record(
+            {
+                "type": const("allowed_tools"),
+                "allowed_tools": record(
+                    {
+                        "mode": enum("none", "auto", "required"),
+                        "tools": array(record({"function": record({"name": _NAME})})),
+                    }
+                ),
+            }
+        ),
     ]
 }
 _FINISH = nullable(enum("stop", "length", "tool_calls"))
@@ -261,6 +272,7 @@ DESCRIBED: Described = {
             model=nullable(STRING),
             encoding_format=nullable(enum("float", "base64")),
             dimensions=nullable(INTEGER),
+            truncate=nullable(BOOLEAN),
         ),
         answers={JSON: _VECTORS},
         errors=_COMPUTED,

@@ -60,9 +60,9 @@ func (c Calls) outside() Calls {
 	return c
 }
 
-// IsText tells whether a parameter of a function is a text; known is false where its schema
+// IsText tells whether the value of a function's parameter is a text; known is false where its schema
 // does not say.
-type IsText func(function, parameter string) (text, known bool)
+type IsText func(function, parameter, value string) (text, known bool)
 
 // spans reads calls that are written between marks, one mark after the other.
 type spans struct {
@@ -283,9 +283,15 @@ func (s *spans) value(name, value string) string {
 	}
 	text, known := false, false
 	if s.isText != nil {
-		text, known = s.isText(s.name, name)
+		text, known = s.isText(s.name, name, value)
 	}
-	if known && text || !isJSON(value) {
+	if known && text {
+		return quote(value)
+	}
+	if word, found := pythonWords[strings.TrimSpace(value)]; found && known {
+		return word
+	}
+	if !isJSON(value) {
 		return quote(value)
 	}
 	return compact([]byte(strings.TrimSpace(value)))

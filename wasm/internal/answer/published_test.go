@@ -57,7 +57,7 @@ func (w written) check(t *testing.T, next func(rest string) int) {
 	t.Helper()
 	format := w.Calls.Format()
 	format.Think = [2]string{w.Think[0], w.Think[1]}
-	format.Text = func(function, parameter string) (bool, bool) {
+	format.Text = func(function, parameter, _ string) (bool, bool) {
 		for _, name := range w.Texts {
 			if name == parameter {
 				return true, true

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 
 	"llama-api-server/internal/answer"
 	"llama-api-server/internal/prompt"
@@ -14,42 +16,71 @@ const (
 	choiceRequired = "required"
 )
 
-// toolChoice reads tool_choice and, where it names one, the function's name.
-func toolChoice(raw json.RawMessage) (choice, name string, err error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return choiceAuto, "", nil
+// toolsChosen are a choice, and the names of the only functions that may be called, nil for all.
+type toolsChosen struct {
+	choice string
+	names  []string
+}
+
+// namedTool is a function by its name, as a chat has it and as a response has it.
+type namedTool struct {
+	Name     string `json:"name"`
+	Function struct {
+		Name string `json:"name"`
+	} `json:"function"`
+}
+
+// toolChoice reads tool_choice.
+func toolChoice(raw json.RawMessage) (toolsChosen, error) {
+	const wrong = "'tool_choice' must be none, auto, required, or an object that names a function or allowed_tools."
+	var mode string
+	if !isSet(raw) {
+		return toolsChosen{choice: choiceAuto}, nil
 	}
-	if json.Unmarshal(raw, &choice) == nil {
-		if choice != choiceNone && choice != choiceAuto && choice != choiceRequired {
-			return "", "", invalid("tool_choice", "'tool_choice' is '%s'; none, auto, required and a function are allowed.", choice)
+	if json.Unmarshal(raw, &mode) == nil {
+		return toolsChosen{choice: mode}, checkMode("tool_choice", mode)
+	}
+	var given struct {
+		namedTool
+		Allowed *struct {
+			Mode  string      `json:"mode"`
+			Tools []namedTool `json:"tools"`
+		} `json:"allowed_tools"`
+	}
+	if json.Unmarshal(raw, &given) != nil {
+		return toolsChosen{}, invalid("tool_choice", wrong)
+	}
+	chosen := toolsChosen{choice: choiceRequired}
+	tools := []namedTool{given.namedTool}
+	if given.Allowed != nil {
+		chosen.choice, tools = given.Allowed.Mode, given.Allowed.Tools
+	}
+	for _, tool := range tools {
+		name := cmp.Or(tool.Function.Name, tool.Name)
+		if name == "" {
+			return toolsChosen{}, invalid("tool_choice", wrong)
 		}
-		return choice, "", nil
+		chosen.names = append(chosen.names, name)
 	}
-	var named struct {
-		Type     string `json:"type"`
-		Name     string `json:"name"`
-		Function struct {
-			Name string `json:"name"`
-		} `json:"function"`
+	return chosen, checkMode("tool_choice.allowed_tools.mode", chosen.choice)
+}
+
+func checkMode(param, mode string) error {
+	if mode != choiceNone && mode != choiceAuto && mode != choiceRequired {
+		return invalid(param, "'%s' is '%s'; none, auto and required are allowed.", param, mode)
 	}
-	if json.Unmarshal(raw, &named) != nil || named.Function.Name+named.Name == "" {
-		return "", "", invalid("tool_choice", "'tool_choice' must be none, auto, required or an object that names a function.")
-	}
-	if named.Function.Name == "" {
-		named.Function.Name = named.Name
-	}
-	return choiceRequired, named.Function.Name, nil
+	return nil
 }
 
 // tools are the functions a request offers, and the choice among them: choiceNone if it has
 // none for the model.
 func (r *chatRequest) tools(template *prompt.Template) ([]prompt.Tool, string, error) {
-	choice, name, err := toolChoice(r.ToolChoice)
-	if err != nil || choice == choiceNone {
+	chosen, err := toolChoice(r.ToolChoice)
+	if err != nil || chosen.choice == choiceNone {
 		return nil, choiceNone, err
 	}
 	if len(r.Tools) == 0 {
-		if choice == choiceRequired {
+		if chosen.choice == choiceRequired {
 			return nil, "", invalid("tool_choice", "'tool_choice' requires a tool, and 'tools' has none.")
 		}
 		return nil, choiceNone, nil
@@ -57,42 +88,29 @@ func (r *chatRequest) tools(template *prompt.Template) ([]prompt.Tool, string, e
 	if !template.Tools {
 		return nil, "", invalid("tools", "The prompt template '%s' has no tools; start the server with one that has, such as chatml-tool or llama-3-tool.", template.Name)
 	}
-	var tools []prompt.Tool
+	var offered []prompt.Tool
 	for index, raw := range r.Tools {
 		tool, err := prompt.ParseTool(raw)
 		if err != nil {
 			return nil, "", invalid("tools", "'tools[%d]' is no function: %v.", index, err)
 		}
-		if name == "" || tool.Name == name {
-			tools = append(tools, tool)
-		}
+		offered = append(offered, tool)
 	}
-	if len(tools) == 0 {
-		return nil, "", invalid("tool_choice", "'tool_choice' names the function '%s', which 'tools' does not have.", name)
-	}
-	return tools, choice, nil
+	tools, err := chosen.among(offered)
+	return tools, chosen.choice, err
 }
 
-// textParameters tells which parameters of tools are texts, as far as their schemas say.
-func textParameters(tools []prompt.Tool) answer.IsText {
-	types := map[[2]string]bool{}
-	for _, tool := range tools {
-		var schema struct {
-			Properties map[string]struct {
-				Type any `json:"type"`
-			} `json:"properties"`
-		}
-		json.Unmarshal(tool.Parameters, &schema)
-		for name, property := range schema.Properties {
-			if property.Type != nil {
-				types[[2]string{tool.Name, name}] = property.Type == "string"
-			}
+// among are the tools that may be called.
+func (t toolsChosen) among(tools []prompt.Tool) ([]prompt.Tool, error) {
+	if t.names == nil {
+		return tools, nil
+	}
+	for _, name := range t.names {
+		if !slices.ContainsFunc(tools, func(tool prompt.Tool) bool { return tool.Name == name }) {
+			return nil, invalid("tool_choice", "'tool_choice' names the function '%s', which 'tools' does not have.", name)
 		}
 	}
-	return func(function, parameter string) (text, known bool) {
-		text, known = types[[2]string{function, parameter}]
-		return text, known
-	}
+	return slices.DeleteFunc(tools, func(tool prompt.Tool) bool { return !slices.Contains(t.names, tool.Name) }), nil
 }
 
 // toolCalls are the calls of an answer as the API has them.

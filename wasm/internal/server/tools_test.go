@@ -256,3 +256,35 @@ func TestASchemaWithinAnother(t *testing.T) {
 		}
 	}
 }
+
+const music = `{"type":"function","function":{"name":"play","parameters":{"type":"object"}}}`
+
+func TestAllowedTools(t *testing.T) {
+	const some = `"tools":[` + weather + `,` + music + `],"tool_choice":{"type":"allowed_tools","allowed_tools":`
+	for fields, want := range map[string]struct {
+		status      int
+		constrained bool
+	}{
+		some + `{"mode":"auto","tools":[{"type":"function","function":{"name":"play"}}]}}`:     {200, false},
+		some + `{"mode":"required","tools":[{"type":"function","function":{"name":"play"}}]}}`: {200, true},
+		some + `{"mode":"required","tools":[{"type":"function","name":"play"}]}}`:              {200, true},
+		some + `{"mode":"many","tools":[{"type":"function","function":{"name":"play"}}]}}`:     {400, false},
+		some + `{"mode":"auto","tools":[{"type":"function","function":{"name":"stop"}}]}}`:     {400, false},
+		some + `{"mode":"auto","tools":[{"type":"function"}]}}`:                                {400, false},
+	} {
+		graph := &nntest.Graph{Pieces: []string{`{"name": "play", "arguments": {}}`}}
+		got := do(t, "POST", serve(t, graph, "-p", "chatml-tool")+"/v1/chat/completions", chatBody(fields))
+		if got.status != want.status {
+			t.Fatal(fields, got.status, got.body)
+		}
+		if want.status != 200 {
+			continue
+		}
+		if strings.Contains(graph.Prompts[0], "get_weather") || !strings.Contains(graph.Prompts[0], "play") {
+			t.Error(fields, graph.Prompts[0])
+		}
+		if schema, found := graph.Settings[1]["json-schema"].(string); found != want.constrained {
+			t.Error(fields, schema)
+		}
+	}
+}
