@@ -103,6 +103,11 @@ def test_a_named_template_has_budgets_but_no_effort(
         assert free.startswith(thought)
         assert 0 < len(thought) < len(free)
         reply = ask(named, reasoning_effort="low")
+        assert reply.status_code == 200
+        assert reply.headers["X-Unknown-Fields"] == "reasoning_effort"
+        reply = ask(named, reasoning_effort="none")
         assert reply.status_code == 400
         assert reply.json()["error"]["param"] == "reasoning_effort"
-    assert ask(client, reasoning_effort="low").status_code == 200
+    reply = ask(client, reasoning_effort="low")
+    assert reply.status_code == 200
+    assert "X-Unknown-Fields" not in reply.headers

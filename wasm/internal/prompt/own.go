@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"llama-api-server/internal/answer"
@@ -21,6 +22,8 @@ type Abilities struct {
 	// tokens among what it writes.
 	Calls answer.Calls `json:"calls"`
 	Keep  []string     `json:"keep"`
+	// Reads are the settings of its own that it knows, nil where the host does not tell.
+	Reads []string `json:"reads"`
 	// Error is why the template cannot be used.
 	Error string `json:"error"`
 }
@@ -29,7 +32,7 @@ type Abilities struct {
 // metadata.
 func Own(abilities Abilities) *Template {
 	own := &Template{
-		Name: Auto, Stops: abilities.Stops, Tools: true, Own: true, InWords: !abilities.Tools,
+		Name: Auto, Stops: abilities.Stops, Tools: true, Own: true, InWords: !abilities.Tools, reads: abilities.Reads,
 		Answer: abilities.Calls.Format(), render: renderOwn,
 	}
 	own.Answer.Keep = append(append(own.Answer.Keep, abilities.Keep...), abilities.Think...)
@@ -37,6 +40,11 @@ func Own(abilities Abilities) *Template {
 		own.Answer.Think = [2]string{abilities.Think[0], abilities.Think[1]}
 	}
 	return own
+}
+
+// MayRead tells whether the template knows a setting of its own, as far as the host tells.
+func (t *Template) MayRead(setting string) bool {
+	return t.Own && (t.reads == nil || slices.Contains(t.reads, setting))
 }
 
 // Reasons tells whether the answer to a prompt begins with reasoning.

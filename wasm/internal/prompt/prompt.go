@@ -87,6 +87,7 @@ type Template struct {
 	// InWords is set for one that has no tools, which are told in words.
 	InWords bool
 
+	reads  []string // the settings of its own that it knows, nil where nobody tells
 	render func(Conversation) (string, error)
 }
 

@@ -103,11 +103,11 @@ func (s *Server) chat(w *http1.Response, r *http1.Request) error {
 	if err != nil {
 		return err
 	}
-	fields.tell(w, forChat)
 	model, err := s.model("chat", request.Model)
 	if err != nil {
 		return err
 	}
+	fields.tell(w, forChat, request.unread(model.Template)...)
 	if err := request.check(fields, model); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ type embeddingsRequest struct {
 	Input          json.RawMessage `json:"input"`
 	EncodingFormat string          `json:"encoding_format"`
 	Dimensions     *int            `json:"dimensions"`
+	Truncate       bool            `json:"truncate"`
 }
 
 type embeddingsResponse struct {
@@ -51,7 +52,7 @@ func (s *Server) embeddings(w *http1.Response, r *http1.Request) error {
 	}
 	reply := embeddingsResponse{Object: "list", Model: model.Name}
 	for index, input := range inputs {
-		vector, tokens, err := model.embed(r.Context(), input)
+		vector, tokens, err := model.embed(r.Context(), input, request.Truncate)
 		if err != nil {
 			return err
 		}
@@ -90,8 +91,42 @@ func (m *Model) give(used nn.Context, input input) (int, error) {
 	return len(input.tokens), nil
 }
 
-// embed computes one vector and counts the input's tokens.
-func (m *Model) embed(ctx context.Context, input input) ([]float64, int, error) {
+// mostTokens is how many tokens a text to be embedded may have.
+func (m *Model) mostTokens() int {
+	if m.CtxSize > 0 {
+		return min(m.Batch, m.CtxSize)
+	}
+	return m.Batch
+}
+
+// cut gives the context the first tokens of its prompt, as many as the model takes. The last one stays
+// if it is no text: it ends what the model reads.
+func (m *Model) cut(used nn.Context) (int, error) {
+	told, err := used.Output(nn.Tokens)
+	if err != nil {
+		return 0, m.explain(used, err, fault{param: "input"})
+	}
+	var tokens []chance
+	if err := json.Unmarshal(told, &tokens); err != nil {
+		return 0, internal("the host's tokens cannot be read: %v", err)
+	}
+	most := m.mostTokens()
+	if m.CtxSize > reserve {
+		most = min(most, m.CtxSize-reserve)
+	}
+	kept := tokens[:min(most, len(tokens))]
+	if last := tokens[len(tokens)-1]; len(last.Bytes) == 0 {
+		kept[len(kept)-1] = last
+	}
+	numbers := []int32{}
+	for _, token := range kept {
+		numbers = append(numbers, int32(token.ID))
+	}
+	return len(kept), used.SetTokens(numbers)
+}
+
+// embed computes one vector and counts the input's tokens; a text that is too long may be cut.
+func (m *Model) embed(ctx context.Context, input input, truncate bool) ([]float64, int, error) {
 	used, err := m.acquire(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -103,9 +138,12 @@ func (m *Model) embed(ctx context.Context, input input) ([]float64, int, error) 
 	if err != nil {
 		return nil, 0, err
 	}
-	limit := m.Batch
-	if m.CtxSize > 0 {
-		limit = min(limit, m.CtxSize)
+	limit := m.mostTokens()
+	if tokens > limit && truncate && m.able.Prompt {
+		tokens, err = m.cut(used)
+	}
+	if err != nil {
+		return nil, 0, err
 	}
 	if tokens > limit {
 		return nil, 0, tooManyTokens(limit, tokens)

@@ -292,3 +292,23 @@ func TestTheHostsErrors(t *testing.T) {
 		t.Errorf("streamed %v", streamed)
 	}
 }
+
+// Of a text that is too long the beginning is taken, if the request says so and the host can.
+func TestALongTextIsCut(t *testing.T) {
+	const long = `"input":"a b c d e f g h"`
+	graph := &nntest.Graph{Parallel: 2}
+	address := serve(t, graph, "-p", "embedding", "-c", "8", "-b", "6")
+	for fields, status := range map[string]int{long: 400, long + `,"truncate":false`: 400, long + `,"truncate":true`: 200} {
+		if got := do(t, "POST", address+"/v1/embeddings", "{"+fields+"}"); got.status != status {
+			t.Error(fields, got.status, got.body)
+		}
+	}
+	got := do(t, "POST", address+"/v1/embeddings", "{"+long+`,"truncate":true}`)
+	if at(t, got.json, "usage", "prompt_tokens") != 4.0 || graph.Prompts[len(graph.Prompts)-1] != "[0 1 2 3]" {
+		t.Error(got.body, graph.Prompts)
+	}
+	plain := serve(t, &nntest.Graph{Plain: true}, "-p", "embedding", "-c", "8", "-b", "6")
+	if got := do(t, "POST", plain+"/v1/embeddings", "{"+long+`,"truncate":true}`); got.status != 400 {
+		t.Error(got.status, got.body)
+	}
+}

@@ -93,20 +93,20 @@ const (
 	unknownInHeader = "X-Unknown-Fields"
 )
 
-// tell says in the response which fields the endpoint does not know.
-func (g given) tell(w *http1.Response, endpoint int) {
-	if names := g.unknown(endpoint); names != "" {
+// tell says in the response which fields the endpoint does not know, and which the model does not.
+func (g given) tell(w *http1.Response, endpoint int, unread ...string) {
+	if names := g.unknown(endpoint, unread); names != "" {
 		w.Set(unknownInHeader, names)
 	}
 }
 
-// unknown are the names, fit for a header, that the table does not have for the endpoint.
-func (g given) unknown(endpoint int) string {
+// unknown are the names, fit for a header, that the table does not have for the endpoint, and more.
+func (g given) unknown(endpoint int, more []string) string {
 	known := map[string]bool{}
 	for _, row := range fields {
 		known[row.name] = row.use(endpoint) != unknown
 	}
-	var names []string
+	names := slices.Clone(more)
 	for name := range g {
 		if !known[name] && len(names) < mostUnknown {
 			names = append(names, headerWord(name))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/json/jsontext"
 	"fmt"
@@ -18,6 +19,7 @@ type chatMessage struct {
 	ToolCalls  []toolCall `json:"tool_calls"`
 	ToolCallID string     `json:"tool_call_id"`
 	Reasoning  string     `json:"reasoning_content"`
+	Thought    thinking   `json:"reasoning"` // the same, as vLLM and OpenRouter call it
 }
 
 type toolCall struct {
@@ -68,12 +70,39 @@ type content struct {
 }
 
 type part struct {
-	Type     string `json:"type"`
-	Text     string `json:"text"`
-	ImageURL *struct {
-		URL string `json:"url"`
-	} `json:"image_url"`
+	Type       string      `json:"type"`
+	Text       string      `json:"text"`
+	Refusal    string      `json:"refusal"`
+	Thinking   thinking    `json:"thinking"`
+	ImageURL   *imageURL   `json:"image_url"`
 	InputAudio *inputAudio `json:"input_audio"`
+}
+
+// imageURL is an object with a picture's URL; some clients send the URL alone.
+type imageURL struct {
+	URL string `json:"url"`
+}
+
+func (i *imageURL) UnmarshalJSON(text []byte) error {
+	if text[0] == '"' {
+		return json.Unmarshal(text, &i.URL)
+	}
+	type object imageURL
+	return json.Unmarshal(text, (*object)(i))
+}
+
+// thinking is what an assistant thought: a text, or parts of it, as Mistral's API has them.
+type thinking string
+
+func (t *thinking) UnmarshalJSON(text []byte) error {
+	var said content
+	if err := said.UnmarshalJSON(text); err != nil || said.wrong {
+		return err
+	}
+	for _, part := range said.parts {
+		*t += thinking(part.Text)
+	}
+	return nil
 }
 
 // UnmarshalJSON goes by the first byte: a picture's megabytes are read but once.
@@ -104,7 +133,7 @@ var roles = map[string]string{
 func (m *chatMessage) turn(index int, projector bool) (prompt.Message, error) {
 	param := fmt.Sprintf("messages[%d]", index)
 	turn := prompt.Message{
-		Role: roles[m.Role], Wrote: m.Role, Name: m.Name, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID,
+		Role: roles[m.Role], Wrote: m.Role, Name: m.Name, Reasoning: cmp.Or(m.Reasoning, string(m.Thought)), ToolCallID: m.ToolCallID,
 	}
 	if turn.Role == "" {
 		return turn, invalid(param+".role", "The role '%s' is not known; system, developer, user, assistant and tool are.", m.Role)
@@ -112,7 +141,7 @@ func (m *chatMessage) turn(index int, projector bool) (prompt.Message, error) {
 	if m.Content.wrong {
 		return turn, invalid(param+".content", "The content of a message is a string or an array of parts.")
 	}
-	if (m.Content.null || m.Content.parts == nil) && len(m.ToolCalls) == 0 && turn.Role != prompt.Assistant {
+	if (m.Content.null || m.Content.parts == nil) && len(m.ToolCalls) == 0 && turn.Role != prompt.Assistant && turn.Role != prompt.ToolRole {
 		return turn, invalid(param+".content", "A %s message needs a content.", m.Role)
 	}
 	for number := range m.ToolCalls {
@@ -124,6 +153,10 @@ func (m *chatMessage) turn(index int, projector bool) (prompt.Message, error) {
 	}
 	var texts []string
 	for _, part := range m.Content.parts {
+		if part.Type == "thinking" && turn.Role == prompt.Assistant {
+			turn.Reasoning += string(part.Thinking)
+			continue
+		}
 		text, made, err := part.inline(param+".content", projector)
 		if err != nil {
 			return turn, err
@@ -138,6 +171,9 @@ func (m *chatMessage) turn(index int, projector bool) (prompt.Message, error) {
 	return turn, nil
 }
 
+// textTypes are the types of parts that are texts; the last two are those of OpenAI's Responses.
+var textTypes = []string{"text", "input_text", "output_text"}
+
 // media are the types of parts that need a projector, and what they are called.
 var media = map[string]string{"image_url": "images", "input_audio": "audio"}
 
@@ -145,8 +181,10 @@ var media = map[string]string{"image_url": "images", "input_audio": "audio"}
 func (p part) inline(param string, projector bool) (string, prompt.Part, error) {
 	name, known := media[p.Type]
 	switch {
-	case p.Type == "text":
+	case slices.Contains(textTypes, p.Type):
 		return p.Text, prompt.Part{Text: p.Text}, nil
+	case p.Type == "refusal":
+		return p.Refusal, prompt.Part{Text: p.Refusal}, nil
 	case known && !projector:
 		return "", prompt.Part{}, invalid(param, "This model takes no %s: the server was started without --llava-mmproj.", name)
 	case p.Type == "image_url" && p.ImageURL != nil:

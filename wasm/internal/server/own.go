@@ -59,7 +59,7 @@ func (t *templateSettings) give(template *prompt.Template, conversation *prompt.
 		for param, given := range map[string]bool{
 			"chat_template_kwargs": len(t.Keywords) > 0, "documents": len(t.Documents) > 0,
 			"continue_final_message": t.Continue, "add_generation_prompt": t.AddCue != nil && !*t.AddCue,
-			"reasoning_effort": t.ReasoningEffort != "" && (t.ReasoningEffort != "none" || template.Thinks),
+			"reasoning_effort": t.ReasoningEffort == "none" && template.Thinks,
 		} {
 			if given {
 				return invalid(param, "'%s' is for the model's own template; the server was started with --prompt-template %s.", param, template.Name)
@@ -82,6 +82,15 @@ func (t *templateSettings) give(template *prompt.Template, conversation *prompt.
 		conversation.Keywords[enableThinking] = json.RawMessage(fmt.Sprint(reasoning == "on"))
 	}
 	return nil
+}
+
+// unread are the settings that change nothing, since the template does not know them. Programs send
+// a reasoning_effort to every model, so it is none that a request could be refused for.
+func (t *templateSettings) unread(template *prompt.Template) []string {
+	if t.ReasoningEffort == "" || template == nil || template.MayRead("reasoning_effort") || template.MayRead(enableThinking) {
+		return nil
+	}
+	return []string{"reasoning_effort"}
 }
 
 // enableThinking is what most templates are told to reason by.
