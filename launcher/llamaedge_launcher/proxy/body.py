@@ -9,9 +9,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .errors import ApiError, retry_after, unread
+from .gzipped import gunzipped
 
 MAX_VALUES = 1_000_000
 """Values of a JSON body, which take much more memory than their text."""
+_GZIP = ("gzip", "x-gzip")
 _FORM = "application/x-www-form-urlencoded"
 _MANY = 1024 * 1024  # bytes, which cannot hold more
 
@@ -98,7 +100,22 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
         place.take(len(part), scope)
         parts.append(part)
         if not message.get("more_body", False):
-            return b"".join(parts)
+            return _plain(b"".join(parts), place, scope)
+
+
+def _plain(body: bytes, place: _Place, scope: Scope) -> bytes:
+    """``body`` without its coding. Raises ApiError 400, 413, 415 and 503."""
+    coding = dict(scope["headers"]).get(b"content-encoding", b"").decode("latin-1").strip().lower()
+    if coding in ("", "identity"):
+        return body
+    if coding not in _GZIP:
+        message = f"the body is coded as {coding!r:.60}; send it as it is, or as gzip"
+        headers = [(b"accept-encoding", b"gzip"), *unread(scope)]
+        raise ApiError(415, message, code="unsupported_media_type", headers=headers)
+    try:
+        return gunzipped(body, lambda more: place.take(more, scope))
+    except ValueError as error:
+        raise _invalid(str(error)) from error
 
 
 async def read_json(

@@ -21,7 +21,9 @@ _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection"
     b" te trailer transfer-encoding upgrade".split()
 )  # RFC 9110, 7.6.1
-_NOT_TO_GUEST = _HOP_BY_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_NOT_TO_GUEST = _HOP_BY_HOP | {
+    *(b"host", b"content-length", b"content-encoding", b"expect", b"accept-encoding")
+}
 _CORS = b"access-control-"
 _NOT_TO_CLIENT = _HOP_BY_HOP | {b"date"}
 _REFUSALS = {Unavailable: (503, "unavailable"), Overloaded: (429, "overloaded")}
