@@ -60,6 +60,21 @@ def test_a_named_page_is_let_in(start_front: StartFront, keys: tuple[str, ...]) 
         assert "access-control-allow-origin" not in cors(preflight(client, "https://other.org"))
 
 
+def test_a_named_page_of_the_internet_is_let_into_a_private_network(
+    start_front: StartFront,
+) -> None:
+    """A browser asks for that, too, where a public page wants to speak to this machine."""
+    headers = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    with start_front(origins=(PAGE,)).client() as client:
+        answer = client.options(CHAT, headers={**headers, "Origin": PAGE})
+        assert answer.status_code == 200
+        assert cors(answer)["access-control-allow-private-network"] == "true"
+        assert cors(client.options(CHAT, headers={**headers, "Origin": "https://other.org"})) == {}
+
+
 def test_any_page_is_let_in_by_a_star(start_front: StartFront) -> None:
     front = start_front(origins=("*",))
     with front.client() as client:

@@ -89,7 +89,10 @@ class Cors(CORSMiddleware):
             allow_origin_regex=_pattern(origins),
             allow_methods=("GET", "POST", "DELETE", "OPTIONS"),
             allow_headers=(_ANY,),
-            expose_headers=("X-Request-Id", "Retry-After"),
+            allow_private_network=True,
+            expose_headers=(
+                *("X-Request-Id", "Retry-After", "X-Unknown-Fields", "X-Dropped-Messages"),
+            ),
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
