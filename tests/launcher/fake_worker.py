@@ -217,12 +217,13 @@ def follow_front(lines: BinaryIO, tell: Callable[[Event], None]) -> None:
     for tokens in (1, 3, 3, 5000):
         counters.batch_tokens.add(tokens)
         counters.step_seconds.add(0.03)
-    for line in lines:
-        if line == STATISTICS:
-            tell(Statistics({"m.gguf": counters.as_dict()}))
-        else:
-            question = Question.decode(line)
-            tell(answered(question))
+    with suppress(OSError):  # a front that is killed resets what it has not read
+        for line in lines:
+            if line == STATISTICS:
+                tell(Statistics({"m.gguf": counters.as_dict()}))
+            else:
+                question = Question.decode(line)
+                tell(answered(question))
     os._exit(0)
 
 
