@@ -1,34 +1,25 @@
 """docs/api.md has every endpoint, with an example that is answered as it shows."""
 
-import json
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from markdown_it import MarkdownIt
 from starlette.routing import WebSocketRoute
 
 from llamaedge_launcher.proxy.routing import operations
 
 from ..models import tiny
 from .conftest import routes
-from .documented import Names, like, lines_like, request
+from .documented import Names, request
+from .endpoints import DOCUMENT, PARIS, Example, Section, ask, read
 from .models.hub import Repo
 from .models.hub import running as running_hub
-from .running import START, running
+from .running import running
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
 SECTIONS = ["OpenAI", "LlamaEdge", "Anthropic", "Ollama", "llama.cpp", "Management", "WebSocket"]
 SERVER = "llamaedge run --embeddings demo"
 REPO, MODEL = "ORG/REPO-GGUF", "model-Q4_K_M.gguf"
-PARIS = "Paris is the capital of France.\n\nIt lies on the Seine.\n"
 HOW = """
 To docs/api.md add, under the heading of its dialect, for each of them
 
@@ -49,47 +40,6 @@ JSON: those lines that are sure to come, in their order. Every field that is sho
 answer, of its type. A value such as "FILE_ID" is remembered, and may stand in later commands of
 the section.
 """
-
-
-@dataclass(frozen=True)
-class Example:
-    """A command and its answer; the ``form`` is json, ndjson or text."""
-
-    command: str
-    form: str
-    status: int
-    answer: str
-
-
-@dataclass
-class Section:
-    """A dialect's endpoints with their examples, in their order."""
-
-    title: str
-    endpoints: dict[str, list[Example]] = field(default_factory=dict)
-
-
-def read() -> list[Section]:
-    """The document's sections."""
-    sections: list[Section] = []
-    commands: list[str] = []
-    tokens = MarkdownIt().parse(DOCUMENT.read_text())
-    for token, inline in zip(tokens, [*tokens[1:], tokens[0]], strict=True):
-        if token.type == "heading_open" and token.tag == "h2":
-            sections.append(Section(inline.content))
-        elif token.type == "heading_open" and token.tag == "h3":
-            sections[-1].endpoints[inline.content.replace("`", "")] = []
-        elif token.type == "fence" and sections:
-            language, _, status = token.info.partition(" ")
-            if language in ("bash", "python"):
-                commands.append(token.content)
-            else:
-                _, examples = list(sections[-1].endpoints.items())[-1]
-                examples.append(
-                    Example(commands.pop(), language, int(status or 200), token.content)
-                )
-    assert not commands, f"no answer is shown to {commands}"
-    return sections
 
 
 def endpoints() -> set[str]:
@@ -163,53 +113,6 @@ def address(
         options = SERVER.split()[2:]
         with running(folder, *options, "--ctx-size", "1024", "--parallel", "2") as server:
             yield server.wait_ready()
-
-
-def ask(example: Example, address: str, folder: Path, names: Names) -> str | None:
-    """What is wrong with the answer to the example."""
-    command = example.command
-    for name, value in names.items():
-        command = command.replace(name, value)
-    if not command.startswith("curl"):
-        return _printed(command.replace("127.0.0.1:8080", address.partition("//")[2]), example)
-    asked = request(command, address, folder)
-    with httpx.Client(timeout=START, trust_env=False) as client:
-        deadline = time.monotonic() + START
-        while problem := _compared(client.send(asked), example, names):
-            if asked.method != "GET" or time.monotonic() > deadline:
-                return problem
-            time.sleep(0.1)
-    return None
-
-
-def _compared(response: httpx.Response, example: Example, names: Names) -> str | None:
-    learnt = dict(names)
-    text = response.text
-    right = response.status_code == example.status and (
-        like(_json(text), json.loads(example.answer), learnt)
-        if example.form == "json"
-        else lines_like(text, example.answer, learnt)
-    )
-    if not right:
-        return f"{example.command}shows\n{example.answer}and got {response.status_code}\n{text}"
-    names.update(learnt)
-    return None
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _printed(program: str, example: Example) -> str | None:
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=START
-    )
-    if done.returncode == 0 and lines_like(done.stdout, example.answer, {}):
-        return None
-    return f"{program}shows\n{example.answer}and printed\n{done.stdout}{done.stderr}"
 
 
 @pytest.mark.parametrize("section", read(), ids=lambda each: each.title)
