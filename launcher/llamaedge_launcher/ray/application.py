@@ -57,7 +57,7 @@ def _server(arguments: Arguments, server: Server) -> "serve.Application | Deploy
         Replica,
         name=server.title,
         max_ongoing_requests=options.at_once(given),
-        max_queued_requests=queue or -1,
+        max_queued_requests=queue,
         graceful_shutdown_timeout_s=drain,
         health_check_period_s=_HEALTH,
         max_surge_percent=server.max_surge_percent,

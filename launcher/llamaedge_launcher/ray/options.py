@@ -1,16 +1,19 @@
 """Options of ``llamaedge run`` by their keys, as in its configuration file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from .. import log
 from ..cli import llamaedge
 from ..cli.config import command_line, parameters
 from ..cli.plan import BUNDLED, PARALLEL, TURNS, Plan, web_folder
 from ..cli.public import give_page
 from ..cli.run import prepare, public_settings, run, server_options
 from ..errors import LauncherError
+from ..keys import VARIABLE
 from ..settings import Settings
 
 Options = Mapping[str, Any]
@@ -24,27 +27,47 @@ OF_SERVE = {
     "ssl-certfile": "http_options of Serve's configuration has certificates",
     "ssl-keyfile": "http_options of Serve's configuration has certificates",
     "forwarded-allow-ips": "Serve's proxies have the connections",
+    "slot-save-path": "any replica may get a request, so that clients know no slot's number;"
+    " cache-dir keeps caches",
 }
 """Options that mean nothing here, each with the reason."""
 
 OF_FRONTS = (
     *("api-key", "api-key-file", "cors-origin", "data-dir", "max-file-size", "no-web-ui", "web-ui"),
-    *("request-timeout", "max-body-size", "root-path", "strict-model"),
-    *("store-files", "store-records"),
+    *("store-files", "store-records", "request-timeout", "max-body-size", "root-path"),
+    *("image-urls", "media-path", "no-slots", "no-metrics"),
 )
 """Options that are the fronts' and not a server's."""
+
+OF_ALL = ("guest", "raw", "strict-model")
+"""Options of servers by which fronts know how these answer."""
 
 _SWITCHED = {"true": True, "false": False}
 
 
 def check(options: Options, *, of_server: bool) -> None:
     """Raise ValueError for options that there are not, or that have no place here."""
-    for key in options:
+    _check_place(options, of_server=of_server)
+    context = _context(_anywhere(options))
+    given = [key for key, param in parameters(run).items() if _is_given(context, param)]
+    _check_place(given, of_server=of_server)
+    if of_server and VARIABLE in dict(context.params["environment"]):
+        raise ValueError(f"env: {VARIABLE} is for all servers; it stands beside 'servers'")
+    if context.params["max_queue"] == 0:
+        raise ValueError("max-queue: Ray Serve lets one request wait at least; 1 or more will do")
+
+
+def _check_place(keys: Iterable[str], *, of_server: bool) -> None:
+    for key in keys:
         if key in OF_SERVE:
             raise ValueError(f"{key}: {OF_SERVE[key]}")
-        if of_server and key in OF_FRONTS:
+        if of_server and key in (*OF_FRONTS, *OF_ALL):
             raise ValueError(f"{key} is for all servers; it stands beside 'servers'")
-    _context(_anywhere(options))
+
+
+def _is_given(context: click.Context, param: click.Parameter) -> bool:
+    """Whether it is said, here or in the file that ``config`` names."""
+    return context.get_parameter_source(str(param.name)) is not ParameterSource.DEFAULT
 
 
 def _anywhere(options: Options) -> dict[str, Any]:
@@ -58,6 +81,7 @@ def for_fronts(options: Options) -> tuple[Settings, bool]:
     Raises LauncherError.
     """
     context = _context(options)
+    log.configure(context.params["log_level"] or "info", context.params["log_format"])
     settings = public_settings(context, dict(context.params["environment"]))
     given = {option.name: value for option, value in server_options(context).items()}
     settings = give_page(
@@ -71,13 +95,19 @@ def for_server(options: Options) -> tuple[Plan, Settings]:
 
     Raises LauncherError.
     """
-    own = {key: value for key, value in options.items() if key not in OF_FRONTS}
-    context = _context(own)
+    context = _context({key: value for key, value in options.items() if key not in OF_FRONTS})
+    context.params |= _unsaid(OF_FRONTS)  # a file that 'config' names may say them
     given = {name: value for name, value in context.params.items() if name != "parent"}
     try:
         return prepare(context, **given)
     except click.UsageError as error:
         raise LauncherError(error.format_message()) from error
+
+
+def _unsaid(keys: Iterable[str]) -> dict[str, Any]:
+    """The values of options that nobody gives."""
+    known, bare = parameters(run), _context({}).params
+    return {name: bare[name] for name in (str(known[key].name) for key in keys)}
 
 
 def at_once(options: Options) -> int:
