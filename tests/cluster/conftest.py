@@ -3,7 +3,9 @@
 import os
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,15 @@ import pytest
 from bench.ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..launcher.models.hub import Hub
+from ..launcher.models.hub import running as running_hub
+
 REASON = "replicas are tested on a cluster by scripts/test --ray, or with LLAMAEDGE_RAY=1"
 STORE = 80 * 1024 * 1024  # bytes, the least that Ray takes
 SMALL = {"num_cpus": 0.5, "threads": 1, "ctx-size": 1024, "parallel": 2, "log-level": "warning"}
 PATIENCE = 150.0  # seconds, on a machine that does other work
 CHAT = "/v1/chat/completions"
+MARK = "LLAMAEDGE_TEST_CLUSTER"  # of the environment, by which its processes are known
 
 
 class App:
@@ -60,11 +66,22 @@ class App:
         names = (each["name"] for each in list_named_actors(all_namespaces=True))
         return [each for each in names if each.startswith(start)]
 
-    def numbers(self, name: str) -> dict[str, float]:
-        """A metric's values by their replicas."""
+    def workers(self) -> list[int]:
+        """The process ids of what serves models."""
+        mark = f"{MARK}={os.environ[MARK]}".encode()
+        found = []
+        for each in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                marked = mark in each.joinpath("environ").read_bytes().split(b"\0")
+                if marked and b"llamaedge_launcher.worker" in each.joinpath("cmdline").read_bytes():
+                    found.append(int(each.name))
+        return found
+
+    def numbers(self, name: str, by: str = "replica") -> dict[str, float]:
+        """A metric's values by their replicas, or by another label."""
         families = text_string_to_metric_families(self.client.get("/metrics").text)
         return {
-            sample.labels["replica"]: sample.value
+            sample.labels[by]: sample.value
             for family in families
             for sample in family.samples
             if sample.name == name
@@ -82,26 +99,41 @@ class App:
 
 
 @pytest.fixture(scope="session")
-def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def hub() -> Iterator[Hub]:
+    """The hub that the cluster's machines ask; it is empty."""
+    with running_hub() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, module_cache: Path
+) -> Iterator[App]:
     if not (request.config.getoption("--ray") or os.environ.get("LLAMAEDGE_RAY")):
         pytest.skip(REASON)
     ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_SERVE_LOG_TO_STDERR": "0"}
+    os.environ[MARK] = uuid.uuid4().hex
     here = str(Path(__file__).parent)  # where random_router is
     os.environ["PYTHONPATH"] = here
     sys.path.append(here)
     from ray import serve
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 4,
-            "resources": {"head": 1},
-            "object_store_memory": STORE,
-            "include_dashboard": False,
-        },
-    )
+    hub = request.getfixturevalue("hub")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", hub.url)
+        patch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
+        patch.delenv("HF_HUB_OFFLINE", raising=False)
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 4,
+                "resources": {"head": 1},
+                "object_store_memory": STORE,
+                "include_dashboard": False,
+            },
+        )
     ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
     port = free_port()
     # a proxy of each node would listen on the same port of this machine

@@ -1,8 +1,12 @@
 """Replicas behind fronts, on a cluster of processes."""
 
 import json
+import os
 import shutil
+import signal
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,26 @@ def reused(app: App) -> float:
     """The share of the prompts' tokens that replicas had read before."""
     again = sum(app.numbers("llamaedge_prompt_tokens_reused_total").values())
     return again / (again + sum(app.numbers("llamaedge_prompt_tokens_total").values()))
+
+
+@contextmanager
+def stream(app: App, tokens: int) -> Iterator[Iterator[str]]:
+    """The lines of an answer of so many tokens, the first of which has come."""
+    body = {
+        "messages": [{"role": "user", "content": "Go on"}],
+        "max_tokens": tokens,
+        "ignore_eos": True,
+        "stream": True,
+    }
+    with app.client.stream("POST", CHAT, json=body) as answer:
+        lines = (line for line in answer.iter_lines() if line)
+        next(lines)
+        yield lines
+
+
+def loaded(app: App) -> list[str]:
+    """The models that are."""
+    return [model for model, n in app.numbers("llamaedge_guests", by="model").items() if n]
 
 
 def asked_meanwhile(
@@ -85,20 +109,73 @@ def test_a_killed_replica_loses_no_request_that_has_no_answer(app: App) -> None:
         answers = [each.result() for each in asking]
     assert [each.status_code for each in answers] == [200] * 8
     app.wait(lambda: len(app.replicas()) == 2 and victim not in app.actors())
+    app.wait(lambda: len(app.workers()) == 2)
+
+
+def test_a_killed_worker_loses_no_request_that_has_no_answer(app: App) -> None:
+    app.deploy(num_replicas=2)
+    replicas = app.actors()
+    with ThreadPoolExecutor(8) as pool:
+        asking = asked_meanwhile(pool, app, 8)
+        app.wait(lambda: [each > 0 for each in app.busy()] == [True, True])
+        os.kill(app.workers()[0], signal.SIGKILL)
+        answers = [each.result() for each in asking]
+    assert [each.status_code for each in answers] == [200] * 8
+    app.wait(lambda: sum(app.numbers("llamaedge_worker_restarts_total").values()) == 1)
+    assert app.actors() == replicas
 
 
 def test_an_answer_that_has_begun_ends_with_an_error(app: App) -> None:
     import ray
 
     app.deploy(num_replicas=1)
-    body = {"messages": [{"role": "user", "content": "Go on"}], "max_tokens": 900, "stream": True}
-    with app.client.stream("POST", CHAT, json={**body, "temperature": 0}) as answer:
-        lines = answer.iter_lines()
-        next(lines)
+    with stream(app, 900) as lines:
         ray.kill(ray.get_actor(app.actors()[0], namespace="serve"))
-        last = [line for line in lines if line][-1]
+        *_, last = lines
     assert "the replica ended while it was answering" in last
     assert app.ask("Again").status_code == 200
+
+
+def test_a_replica_that_leaves_ends_what_it_has_begun(app: App) -> None:
+    app.deploy(num_replicas=1, **{"drain-timeout": 120})
+    with ThreadPoolExecutor(1) as pool, stream(app, 900) as lines:
+        leaving = pool.submit(app.deploy, num_replicas=1, **{"drain-timeout": 120, "n-predict": 3})
+        frames = list(lines)
+        leaving.result()
+    assert frames[-1] == "data: [DONE]"
+    assert any('"finish_reason":"length"' in frame for frame in frames)
+    assert app.ask("Tell me", max_tokens=None).json()["usage"]["completion_tokens"] == 3
+
+
+def test_a_replica_leaves_after_its_time(app: App) -> None:
+    impatient = [{"name": "default", "drain-timeout": 1}]
+    app.deploy(servers=impatient)
+    with ThreadPoolExecutor(1) as pool, stream(app, 900) as lines:
+        leaving = pool.submit(app.deploy, servers=impatient)
+        *_, last = lines
+        leaving.result()
+    assert "the replica ended while it was answering" in last
+
+
+def test_a_client_that_goes_is_worked_for_no_longer(app: App) -> None:
+    app.deploy(num_replicas=1)
+    with stream(app, 900):
+        assert sum(app.busy()) == 1
+    app.wait(lambda: sum(app.busy()) == 0)
+    assert sum(app.numbers("llamaedge_tokens_predicted_total").values()) < 900
+
+
+def test_more_than_may_wait_are_refused(app: App) -> None:
+    app.deploy(num_replicas=1, parallel=1, **{"max-queue": 1})
+    with ThreadPoolExecutor(6) as pool:
+        with stream(app, 900), stream(app, 900):
+            asking = asked_meanwhile(pool, app, 6)
+            app.wait(lambda: sum(each.done() for each in asking) >= 5)
+        answers = [each.result() for each in asking]
+    assert {each.status_code for each in answers} == {200, 429}
+    refused = next(each for each in answers if each.status_code == 429)
+    assert "retry-after" in refused.headers
+    assert "max-queue" in refused.json()["error"]["message"]
 
 
 def test_a_killed_node_loses_no_request_that_has_no_answer(app: App) -> None:
@@ -174,6 +251,12 @@ def test_a_replica_loads_what_is_asked_for_and_lets_go_of_the_rest(
     for each in (*names, *names):
         answer = app.ask("Hello", model=each)
         assert answer.status_code == 200, answer.text
+        app.wait(lambda name=each: loaded(app) == [name])
+        app.wait(lambda: len(app.workers()) == 1)
+    asleep = app.client.get("/props", params={"model": "first"}).json()
+    assert (asleep["model_alias"], asleep["is_sleeping"]) == ("first", True)
+    assert app.client.get("/slots", params={"model": "first"}).json() == []
+    assert len(app.client.get("/slots", params={"model": "second"}).json()) == 2
     assert app.ask("Hello", model="third").status_code == 404
 
 

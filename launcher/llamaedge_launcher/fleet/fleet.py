@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..control import Sized
 from ..errors import LauncherError
@@ -18,6 +18,9 @@ from .loader import Loader
 from .local import Local, Nothing
 from .member import Member
 from .recipe import DEFAULT, Model, Recipe, Wanted
+
+if TYPE_CHECKING:
+    from .looks import Looks
 
 
 class Fleet:
@@ -93,6 +96,18 @@ class Fleet:
     async def models(self) -> list[Model]:
         """Those that requests may name, the default one first."""
         return [*self._known(), *await self.here()]
+
+    async def looks(self, models: Sequence[Model]) -> "list[Looks]":
+        """What the files say of each of ``models``."""
+        from .looks import looks
+
+        return await asyncio.to_thread(lambda: [looks(each) for each in models])
+
+    async def digests(self, models: Sequence[Model]) -> list[str]:
+        """The digest of each of their files; each is read whole once."""
+        from ..models.digest import digest
+
+        return await asyncio.to_thread(lambda: [digest(each.path, each.version) for each in models])
 
     def _known(self) -> Iterator[Model]:
         for each in self._members:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from ..control import ModelSize
 from ..health import Watched
+from .looks import Looks
 from .member import Status
 from .recipe import Model, Recipe, Wanted
 
@@ -47,6 +48,12 @@ class Managed(Watched, Protocol):
 
     async def here(self) -> list[Model]:
         """The models of this machine that no member serves."""
+
+    async def looks(self, models: Sequence[Model]) -> Sequence[Looks]:
+        """What the files say of each of ``models``, which are known to it or here."""
+
+    async def digests(self, models: Sequence[Model]) -> Sequence[str]:
+        """The digest of each of their files, "" for one that cannot be read; may take a while."""
 
     def manage(self) -> None:
         """Raise ModelRefused where requests may load, fetch and remove no models."""

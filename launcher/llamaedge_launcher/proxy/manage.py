@@ -1,9 +1,7 @@
 """/api/models: the models of this machine, loaded and not, and what is done with them."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -11,11 +9,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, request_response
 
 from ..control import ModelSize
+from ..fleet.looks import Looks
 from ..fleet.managed import Managed
-from ..fleet.recipe import Model, version
-from ..models import fit
-from ..models.digest import digest
-from ..models.facts import facts, senses
+from ..fleet.recipe import Model
 from .body import read_json
 from .describe import (
     BOOLEAN,
@@ -93,34 +89,26 @@ class _Row:
     expires: float | None = None
     taken: ModelSize | None = None
 
-    def json(self) -> Json:
-        """The model as an object; reads its file."""
-        model = self.model
-        files = [path for path in (model.path, model.projector) if path is not None]
-        found = facts(model.path, model.version)
-        seen = model.projector
-        sees = senses(seen, version(seen)) if seen is not None else ()
+    def json(self, seen: Looks) -> Json:
+        """The model as an object, with what is seen of its files."""
+        model, found = self.model, seen.facts
         return {
             "name": model.name,
             "id": model.id,
             "status": self.status,
             "message": self.message or found.problem,
-            "size": fit.size_of(files),
+            "size": seen.size,
             "architecture": found.architecture,
             "quantization": found.quantization,
             "parameters": found.parameters,
             "context": self.taken.context if self.taken else found.context,
-            "capabilities": [*found.capabilities, *sees],
-            "memory": self.taken.total if self.taken else fit.needed_for(files),
+            "capabilities": [*found.capabilities, *seen.senses],
+            "memory": self.taken.total if self.taken else seen.needed,
             "default": self.default,
             "last_used": self.last_used,
             "expires": self.expires,
-            "modified": _modified(model.path),
+            "modified": seen.modified,
         }
-
-    def known(self) -> Json:
-        """The model as an object with its file's digest; reads the file whole once."""
-        return self.json() | {"digest": digest(self.model.path, self.model.version)}
 
 
 class ManagedModels:
@@ -131,11 +119,13 @@ class ManagedModels:
 
     async def told(self) -> Sequence[Json]:
         """All models, as objects."""
-        return await self._told(_Row.json)
+        return [told for _, told in await self._told()]
 
     async def identified(self) -> Sequence[Json]:
         """The same with the files' digests, which may take a while."""
-        return await self._told(_Row.known)
+        told = await self._told()
+        digests = await self._fleet.digests([model for model, _ in told])
+        return [{**row, "digest": each} for (_, row), each in zip(told, digests, strict=True)]
 
     async def load(self, name: str) -> Json:
         """Load the model that is called ``name``, and tell of it. Raises ApiError."""
@@ -149,10 +139,11 @@ class ManagedModels:
             member = await self._fleet.unload(name)
         return await self._one(member.recipe.models, name)
 
-    async def _told(self, tell: Callable[[_Row], Json]) -> Sequence[Json]:
+    async def _told(self) -> Sequence[tuple[Model, Json]]:
         known = [*self._known()]
         rows = [*known, *(_Row(model) for model in await self._fleet.here())]
-        return await asyncio.to_thread(lambda: [tell(row) for row in rows])
+        seen = await self._fleet.looks([row.model for row in rows])
+        return [(row.model, row.json(each)) for row, each in zip(rows, seen, strict=True)]
 
     def _known(self) -> Iterable[_Row]:
         for number, member in enumerate(self._fleet.members):
@@ -172,7 +163,8 @@ class ManagedModels:
         """The one of ``models`` that ``name`` calls, as it is now."""
         model = next((each for each in models if name in each.names), models[0])
         row = next((row for row in self._known() if row.model == model), _Row(model))
-        return await asyncio.to_thread(row.json)
+        (seen,) = await self._fleet.looks([model])
+        return row.json(seen)
 
 
 def routes(models: ManagedModels) -> list[Route]:
@@ -193,14 +185,6 @@ def routes(models: ManagedModels) -> list[Route]:
         "/api/models/unload": {"POST": request_response(unload)},
     }
     return routes_of(apps, DESCRIBED)
-
-
-def _modified(path: Path) -> float | None:
-    """When the file was changed, in seconds since 1970; None if there is none."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return None
 
 
 async def named(request: Request) -> str:

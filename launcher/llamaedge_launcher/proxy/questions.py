@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..asking import AskedWrongly, NotAnswered, Unsupported
+from ..fleet.looks import Looks
 from ..fleet.managed import Managed, Shown
-from ..fleet.recipe import Kind, Wanted
+from ..fleet.recipe import Kind, Model, Wanted
 from .errors import ApiError
 from .forward import refusing
 
@@ -42,6 +43,11 @@ class Questions:
         """
         with _answering():
             return await self._fleet.properties(Wanted(model))
+
+    async def looks(self, model: Model) -> Looks:
+        """What the files of a model say that the fleet shows."""
+        (found,) = await self._fleet.looks([model])
+        return found
 
 
 @contextmanager

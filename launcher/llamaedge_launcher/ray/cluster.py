@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,16 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
+from ..asking import Unsupported
 from ..control import ModelSize
 from ..fleet.errors import NotManaged, UnknownModel
+from ..fleet.looks import Looks
 from ..fleet.member import Status
 from ..fleet.recipe import DEFAULT, Model, Recipe, Wanted
 from ..health import Figures, Health, Source
 from ..pool import Unavailable
 from ..proxy.transport import Answer, TimedOut
-from .messages import PROPERTIES, Description, Head, Question, Told
+from .messages import PROPERTIES, Description, Head, Properties, Question, Told
 from .sending import ReplicaAnswer, ask_for, begun
 
 _log = logging.getLogger(__name__)
@@ -29,6 +31,11 @@ _log = logging.getLogger(__name__)
 _ASK = 3.0  # seconds that replicas have to tell their numbers
 _LOADING = "the models are being loaded"
 _NOT_HERE = "models are what the application's configuration says; change it and deploy it again"
+_OF_ONE = {
+    "scale": "replicas come and go with the scales of the configuration: change 'lora' there and"
+    " deploy it again, or say them in the request's field 'lora'",
+}
+"""Questions that would change one replica and no other, each with why it is not asked."""
 
 
 @dataclass(eq=False)
@@ -41,6 +48,7 @@ class Part:
     told: Description | None = None
     last_used: float | None = None
     problem: str | None = None
+    digests: Mapping[Model, str] | None = None
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -55,11 +63,8 @@ class Shown:
     part: Part
     recipe: Recipe
     last_used: float | None = None
-
-    @property
-    def status(self) -> Status:
-        """Where it stands: as far as a front knows, it can be had."""
-        return "ready"
+    status: Status = "ready"
+    """Where it stands; "ready", as far as a front knows, as it can be had."""
 
     @property
     def problem(self) -> str | None:
@@ -117,6 +122,22 @@ class Cluster:
         """None: a front has no models of its own."""
         return []
 
+    async def looks(self, models: Sequence[Model]) -> list[Looks]:
+        """As Managed's: what replicas see, whose machines have the files."""
+        seen = {
+            model: looks
+            for each in self._parts
+            if each.told
+            for model, looks in each.told.looks.items()
+        }
+        return [seen[each] for each in models]
+
+    async def digests(self, models: Sequence[Model]) -> list[str]:
+        """As Managed's."""
+        told = await asyncio.gather(*(_digests(each) for each in self._parts))
+        found = {model: digest for each in told for model, digest in each.items()}
+        return [found.get(each, "") for each in models]
+
     def manage(self) -> None:
         """Raise NotManaged."""
         raise NotManaged(_NOT_HERE)
@@ -132,14 +153,30 @@ class Cluster:
     async def ask(
         self, wanted: Wanted, about: str, given: Mapping[str, Any], *, computes: bool = False
     ) -> Any:
-        """As Managed's; any of the replicas answers."""
+        """As Managed's; any of the replicas answers, and all of them about slots.
+
+        Raises Unsupported for what would change one of them.
+        """
+        if about in _OF_ONE:
+            raise Unsupported(_OF_ONE[about])
+        if about == "slots":
+            return await self._slots(wanted)
         shown, told = await self._told(wanted, about, given, computes=computes)
         shown.part.last_used = time.time()
         return told
 
     async def properties(self, wanted: Wanted) -> tuple[Shown, Mapping[str, Any]]:
         """As Managed's; any of the replicas tells."""
-        return await self._told(wanted, PROPERTIES, {}, computes=False)
+        shown, found = await self._told(wanted, PROPERTIES, {}, computes=False)
+        assert isinstance(found, Properties)
+        return replace(shown, status=found.status), found.told
+
+    async def _slots(self, wanted: Wanted) -> list[dict[str, Any]]:
+        """Those of each replica, with its name, numbered through."""
+        shown, model = self._find(wanted)
+        told = await _broadcast(shown.part, "slots", Wanted(model or wanted.name, wanted.kind))
+        slots = [{**slot, "replica": name} for name, found in sorted(told) for slot in found]
+        return [{**slot, "index": number} for number, slot in enumerate(slots)]
 
     async def _told(
         self, wanted: Wanted, about: str, given: Mapping[str, Any], *, computes: bool
@@ -222,16 +259,29 @@ class Cluster:
 
 async def _figures(part: Part) -> list[tuple[Source, Figures]]:
     """Of each model in each replica of ``part``."""
+    return [
+        (Source(model, replica), figures)
+        for replica, models in await _broadcast(part, "figures")
+        for model, figures in models.items()
+    ]
+
+
+async def _digests(part: Part) -> Mapping[Model, str]:
+    """As a replica of ``part`` tells them; none if it does not."""
+    if part.digests is None:
+        try:
+            part.digests = await part.handle.digests.remote()
+        except (RayError, RayServeException) as error:
+            _log.warning("%s does not tell its models' digests: %s", part.title, error)
+    return part.digests or {}
+
+
+async def _broadcast(part: Part, method: str, *arguments: Any) -> list[Any]:
+    """What each replica of ``part`` answers; those that do not are left out."""
     try:
-        found = await part.handle.broadcast("figures").results_async(
+        found = await part.handle.broadcast(method, *arguments).results_async(
             timeout_s=_ASK, return_exceptions=True
         )
     except (TimeoutError, RayError, RayServeException):
         return []
-    return [
-        (Source(model, replica), figures)
-        for each in found
-        if not isinstance(each, BaseException)
-        for replica, models in (each,)
-        for model, figures in models.items()
-    ]
+    return [each for each in found if not isinstance(each, BaseException)]

@@ -6,7 +6,9 @@ from typing import Any
 
 from ..affinity import Prefix
 from ..control import ModelSize
-from ..fleet.recipe import Recipe, Wanted
+from ..fleet.looks import Looks
+from ..fleet.member import Status
+from ..fleet.recipe import Model, Recipe, Wanted
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Question:
-    """What a worker itself is asked, as Managed's ``ask``; about PROPERTIES what it tells of it."""
+    """What a worker itself is asked, as Managed's ``ask``; about PROPERTIES it tells Properties."""
 
     id: str
     wanted: Wanted
@@ -33,6 +35,14 @@ class Question:
 
 
 PROPERTIES = "properties"
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What a worker tells of its model, and where that stands."""
+
+    status: Status
+    told: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,12 @@ class Refused:
 
 @dataclass(frozen=True)
 class Description:
-    """What a replica has: ``sizes`` are those of the recipes' models that are known."""
+    """What a replica has, of each model what its files say.
+
+    ``sizes`` are those of the recipes' models that are known, by their ids.
+    """
 
     replica: str
     recipes: tuple[Recipe, ...]
+    looks: dict[Model, Looks]
     sizes: dict[str, ModelSize]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +12,15 @@ from ..asking import Failures
 from ..errors import LauncherError
 from ..fleet.errors import ModelRefused
 from ..fleet.fleet import Fleet
+from ..fleet.member import Member
+from ..fleet.recipe import Model, Wanted
 from ..health import Figures
 from ..pool import Overloaded, Unavailable
 from ..proxy.exchange import GuestGone
 from ..proxy.transport import FleetTransport, TimedOut
 from ..supervisor import WorkerProcess
 from . import options
-from .messages import PROPERTIES, Ask, Description, Head, Question, Refused, Told
+from .messages import PROPERTIES, Ask, Description, Head, Properties, Question, Refused, Told
 
 _log = logging.getLogger(__name__)
 _REFUSALS = (Unavailable, Overloaded, ModelRefused, TimedOut, GuestGone)
@@ -78,7 +80,7 @@ class Replica:
     async def reply(self, question: Question) -> AsyncIterator[Told | Refused]:
         """The one answer to ``question``, or a refusal."""
         try:
-            if self._model is not None:
+            if self._model is not None and not self._told_before(question):
                 await self._model(serve.get_multiplexed_model_id())
             yield Told(await self._told(question))
         except (*_REFUSALS, *Failures) as error:
@@ -86,17 +88,43 @@ class Replica:
 
     async def _told(self, question: Question) -> Any:
         if question.about == PROPERTIES:
-            _, told = await self._fleet.properties(question.wanted)
-            return told
+            member, told = await self._fleet.properties(question.wanted)
+            return Properties(member.status, told)
         return await self._fleet.ask(
             question.wanted, question.about, question.given, computes=question.computes
         )
 
+    def _told_before(self, question: Question) -> bool:
+        """Whether it is about properties, which are known of a model that is not loaded now."""
+        member = self._member(question.wanted)
+        return question.about == PROPERTIES and member is not None and bool(member.properties)
+
+    def _member(self, wanted: Wanted) -> Member | None:
+        name = wanted.name or ""
+        return next((each for each in self._fleet.members if each.recipe.serves(name)), None)
+
+    async def slots(self, wanted: Wanted) -> tuple[str, Sequence[Mapping[str, Any]]]:
+        """This replica's name, and its slots of what is ``wanted``; none if it is not loaded."""
+        member = self._member(wanted)
+        if member is not None and member.deployment is None:
+            return self._name, ()
+        return self._name, await self._fleet.ask(wanted, "slots", {})
+
     async def describe(self) -> Description:
         """What there is."""
         members = self._fleet.members
+        models = self._models()
+        looks = dict(zip(models, await self._fleet.looks(models), strict=True))
         sizes = {model.id: size for member in members for model, size in member.sizes.items()}
-        return Description(self._name, tuple(each.recipe for each in members), sizes)
+        return Description(self._name, tuple(each.recipe for each in members), looks, sizes)
+
+    async def digests(self) -> dict[Model, str]:
+        """The digest of each model's file; may take a while."""
+        models = self._models()
+        return dict(zip(models, await self._fleet.digests(models), strict=True))
+
+    def _models(self) -> list[Model]:
+        return [model for member in self._fleet.members for model in member.recipe.models]
 
     async def figures(self) -> tuple[str, dict[str, Figures]]:
         """This replica's name, and what each model's guests have done."""

@@ -66,11 +66,13 @@ async def begun(
     """The stream of a replica's answer, and the first of it, which has come.
 
     A replica that ends before that, or whose guests have, has answered nothing: the request goes
-    to another one then. Raises what Transport's ``send`` does.
+    to another one then, but only once where it had reached a guest, which it may have ended. Raises
+    what Transport's ``send`` does.
     """
     method = "answer" if isinstance(asked, Ask) else "reply"
     handle = handle.options(stream=True, multiplexed_model_id=model, method_name=method)
     failure: Exception = Unavailable("no replica answers")
+    reached = False
     for attempt in range(_TRIES):
         if attempt:
             await asyncio.sleep(_PAUSE * 2 ** (attempt - 1))
@@ -91,9 +93,11 @@ async def begun(
             raise
         if not isinstance(first, Refused):
             return stream, first
-        if not isinstance(first.error, Unavailable):
-            raise first.error
         failure = first.error
+        if isinstance(failure, GuestGone) and not reached:
+            reached = True
+        elif not isinstance(failure, Unavailable):
+            raise failure
     raise failure
 
 

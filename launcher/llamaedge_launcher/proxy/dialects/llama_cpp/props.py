@@ -1,6 +1,5 @@
 """/props: what a server says of itself and of its model."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -10,8 +9,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ....fleet.recipe import version
-from ....models.facts import senses
 from ....models.variants import label
 from ...describe import BOOLEAN, COUNT, GUEST, JSON, STRING, Described, operation, record
 from ...questions import Questions, unsupported
@@ -74,8 +71,7 @@ class Props:
         """GET /props."""
         member, told = await self._models.properties(request.query_params.get("model"))
         model = member.recipe.models[0]
-        eye = model.projector
-        seen = await asyncio.to_thread(senses, eye, version(eye)) if eye is not None else ()
+        seen = (await self._models.looks(model)).senses
         props = {
             "default_generation_settings": {
                 "n_ctx": told["cells"],

@@ -36,6 +36,7 @@ _STATE = record(
         "is_processing": BOOLEAN,
         "n_prompt_tokens": COUNT,
     },
+    replica=STRING,
     n_prompt_tokens_processed=COUNT,
     n_prompt_tokens_cache=COUNT,
     next_token=array(record({"has_next_token": BOOLEAN, "n_remain": INTEGER, "n_decoded": COUNT})),
@@ -130,13 +131,14 @@ def _number(text: str) -> int:
 
 
 def _told(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A SlotState of the host as llama.cpp tells of one; -1 is no limit."""
+    """A SlotState of the host as llama.cpp tells of one, and its replica's; -1 is no limit."""
     told: dict[str, Any] = {
         "id": state["index"],
         "n_ctx": state["cells"],
         "speculative": state["drafts"],
         "is_processing": state["busy"],
         "n_prompt_tokens": state["tokens"],
+        **{name: state[name] for name in ("replica",) if name in state},
     }
     if not state["busy"]:
         return told
