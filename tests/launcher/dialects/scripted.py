@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -36,7 +36,9 @@ class Scripted:
         chunks: Sequence[Json | str] = (),
         status: int = 200,
         error: ApiError | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        self.told = [(name.encode(), each.encode()) for name, each in (headers or {}).items()]
         self.answer = answer
         self.chunks = chunks
         self.status = status
@@ -57,7 +59,7 @@ class Scripted:
             raise self.error
         if not self.chunks:
             body = json.dumps(self.answer).encode()
-            head = [(b"content-type", b"application/json"), (b"retry-after", b"3")]
+            head = [(b"content-type", b"application/json"), (b"retry-after", b"3"), *self.told]
             await send({"type": "http.response.start", "status": self.status, "headers": head})
             await send({"type": "http.response.body", "body": body})
 

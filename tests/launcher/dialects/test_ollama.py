@@ -112,7 +112,7 @@ def test_messages() -> None:
             "content": [{"type": "text", "text": "See"}, {"type": "image_url", "image_url": url}],
         },
         {"role": "assistant", "content": "", "reasoning_content": "Hm", "tool_calls": calls},
-        {"role": "tool", "content": "5", "tool_call_id": "f"},
+        {"role": "tool", "content": "5", "name": "f", "tool_call_id": "f"},
     ]
 
 
@@ -160,13 +160,12 @@ def test_generate(kind: str, path: str, fields: dict[str, Any], expected: dict[s
         ({"template": "x"}, "template"),
         ({"context": [1]}, "context"),
         ({"logprobs": True}, "logprobs"),
-        ({"nonsense": 1}, "nonsense"),
         ({"format": "xml"}, "format"),
         ({"think": "hard"}, "think"),
         ({"options": {"num_ctx": 4097}}, "options.num_ctx"),
         ({"options": {"vocab_only": True}}, "options.vocab_only"),
         ({"options": {"penalize_newline": False}}, "options.penalize_newline"),
-        ({"options": {"nonsense": 1}}, "options.nonsense"),
+        ({"options": {"tfs_z": 0.5}}, "options.tfs_z"),
         ({"options": {"seed": "x"}}, "options.seed"),
         ({"options": {"top_p": "x"}}, "options.top_p"),
         ({"options": []}, "options"),
@@ -179,6 +178,42 @@ def test_what_is_not_obeyed_is_named(fields: dict[str, Any], named: str) -> None
     assert response.status_code == 400
     assert named in response.json()["error"]
     assert guest.asked == {}
+
+
+def test_what_nobody_knows_is_named_in_a_header() -> None:
+    guest = Scripted(answer=whole({"content": "x"}))
+    fields = {"stream": False, "nonsense": 1, "options": {"tfs": 1, "seed": 2}, "context": []}
+    response = guest.post(Chat(context, unload), ASK | fields)
+    assert response.headers["x-unknown-fields"] == "nonsense, options.tfs"
+    assert guest.asked["seed"] == 2
+
+
+VECTORS = {"data": [{"index": 0, "object": "embedding", "embedding": [0.5]}], "usage": USAGE}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "told"),
+    [
+        (Chat(context, unload), {"nonsense": 1}, "nonsense"),
+        (Generate(context, unload), {"nonsense": 1}, "nonsense"),
+        (Embed(), {"input": [], "options": {"top_k": 1, "num_gpu": 1}}, "options.top_k"),
+        (Embed(), {"input": "a", "shift": True}, "shift"),
+        (Embeddings(), {"prompt": "", "nonsense": 1}, "nonsense"),
+        (Embeddings(), {"prompt": "a", "truncate": True}, "truncate"),
+    ],
+)
+def test_what_nobody_knows_is_named_without_a_conversation(
+    dialect: Any, fields: dict[str, Any], told: str
+) -> None:
+    response = Scripted(answer=VECTORS).post(dialect, {"model": "m", **fields})
+    assert (response.status_code, response.headers["x-unknown-fields"]) == (200, told)
+
+
+def test_a_sampler_that_is_off_is_none() -> None:
+    guest = Scripted(answer=whole({"content": "x"}))
+    for off in (1, 1.0):
+        response = guest.post(Chat(context, unload), ASK | {"options": {"tfs_z": off}})
+        assert (response.status_code, "x-unknown-fields" in response.headers) == (200, False)
 
 
 def test_a_context_that_nobody_knows_is_not_granted() -> None:
@@ -207,6 +242,40 @@ def test_an_answer() -> None:
     ]  # fmt: skip
     assert (told.done, told.done_reason, told.eval_count) == (True, "stop", 4)
     assert guest.records[0].completion_tokens == 4
+
+
+def test_the_calls_have_ids_by_which_their_results_are_told() -> None:
+    told = Scripted(answer=WHOLE).post(Chat(context, unload), ASK | {"stream": False}).json()
+    calls = told["message"]["tool_calls"]
+    assert [(each["id"], each["function"]["index"]) for each in calls] == [
+        ("call_1", 0), ("call_2", 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_call_that_is_cut_off_is_none(streams: bool) -> None:
+    cut = {"id": "1", "function": {"name": "f", "arguments": '{"a": '}}
+    piece = {"index": 0, **cut}
+    guest = Scripted(
+        answer=whole({"content": "x", "tool_calls": [cut]}, finish="length"),
+        chunks=[chunk({"tool_calls": [piece]}), chunk(finish="length"), LAST] if streams else (),
+    )
+    response = guest.post(Chat(context, unload), ASK | {"stream": streams})
+    found = [json.loads(line) for line in response.text.splitlines()]
+    assert found[-1]["done_reason"] == "length"
+    assert not any(each["message"].get("tool_calls") for each in found)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_how_long_it_took_is_told_as_the_guest_tells_it(streams: bool) -> None:
+    timings = {"prompt_ms": 1.5, "predicted_ms": 20.25}
+    guest = Scripted(
+        answer=whole({"content": "x"}) | {"timings": timings},
+        chunks=[chunk({"content": "x"}), LAST | {"timings": timings}] if streams else (),
+    )
+    response = guest.post(Chat(context, unload), ASK | {"stream": streams})
+    found = json.loads(response.text.splitlines()[-1])
+    assert (found["prompt_eval_duration"], found["eval_duration"]) == (1_500_000, 20_250_000)
 
 
 def lines(guest: Scripted, dialect: Any = None, **fields: Any) -> list[dict[str, Any]]:
@@ -263,10 +332,22 @@ def test_embeddings() -> None:
     told = EmbedResponse.model_validate(guest.post(Embed(), body).json())
     assert [list(each) for each in told.embeddings] == [[0, 0.5], [1, 0.5]]
     assert told.prompt_eval_count == 9
-    assert guest.asked == {"model": "e", "input": ["a", "b"], "dimensions": 2}
+    assert guest.asked == {"model": "e", "input": ["a", "b"], "dimensions": 2, "truncate": True}
     one = guest.post(Embeddings(), {"model": "e", "prompt": "a"}).json()
     assert one == {"embedding": [0, 0.5]}
-    assert guest.asked == {"model": "e", "input": "a"}
+    assert guest.asked == {"model": "e", "input": "a", "truncate": True}
+    guest.post(Embed(), {"model": "e", "input": "a", "truncate": False})
+    assert guest.asked["truncate"] is False
+
+
+@pytest.mark.parametrize("given", ["", []])
+def test_nothing_has_no_embeddings(given: Any) -> None:
+    guest = Scripted()
+    assert guest.post(Embed(), {"model": "e", "input": given}).json()["embeddings"] == []
+    wrong = guest.post(Embed(), {"model": "e", "input": given, "dimensions": {}})
+    assert (wrong.status_code, "dimensions" in wrong.json()["error"]) == (400, True)
+    assert guest.post(Embeddings(), {"model": "e", "prompt": ""}).json() == {"embedding": []}
+    assert guest.asked == {}
 
 
 @pytest.mark.parametrize("given", [0, "0", "0s", "0m", 0.0])

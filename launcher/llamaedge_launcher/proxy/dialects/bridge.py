@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from ..body import read_json
 from ..errors import ApiError
 from ..events import DONE, Events
 from ..record import Record
+from .fields import UNKNOWN, named
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +30,18 @@ _JSON = (b"content-type", b"application/json")
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 _NO_ANSWER = (LookupError, TypeError, ValueError, AttributeError)
 """What reading an answer raises that is none of OpenAI's."""
+_UNKNOWN = UNKNOWN.encode()
 _OWN = (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding")
-_KEPT = (b"retry-after", b"allow", b"www-authenticate", b"connection")
+_KEPT = (b"retry-after", b"allow", b"www-authenticate", b"connection", _UNKNOWN)
+
+
+def arguments(function: Json) -> Json | None:
+    """What the arguments of a call of ``function`` mean, None where they were cut off."""
+    try:
+        found: Json = json.loads(function.get("arguments") or "{}")
+    except ValueError:
+        return None
+    return found
 
 
 class Stream(Protocol):
@@ -57,6 +68,7 @@ class Translated:
 
     ``stream`` is there if the answer is to be streamed, else ``answer`` makes it from OpenAI's.
     ``params`` are those of the endpoint's path, ``headers`` are sent beside the client's.
+    ``unknown`` are fields of the client's that do nothing here: the answer's header names them.
     """
 
     path: str
@@ -66,6 +78,15 @@ class Translated:
     method: str = "POST"
     params: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    unknown: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer that needs no model, and fields of the client's that do nothing here."""
+
+    body: Json
+    unknown: Sequence[str] = ()
 
 
 class Answer(Protocol):
@@ -78,7 +99,7 @@ class Answer(Protocol):
 class Dialect(Protocol):
     """An endpoint of another API."""
 
-    async def read(self, request: Json) -> Translated | Json:
+    async def read(self, request: Json) -> Translated | Answered:
         """``request`` as OpenAI's, or its answer if no model is needed. Raises ApiError."""
 
     def error(self, status: int, error: Json) -> Json:
@@ -169,7 +190,7 @@ class _Teller:
     async def _take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            self._headers = [pair for pair in message["headers"] if pair[0].lower() in _KEPT]
+            self._headers = _told(message["headers"], self._wanted.unknown)
             kind = next((v for n, v in message["headers"] if n.lower() == b"content-type"), b"")
             if self._wanted.stream is not None and kind.startswith(b"text/event-stream"):
                 self._events = Events()
@@ -249,6 +270,16 @@ class _Teller:
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
 
+def _told(given: list[tuple[bytes, bytes]], unknown: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """The headers of OpenAI's answer that are the dialect's too, and what is ``unknown``."""
+    kept = [pair for pair in given if pair[0].lower() in _KEPT]
+    if not unknown:
+        return kept
+    inner = [value for name, value in kept if name.lower() == _UNKNOWN]
+    told = b", ".join([*inner, named(unknown).encode()])
+    return [*(pair for pair in kept if pair[0].lower() != _UNKNOWN), (_UNKNOWN, told)]
+
+
 async def json_or_form(scope: Scope, receive: Receive) -> Json:
     """A JSON object, which may be said to be a form. Raises ApiError."""
     return await read_json(scope, receive, forms=True)
@@ -272,8 +303,9 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return next_message
 
 
-async def _respond(found: Json, scope: Scope, send: Send) -> None:
-    response = Response(json.dumps(found), media_type="application/json")
+async def _respond(found: Answered, scope: Scope, send: Send) -> None:
+    response = Response(json.dumps(found.body), media_type="application/json")
+    response.raw_headers += _told([], found.unknown)
 
     async def nothing() -> Message:
         raise ClientDisconnect

@@ -1,10 +1,14 @@
 """Reading a request field by field, where a field that is not obeyed is named."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import ApiError
 
+UNKNOWN = "x-unknown-fields"
+"""The header of an answer that names the fields of the request that do nothing here."""
+_MOST_NAMED, _LONGEST_NAMED = 16, 64
 _CALLED = {
     bool: "true or false", int: "a whole number", float: "a number", str: "a string",
     list: "a list", dict: "an object", bytes: "a file",
@@ -64,6 +68,14 @@ class Fields:
                 raise wrong(f"{self.path(name)}[{number}]", "it must be a string")
         return found
 
+    def others(self, known: Iterable[str]) -> list[str]:
+        """Where the fields are that are not ``known``: they do nothing here, and are told."""
+        return [
+            self.path(name)
+            for name, value in self._values.items()
+            if name not in known and value is not None
+        ]
+
     def only(self, known: Iterable[str]) -> None:
         """Raise ApiError for a field that is not ``known``."""
         for name, value in self._values.items():
@@ -79,6 +91,12 @@ class Fields:
     def path(self, name: str) -> str:
         """The field's place in the request."""
         return f"{self._where}.{name}" if self._where else name
+
+
+def named(unknown: Sequence[str]) -> str:
+    """The fields' names as the header UNKNOWN has them, as many as it should."""
+    words = [re.sub(r"[^!-+\--~]", "?", each)[:_LONGEST_NAMED] for each in unknown]
+    return ", ".join([*words[:_MOST_NAMED], *(["..."] if words[_MOST_NAMED:] else [])])
 
 
 def wrong(field: str, reason: str) -> ApiError:

@@ -2,11 +2,11 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..bridge import Json, Translated
+from ..bridge import Answered, Json, Translated, arguments
 from ..fields import Fields
 from .request import lets_go
 
@@ -14,6 +14,7 @@ Unload = Callable[[str], Awaitable[None]]
 """Unloads the model of a name."""
 
 LINES = "application/x-ndjson"
+_MILLISECOND = 1_000_000  # nanoseconds
 
 
 def failure(error: Json) -> Json:
@@ -35,11 +36,15 @@ def now() -> str:
 
 
 class Told:
-    """Tells an answer, whole or in lines of JSON, under the ``key`` of its endpoint."""
+    """Tells an answer, whole or in lines of JSON, under the ``key`` of its endpoint.
+
+    ``unknown`` are the fields of the request that do nothing here.
+    """
 
     media_type = LINES
 
-    def __init__(self, fields: Fields, *, key: str) -> None:
+    def __init__(self, fields: Fields, *, key: str, unknown: Sequence[str]) -> None:
+        self._unknown = unknown
         self._model = fields.need("model", str)
         self._goes = lets_go(fields)
         self._streams = fields.take("stream", bool) is not False
@@ -49,30 +54,35 @@ class Told:
         self._calls: list[Json] = []
         self._reason = "stop"
         self._usage: Json = {}
+        self._timings: Json = {}
 
     def translated(self, path: str, body: Json) -> Translated:
         """The request for OpenAI's endpoint ``path``."""
         if self._streams:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return Translated(path, body, self if self._streams else None, self._answer)
+        stream = self if self._streams else None
+        return Translated(path, body, stream, self._answer, unknown=self._unknown)
 
-    async def loaded(self, unload: Unload) -> Json:
+    async def loaded(self, unload: Unload) -> Answered:
         """The answer to a request that says nothing; one that keeps nothing alive unloads."""
         if self._goes:
             await unload(self._model)
         reason = "unload" if self._goes else "load"
-        return self._said({"content": ""}) | {"done": True, "done_reason": reason}
+        said = self._said({"content": ""}) | {"done": True, "done_reason": reason}
+        return Answered(said, self._unknown)
 
     def _answer(self, answer: Json) -> Json:
         choice = answer["choices"][0]
         self._usage, self._reason = answer["usage"], choice["finish_reason"]
+        self._timings = answer.get("timings") or {}
         said = choice.get("message") or {"content": choice.get("text", "")}
         self._take_calls(said.get("tool_calls") or ())
-        return self._said(said, self._calls) | self._last()
+        return self._said(said, _told_calls(self._calls)) | self._last()
 
     def chunk(self, chunk: Json) -> bytes:
         """A line, as Stream's."""
         self._usage = chunk.get("usage") or self._usage
+        self._timings = chunk.get("timings") or self._timings
         lines = []
         for choice in chunk["choices"]:
             delta = choice.get("delta") or {"content": choice.get("text", "")}
@@ -89,8 +99,8 @@ class Told:
 
     def end(self) -> bytes:
         """The last line, as Stream's, after the calls."""
-        empty = {"content": ""}
-        calls = line(self._said(empty, self._calls) | {"done": False}) if self._calls else b""
+        empty, told = {"content": ""}, _told_calls(self._calls)
+        calls = line(self._said(empty, told) | {"done": False}) if told else b""
         return calls + line(self._said(empty) | self._last())
 
     def fail(self, status: int, error: Json) -> bytes:
@@ -106,7 +116,7 @@ class Told:
         if thought:
             message["thinking"] = thought
         if calls:
-            message["tool_calls"] = [_told_call(each) for each in calls]
+            message["tool_calls"] = calls
         return {**head, "message": message}
 
     def _take_calls(self, pieces: Any) -> None:
@@ -114,7 +124,8 @@ class Told:
         for piece in pieces:
             function = piece.get("function") or {}
             if piece.get("id"):
-                self._calls.append({"name": function.get("name", ""), "arguments": ""})
+                named = {"id": piece["id"], "name": function.get("name", "")}
+                self._calls.append(named | {"arguments": ""})
             if self._calls:
                 self._calls[-1]["arguments"] += function.get("arguments") or ""
 
@@ -128,15 +139,25 @@ class Told:
             "prompt_eval_count": self._usage.get("prompt_tokens", 0),
             "eval_count": self._usage.get("completion_tokens", 0),
         }
-        if self._first is not None:
+        if self._timings:
+            found["prompt_eval_duration"] = int(self._timings["prompt_ms"] * _MILLISECOND)
+            found["eval_duration"] = int(self._timings["predicted_ms"] * _MILLISECOND)
+        elif self._first is not None:
             found["prompt_eval_duration"] = self._first - self._began
             found["eval_duration"] = end - self._first
         return found
 
 
-def _told_call(call: Json) -> Json:
-    arguments = json.loads(call["arguments"] or "{}")
-    return {"function": {"name": call["name"], "arguments": arguments}}
+def _told_calls(calls: Sequence[Json]) -> list[Json]:
+    """The calls as Ollama tells them, without one that was cut off."""
+    read = [each | {"arguments": arguments(each)} for each in calls]
+    whole = [each for each in read if each["arguments"] is not None]
+    return [_told_call(*each) for each in enumerate(whole)]
+
+
+def _told_call(index: int, call: Json) -> Json:
+    function = {"index": index, "name": call["name"], "arguments": call["arguments"]}
+    return {"id": call["id"], "function": function}
 
 
 def line(found: Json) -> bytes:

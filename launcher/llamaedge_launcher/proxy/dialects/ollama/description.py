@@ -89,7 +89,7 @@ DESCRIBED: Described = {
     ),
     ("/api/chat", "POST"): _told(
         "Ollama's chat",
-        body=closed(
+        body=record(
             {"model": STRING},
             messages=nullable(array({"type": "object"})),
             tools=nullable(array({"type": "object"})),
@@ -99,7 +99,7 @@ DESCRIBED: Described = {
     ),
     ("/api/generate", "POST"): _told(
         "Ollama's completion of a prompt",
-        body=closed(
+        body=record(
             {"model": STRING},
             prompt=nullable(STRING),
             system=nullable(STRING),
@@ -112,7 +112,7 @@ DESCRIBED: Described = {
     ),
     ("/api/embed", "POST"): _told(
         "Ollama's embeddings of texts",
-        body=closed(
+        body=record(
             {"model": STRING, "input": {"anyOf": [STRING, array(STRING)]}},
             dimensions=nullable(INTEGER),
             truncate=nullable(BOOLEAN),
@@ -122,7 +122,7 @@ DESCRIBED: Described = {
     ),
     ("/api/embeddings", "POST"): _told(
         "Ollama's embedding of one text",
-        body=closed({"model": STRING, "prompt": STRING}, keep_alive=_OPTIONS["keep_alive"]),
+        body=record({"model": STRING, "prompt": STRING}, keep_alive=_OPTIONS["keep_alive"]),
         answers={JSON: record({"embedding": array(NUMBER)})},
     ),
 }

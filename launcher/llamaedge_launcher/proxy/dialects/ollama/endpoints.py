@@ -2,10 +2,18 @@
 
 import time
 
-from ..bridge import CHAT, COMPLETIONS, EMBEDDINGS, Json, Translated
+from ..bridge import CHAT, COMPLETIONS, EMBEDDINGS, Answered, Json, Translated
 from ..fields import Fields
 from .answer import Failing, Told, Unload
-from .request import Context, content_of, lets_go, message_of, settings_of
+from .request import (
+    Context,
+    content_of,
+    lets_go,
+    message_of,
+    settings_of,
+    unknown_of,
+    unread_of,
+)
 
 _COMMON = ("model", "stream", "options", "format", "keep_alive", "think")
 _CHAT = (*_COMMON, "messages", "tools")
@@ -30,12 +38,11 @@ class Chat(Failing):
         self._context = context
         self._unload = unload
 
-    async def read(self, request: Json) -> Translated | Json:
+    async def read(self, request: Json) -> Translated | Answered:
         """As a chat completion; one without messages only loads the model, or unloads it."""
         fields = Fields(request)
         fields.refuse(_REFUSED)
-        fields.only(_CHAT)
-        told = Told(fields, key="message")
+        told = Told(fields, key="message", unknown=unknown_of(fields, (*_CHAT, *_REFUSED)))
         settings = await settings_of(fields, self._context)
         messages = fields.objects("messages")
         tools = fields.objects("tools") and fields.take("tools", list)
@@ -57,12 +64,11 @@ class Generate(Failing):
         self._context = context
         self._unload = unload
 
-    async def read(self, request: Json) -> Translated | Json:
+    async def read(self, request: Json) -> Translated | Answered:
         """As a chat completion of one message, or as it is a completion if it is ``raw``."""
         fields = Fields(request)
         fields.refuse(_REFUSED)
-        fields.only(_GENERATE)
-        told = Told(fields, key="response")
+        told = Told(fields, key="response", unknown=unknown_of(fields, (*_GENERATE, *_REFUSED)))
         settings = await settings_of(fields, self._context)
         prompt, suffix = fields.take("prompt", str), fields.take("suffix", str)
         system, raw = fields.take("system", str), fields.take("raw", bool)
@@ -84,16 +90,19 @@ class Generate(Failing):
 class Embed(Failing):
     """POST /api/embed."""
 
-    async def read(self, request: Json) -> Translated:
-        """As embeddings."""
+    async def read(self, request: Json) -> Translated | Answered:
+        """As embeddings; of nothing there are none."""
         fields = Fields(request)
-        fields.only(_EMBED)
+        unknown = unread_of(fields, _EMBED)
         model = fields.need("model", str)
         text = fields.need("input", str, list)
         body = {"model": model, "input": text if isinstance(text, str) else fields.texts("input")}
-        lets_go(fields)
+        body["truncate"] = fields.take("truncate", bool) is not False
         if (dimensions := fields.take("dimensions", int)) is not None:
             body["dimensions"] = dimensions
+        lets_go(fields)
+        if not text:
+            return Answered({"model": model, "embeddings": []}, unknown)
         began = time.monotonic_ns()
 
         def answer(found: Json) -> Json:
@@ -105,18 +114,22 @@ class Embed(Failing):
                 "prompt_eval_count": found["usage"]["prompt_tokens"],
             }
 
-        return Translated(EMBEDDINGS, body, None, answer)
+        return Translated(EMBEDDINGS, body, None, answer, unknown=unknown)
 
 
 class Embeddings(Failing):
     """POST /api/embeddings, which /api/embed has replaced."""
 
-    async def read(self, request: Json) -> Translated:
-        """As embeddings."""
+    async def read(self, request: Json) -> Translated | Answered:
+        """As embeddings; of nothing there is none."""
         fields = Fields(request)
-        fields.only(_EMBEDDINGS)
+        unknown = unread_of(fields, _EMBEDDINGS)
         lets_go(fields)
         body = {"model": fields.need("model", str), "input": fields.need("prompt", str)}
-        return Translated(
-            EMBEDDINGS, body, None, lambda found: {"embedding": found["data"][0]["embedding"]}
-        )
+        if not body["input"]:
+            return Answered({"embedding": []}, unknown)
+        return Translated(EMBEDDINGS, body | {"truncate": True}, None, _vector, unknown=unknown)
+
+
+def _vector(found: Json) -> Json:
+    return {"embedding": found["data"][0]["embedding"]}

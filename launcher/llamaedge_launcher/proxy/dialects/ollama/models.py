@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ....models.reference import HubModel, called, parse_name
 from ... import hub
 from ...errors import ApiError
-from ..bridge import Json, Stream, Translated
+from ..bridge import Answered, Json, Stream, Translated
 from ..fields import Fields, wrong
 from .answer import LINES, Failing, failure, line
 
@@ -75,7 +75,7 @@ class Show(Failing):
     def __init__(self, models: List) -> None:
         self._models = models
 
-    async def read(self, request: Json) -> Json:
+    async def read(self, request: Json) -> Answered:
         """What the model is. Raises ApiError, 404 for one that is not here."""
         fields = Fields(request)
         fields.only(("model", "name", "verbose", "system", "template", "options"))
@@ -89,7 +89,7 @@ class Show(Failing):
             info["general.parameter_count"] = model["parameters"]
         if model["context"] is not None:
             info[f"{architecture}.context_length"] = model["context"]
-        return {
+        told = {
             "modelfile": f"FROM {model['name']}\n",
             "parameters": "",
             "template": "",
@@ -98,6 +98,7 @@ class Show(Failing):
             **_modified(model),
             "capabilities": [_CAPABILITIES[each] for each in model["capabilities"]],
         }
+        return Answered(told)
 
 
 class Pull(Failing):
@@ -132,7 +133,7 @@ class Copy(Failing):
     def __init__(self, models: List) -> None:
         self._models = models
 
-    async def read(self, request: Json) -> Json:
+    async def read(self, request: Json) -> Answered:
         """Raises ApiError, 404 for a model that is not here, 400 for one that is."""
         fields = Fields(request)
         fields.only(("source", "destination"))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from ..bridge import Json
 from ..fields import Fields, wrong
@@ -39,8 +39,9 @@ _NOT_OPTIONS = {
     "vocab_only": "the model would answer nothing",
     "logits_all": "there are no logits to have",
     "embedding_only": "ask /api/embed",
-    "tfs_z": "llama.cpp has this sampler no more",
 }
+_CHECKED = ("num_ctx", "penalize_newline", "tfs_z")
+_KNOWN_OPTIONS = (*_OPTIONS, *_PLACES, *_NOT_OPTIONS, *_CHECKED)
 _NO_TIME = re.compile(r"0+(ns|us|ms|s|m|h)?")
 _MAGIC = {"/9j/": "jpeg", "iVBOR": "png", "R0lG": "gif", "UklG": "webp", "Qk": "bmp"}
 
@@ -52,8 +53,21 @@ def lets_go(fields: Fields) -> bool:
     with the next request.
     """
     given = fields.take("keep_alive", float, str)
-    fields.take("truncate", bool)
     return given == 0 or (isinstance(given, str) and _NO_TIME.fullmatch(given) is not None)
+
+
+def unknown_of(fields: Fields, known: Iterable[str]) -> list[str]:
+    """The names of fields that are not ``known``, and of options: they do nothing here."""
+    return [*fields.others(known), *_options_of(fields).others(_KNOWN_OPTIONS)]
+
+
+def unread_of(fields: Fields, known: Iterable[str]) -> list[str]:
+    """As unknown_of(), where no option but that of a place is obeyed."""
+    return [*fields.others(known), *_options_of(fields).others(_PLACES)]
+
+
+def _options_of(fields: Fields) -> Fields:
+    return Fields(fields.take("options", dict) or {}, "options")
 
 
 async def settings_of(fields: Fields, context: Context) -> Json:
@@ -77,11 +91,12 @@ def _thinking(fields: Fields) -> Json:
 
 async def _options(fields: Fields, context: Context) -> Json:
     found: Json = {}
-    options = Fields(fields.take("options", dict) or {}, "options")
+    options = _options_of(fields)
     options.refuse(_NOT_OPTIONS)
-    options.only((*_OPTIONS, *_PLACES, "num_ctx", "penalize_newline"))
     if options.take("penalize_newline", bool) is False:
         raise wrong("options.penalize_newline", "the penalties are for every token")
+    if options.take("tfs_z", float) not in (None, 1):
+        raise wrong("options.tfs_z", "llama.cpp has this sampler no more; 1 is off")
     for name, (called, kind) in _OPTIONS.items():
         if (value := options.take(name, kind)) is not None:
             found[called] = value
@@ -122,9 +137,9 @@ def message_of(fields: Fields) -> Json:
     if calls := fields.objects("tool_calls"):
         said["tool_calls"] = [_call(each, number) for number, each in enumerate(calls)]
     if role == "tool":
-        said["tool_call_id"] = (
-            fields.take("tool_call_id", str) or fields.take("tool_name", str) or ""
-        )
+        name = fields.take("tool_name", str)
+        said |= {"name": name} if name else {}
+        said["tool_call_id"] = fields.take("tool_call_id", str) or name or ""
     return said
 
 
