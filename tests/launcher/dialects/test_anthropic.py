@@ -131,6 +131,45 @@ def test_results_of_tools_are_messages_before_the_text() -> None:
     ]
 
 
+def test_what_tools_have_seen_is_the_users() -> None:
+    picture = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    url = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    result: dict[str, Any] = {"type": "tool_result", "tool_use_id": "1"}
+    found = blocks(
+        "user",
+        {
+            **result,
+            "content": [{"type": "text", "text": "Seen"}, {"type": "image", "source": picture}],
+        },
+        {**result, "tool_use_id": "2", "content": "5"},
+        {"type": "text", "text": "Well?"},
+    )
+    assert found == [
+        {"role": "tool", "tool_call_id": "1", "content": "Seen"},
+        {"role": "tool", "tool_call_id": "2", "content": "5"},
+        {"role": "user", "content": [url, {"type": "text", "text": "Well?"}]},
+    ]
+
+
+@pytest.mark.parametrize("dialect", [Messages(), CountTokens()])
+def test_what_nobody_knows_is_named_in_a_header(dialect: Any) -> None:
+    guest = Scripted(answer=whole({"content": "x"}) | {"input_tokens": 9})
+    edits = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
+    fields = {"context_management": edits, "a\n, b": 1, "nothing": None}
+    response = guest.post(dialect, ASK | fields)
+    assert response.status_code == 200
+    assert response.headers["x-unknown-fields"] == "context_management, a???b"
+    assert "x-unknown-fields" not in guest.post(dialect, ASK).headers
+
+
+def test_a_call_that_is_cut_off_is_none() -> None:
+    call = {"id": "1", "function": {"name": "f", "arguments": '{"a": '}}
+    answer = whole({"content": "Look:", "tool_calls": [call]}, finish="length")
+    found = Scripted(answer=answer).post(Messages(), ASK).json()
+    assert [each["type"] for each in found["content"]] == ["text"]
+    assert found["stop_reason"] == "max_tokens"
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -146,7 +185,6 @@ def test_results_of_tools_are_messages_before_the_text() -> None:
         ({"container": "c"}, "container"),
         ({"mcp_servers": [{}]}, "mcp_servers"),
         ({"speed": "fast"}, "speed"),
-        ({"nonsense": 1}, "nonsense"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
         ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
         ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
@@ -243,6 +281,14 @@ def test_a_stream_tells_what_the_whole_answer_does() -> None:
     assert (found[-2]["usage"]["input_tokens"], found[-2]["usage"]["output_tokens"]) == (9, 4)
     assert guest.records[0].completion_tokens == 4
     assert guest.records[0].first is not None
+
+
+def test_what_was_thought_is_signed_before_its_end() -> None:
+    found = events(Scripted(chunks=STREAM))
+    deltas = [each["delta"]["type"] for each in found if each["type"] == "content_block_delta"]
+    assert deltas.count("signature_delta") == 1
+    signed = [each.get("delta", {}).get("type") for each in found].index("signature_delta")
+    assert found[signed + 1] == {"type": "content_block_stop", "index": found[signed]["index"]}
 
 
 def test_an_empty_stream_is_a_message() -> None:

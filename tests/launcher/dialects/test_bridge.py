@@ -11,7 +11,7 @@ from llamaedge_launcher.proxy.dialects.anthropic import Messages
 from llamaedge_launcher.proxy.dialects.bridge import Json, Translated
 from llamaedge_launcher.proxy.errors import ApiError
 
-from .scripted import STREAM, Scripted
+from .scripted import STREAM, Scripted, whole
 
 ASKED: Json = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "a"}]}
 
@@ -41,6 +41,21 @@ def test_another_event_ends_a_stream_with_an_error(kind: type[Scripted], event: 
     response = kind(chunks=chunks).post(Messages(), ASKED | {"stream": True})
     *_, last = [line[6:] for line in response.text.splitlines() if line.startswith("data: ")]
     assert json.loads(last)["type"] == "error"
+
+
+@pytest.mark.parametrize(("asked", "told"), [({}, "inner"), ({"mine": 1}, "inner, mine")])
+def test_what_the_guest_does_not_know_is_named_beside_what_the_front_does_not(
+    asked: Json, told: str
+) -> None:
+    guest = Scripted(answer=whole({"content": "x"}), headers={"X-Unknown-Fields": "inner"})
+    assert guest.post(Messages(), ASKED | asked).headers["x-unknown-fields"] == told
+
+
+def test_no_more_is_named_than_a_header_should_hold() -> None:
+    guest = Scripted(answer=whole({"content": "x"}))
+    response = guest.post(Messages(), ASKED | {f"a{n}{'b' * 99}": n for n in range(17)})
+    names = response.headers["x-unknown-fields"].split(", ")
+    assert (len(names), {len(each) for each in names[:16]}, names[16]) == (17, {64}, "...")
 
 
 class Failing(Messages):

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Iterator
 
-from ..bridge import Json, Stream
+from ..bridge import Json, Stream, arguments
 
 _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 _TYPES = {
@@ -12,6 +12,8 @@ _TYPES = {
     404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error",
     502: "api_error", 503: "overloaded_error", 504: "timeout_error", 529: "overloaded_error",
 }  # fmt: skip
+
+_THINKING = "thinking"
 
 
 def failure(status: int, error: Json) -> Json:
@@ -35,9 +37,9 @@ def message(answer: Json) -> Json:
         blocks.append({"type": "text", "text": text})
     for call in said.get("tool_calls") or ():
         function = call["function"]
-        arguments = json.loads(function["arguments"] or "{}")
-        block = {"type": "tool_use", "id": call["id"], "name": function["name"]}
-        blocks.append({**block, "input": arguments})
+        if (given := arguments(function)) is not None:
+            block = {"type": "tool_use", "id": call["id"], "name": function["name"]}
+            blocks.append({**block, "input": given})
     reason, sequence = _stopped(choice)
     return {
         **_head(answer["model"]),
@@ -139,7 +141,7 @@ class Events(Stream):
 
     def _delta(self, delta: Json) -> Iterator[bytes]:
         if thought := delta.get("reasoning_content"):
-            yield from self._open("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            yield from self._open(_THINKING, {"type": _THINKING, "thinking": "", "signature": ""})
             yield self._add({"type": "thinking_delta", "thinking": thought})
         if text := delta.get("content"):
             yield from self._open("text", {"type": "text", "text": ""})
@@ -149,8 +151,8 @@ class Events(Stream):
             if call.get("id"):
                 block = {"type": "tool_use", "id": call["id"], "name": function.get("name", "")}
                 yield from self._open(f"call {call['index']}", {**block, "input": {}})
-            if arguments := function.get("arguments"):
-                yield self._add({"type": "input_json_delta", "partial_json": arguments})
+            if more := function.get("arguments"):
+                yield self._add({"type": "input_json_delta", "partial_json": more})
 
     def _open(self, name: str, block: Json) -> Iterator[bytes]:
         """The beginning of a block, unless the one that is open is the same."""
@@ -163,6 +165,9 @@ class Events(Stream):
 
     def _close(self) -> Iterator[bytes]:
         if self._block is not None:
+            if self._block == _THINKING:
+                # Clients take what was thought for complete with it, and send it back then.
+                yield self._add({"type": "signature_delta", "signature": ""})
             self._block = None
             yield _event({"type": "content_block_stop", "index": self._index})
 

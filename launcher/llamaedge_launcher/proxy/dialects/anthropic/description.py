@@ -14,7 +14,6 @@ from ...describe import (
     Described,
     Operation,
     array,
-    closed,
     const,
     enum,
     failing,
@@ -49,7 +48,7 @@ def _told(summary: str, **about: Any) -> Operation:
 DESCRIBED: Described = {
     ("/v1/messages", "POST"): _told(
         "Anthropic's messages",
-        body=closed(
+        body=record(
             {
                 "model": STRING,
                 "messages": _MESSAGES,
@@ -73,7 +72,7 @@ DESCRIBED: Described = {
     ),
     ("/v1/messages/count_tokens", "POST"): _told(
         "How many tokens a conversation has",
-        body=closed(
+        body=record(
             {"messages": _MESSAGES},
             model=nullable(STRING),
             system=nullable(_BLOCKS),

@@ -10,7 +10,7 @@ class Messages:
 
     async def read(self, request: Json) -> Translated:
         """As a chat completion."""
-        fields, asked = conversation(request)
+        fields, asked, unknown = conversation(request)
         body = {"model": fields.need("model", str), **asked}
         body["max_tokens"] = positive(fields, "max_tokens")
         for name in ("temperature", "top_p"):
@@ -24,7 +24,7 @@ class Messages:
         if stream is not None:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
             body["return_progress"] = True  # which has the prompt's tokens
-        return Translated(CHAT, body, stream, message, headers=(NOTHING_DROPPED,))
+        return Translated(CHAT, body, stream, message, headers=(NOTHING_DROPPED,), unknown=unknown)
 
     def error(self, status: int, error: Json) -> Json:
         """Anthropic's error object."""
@@ -36,10 +36,10 @@ class CountTokens:
 
     async def read(self, request: Json) -> Translated:
         """As a question for the tokens of a chat; like llama.cpp's server, of any model."""
-        fields, asked = conversation(request)
+        fields, asked, unknown = conversation(request)
         model = fields.take("model", str)
         named = {} if model is None else {"model": model}
-        return Translated(COUNT_TOKENS, {**named, **asked}, None, _count)
+        return Translated(COUNT_TOKENS, {**named, **asked}, None, _count, unknown=unknown)
 
     def error(self, status: int, error: Json) -> Json:
         """Anthropic's error object."""

@@ -18,7 +18,6 @@ _REFUSED = {
     "prefill": "begin the answer with a last message of the assistant's",
     "container": "there are no containers",
     "mcp_servers": "the server asks no other",
-    "context_management": "nothing of a conversation is left out",
     "diagnostics": "there are none",
     "speed": "there is one speed",
     "user_profile_id": "nothing is kept of who asks",
@@ -28,15 +27,14 @@ _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def conversation(request: Json) -> tuple[Fields, Json]:
-    """The fields of ``request``, and what of them says what the model reads and how it answers.
+def conversation(request: Json) -> tuple[Fields, Json, list[str]]:
+    """The fields of ``request``, what of them says what the model reads and how it answers.
 
-    Raises ApiError for a field that is not obeyed.
+    The last are the names of those that do nothing. Raises ApiError for one that is refused.
     """
     fields = Fields(request)
     fields.refuse(_REFUSED)
-    fields.only(_OBEYED)
-    return fields, _conversation(fields)
+    return fields, _conversation(fields), fields.others((*_OBEYED, *_REFUSED))
 
 
 def positive(fields: Fields, name: str) -> int:
@@ -132,14 +130,17 @@ def _messages(fields: Fields) -> Iterator[Json]:
     if role == "assistant":
         yield _assistant(blocks)
         return
+    seen: list[Json] = []
     parts: list[Json] = []
     for block in blocks:
         if block.take("type", str) == "tool_result":
-            yield _result(block)
+            result, pictures = _result(block)
+            yield result
+            seen += pictures
         else:
             parts.append(_part(block))
-    if parts:
-        yield {"role": role, "content": parts}
+    if seen or parts:
+        yield {"role": role, "content": [*seen, *parts]}
 
 
 def _assistant(blocks: list[Fields]) -> Json:
@@ -166,12 +167,17 @@ def _call(block: Fields) -> Json:
     return {"id": block.need("id", str), "type": "function", "function": function}
 
 
-def _result(block: Fields) -> Json:
-    content = block.take("content", str, list)
-    text = _text(content, block.path("content")) if content else ""
-    if block.take("is_error", bool):
-        text = f"Error: {text}"
-    return {"role": "tool", "tool_call_id": block.need("tool_use_id", str), "content": text}
+def _result(block: Fields) -> tuple[Json, list[Json]]:
+    """A tool's result as a message, and its pictures, which only a user's message can have."""
+    content, where = block.take("content", str, list) or "", block.path("content")
+    pictures: list[Json] = []
+    if isinstance(content, list):
+        parts = [_part(Fields(each, f"{where}[{index}]")) for index, each in enumerate(content)]
+        pictures = [each for each in parts if each["type"] != "text"]
+        content = "\n".join(each["text"] for each in parts if each["type"] == "text")
+    text = f"Error: {content}" if block.take("is_error", bool) else content
+    message = {"role": "tool", "tool_call_id": block.need("tool_use_id", str), "content": text}
+    return message, pictures
 
 
 def _part(block: Fields) -> Json:
