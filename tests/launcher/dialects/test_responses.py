@@ -176,11 +176,9 @@ def test_tokens_are_counted(client: OpenAI) -> None:
         ({"background": True}, "background"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "p"}}, "prompt"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"name": "f"}]}, "tools[0].type"),
         ({"truncation": "some"}, "truncation"),
-        ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"include": ["file_search_call.results"]}, "include"),
-        ({"nonsense": 1}, "nonsense"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"metadata": {"a": 1}}, "metadata"),
         ({"input": [{"type": "web_search_call"}]}, "input[0].type"),
@@ -193,6 +191,34 @@ def test_what_is_not_obeyed_is_named(client: OpenAI, request_: Json, named: str)
     with pytest.raises(BadRequestError) as caught:
         client.post("/responses", body={"input": "a"} | request_, cast_to=object)
     assert caught.value.param == named
+
+
+def test_what_does_nothing_here_is_named_in_a_header(client: OpenAI) -> None:
+    """A program for OpenAI's own servers sends settings and tools of theirs with each request."""
+    asked = {
+        "input": "Hi",
+        "max_output_tokens": 2,
+        "tools": [{"type": "web_search"}, WEATHER, {"type": "custom", "name": "patch"}],
+        "tool_choice": "auto",
+        "text": {"verbosity": "low", "format": {"type": "text"}},
+        "reasoning": {"effort": None, "context": "auto"},
+        "extra_body": {"client_metadata": {"session": "1"}},
+    }
+    answer = client.responses.with_raw_response.create(**asked, model="default")
+    assert answer.headers["x-unknown-fields"].split(", ") == [
+        *(
+            "client_metadata",
+            "reasoning.context",
+            "text.verbosity",
+            "tools[0].type",
+            "tools[2].type",
+        )
+    ]
+    assert answer.parse().status == "incomplete"
+    plain = client.responses.with_raw_response.create(
+        input="Hi", model="default", max_output_tokens=2
+    )
+    assert "x-unknown-fields" not in plain.headers
 
 
 def test_only_what_is_in_the_background_can_be_cancelled(client: OpenAI) -> None:
@@ -251,6 +277,18 @@ def test_items_become_messages() -> None:
     ]
 
 
+def test_what_tools_have_seen_is_the_users() -> None:
+    url = "data:image/png;base64,AA=="
+    seen = [{"type": "input_text", "text": "Seen"}, {"type": "input_image", "image_url": url}]
+    result = {"type": "function_call_output", "call_id": "c"}
+    messages = as_messages([{**result, "output": seen}, {**result, "call_id": "d", "output": "1"}])
+    assert messages == [
+        {"role": "tool", "tool_call_id": "c", "content": "Seen"},
+        {"role": "tool", "tool_call_id": "d", "content": "1"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]},
+    ]
+
+
 @pytest.mark.parametrize(
     ("summary", "part", "kinds"),
     [
@@ -273,6 +311,22 @@ def test_reasoning_is_an_item_of_its_own(
     assert [each["text"] for each in reasoning[part]] == ["Hm."]
     assert [each["text"] for each in message["content"]] == ["Yes"]
     Response.model_validate(ended[0])
+
+
+def test_reasoning_goes_back_with_a_client_that_keeps_nothing_here() -> None:
+    include = ["reasoning.encrypted_content"]
+    ended: list[Json] = []
+    events = Events(read({"input": "a", "stream": True, "include": include}), ended.append)
+    for delta in ({"reasoning_content": "Hm"}, {"reasoning_content": " é."}, {"content": "Yes"}):
+        events.chunk({"model": "m", "choices": [{"delta": delta}]})
+    events.end()
+    kept = ended[0]["output"][0]["encrypted_content"]
+    item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": kept}
+    [said] = as_messages([item])
+    assert said["reasoning_content"] == "Hm é."
+    for foreign in ("gAAAAA==", "reasoning:%", "reasoning:/w=="):
+        [said] = as_messages([{**item, "encrypted_content": foreign}])
+        assert said["reasoning_content"] == ""
 
 
 def test_allowed_tools_are_the_only_ones() -> None:

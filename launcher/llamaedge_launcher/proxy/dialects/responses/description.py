@@ -41,7 +41,12 @@ _STREAM = {
     **record({"data": STRING}),
     "description": "The events of the response, named and numbered; comments may stand between",
 }
-_TOOL = record({"type": const("function"), "name": {"type": "string", "minLength": 1}})
+_TOOL = {
+    "anyOf": [
+        record({"type": const("function"), "name": {"type": "string", "minLength": 1}}),
+        record({"type": {"type": "string", "not": const("function")}}),
+    ]
+}
 _ASKED: Mapping[str, Schema] = {
     "model": nullable(STRING),
     "instructions": nullable(STRING),

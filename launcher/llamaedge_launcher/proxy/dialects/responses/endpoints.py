@@ -91,7 +91,7 @@ class Create:
 
         stream = Events(wanted, keep) if wanted.stream else None
         headers = () if wanted.truncates else (NOTHING_DROPPED,)
-        return Translated(CHAT, chat, stream, answer, headers=headers)
+        return Translated(CHAT, chat, stream, answer, headers=headers, unknown=wanted.unknown)
 
     def error(self, status: int, error: Json) -> Json:
         """OpenAI's error object."""
@@ -106,8 +106,9 @@ class Count:
 
     async def read(self, request: Json) -> Translated:
         """As a question for the tokens of a chat."""
-        chat = await run_in_threadpool(_chat, read(counted(request)), self._store)
-        return Translated(COUNT_TOKENS, chat, None, _tokens)
+        wanted = read(counted(request))
+        chat = await run_in_threadpool(_chat, wanted, self._store)
+        return Translated(COUNT_TOKENS, chat, None, _tokens, unknown=wanted.unknown)
 
     def error(self, status: int, error: Json) -> Json:
         """OpenAI's error object."""

@@ -75,7 +75,7 @@ class Events:
     def _delta(self, delta: Json, logprobs: Json | None) -> Iterator[Json]:
         if thought := delta.get("reasoning_content"):
             kind = _Summary if self._wanted.summary else _Reasoning
-            yield from self._open("reasoning", kind, "")
+            yield from self._open("reasoning", kind, self._wanted)
             yield from self._add(thought)
         if text := delta.get("content"):
             seen = (logprobs or {}).get("content") or []
@@ -186,7 +186,7 @@ class _Reasoning(_Item):
     part = "reasoning_text"
 
     def item(self, status: str) -> Json:
-        return output.reasoning(self._id, self.text, summary=False, status=status)
+        return output.reasoning(self._id, self.text, self._given, status)
 
 
 class _Summary(_Item):
@@ -194,7 +194,7 @@ class _Summary(_Item):
     part = "reasoning_summary_text"
 
     def item(self, status: str) -> Json:
-        return output.reasoning(self._id, self.text, summary=True, status=status)
+        return output.reasoning(self._id, self.text, self._given, status)
 
     def begin(self) -> Iterator[Json]:
         yield self._event("reasoning_summary_part.added", part=self._part(""))

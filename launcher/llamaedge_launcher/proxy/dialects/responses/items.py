@@ -5,6 +5,7 @@ from typing import Any
 
 from ..bridge import Json
 from ..fields import Fields, wrong
+from .sealed import opened
 
 _ROLES = ("user", "assistant", "system", "developer")
 _TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
@@ -35,6 +36,7 @@ def as_messages(items: Iterable[Json]) -> list[Json]:
     talk = _Talk()
     for index, each in enumerate(items):
         talk.add(Fields(each, f"input[{index}]"))
+    talk.show()
     return talk.messages
 
 
@@ -50,11 +52,21 @@ class _Talk:
     def __init__(self) -> None:
         self.messages: list[Json] = []
         self._open: Json | None = None
+        self._seen: list[Json] = []
+        """Pictures among the results of tools, which only a user's message can have."""
 
     def add(self, item: Fields) -> None:
         kind = item.one("type", _ADDED, otherwise="message")
         assert kind is not None
+        if kind != _RESULT:
+            self.show()
         _ADDED[kind](self, item)
+
+    def show(self) -> None:
+        """Show what tools have seen, after all of their results."""
+        if self._seen:
+            self._say({"role": "user", "content": self._seen})
+            self._seen = []
 
     def message(self, item: Fields) -> None:
         role = needed(item, "role", _ROLES)
@@ -69,7 +81,9 @@ class _Talk:
     def reasoning(self, item: Fields) -> None:
         parts = item.take("content", list) or item.take("summary", list) or []
         said = self._assistant(new=True)
-        said["reasoning_content"] = _text(parts, item.path("content"))
+        said["reasoning_content"] = _text(parts, item.path("content")) or opened(
+            item.take("encrypted_content", str) or ""
+        )
 
     def call(self, item: Fields) -> None:
         function = {"name": item.need("name", str), "arguments": item.need("arguments", str)}
@@ -77,7 +91,10 @@ class _Talk:
         self._assistant().setdefault("tool_calls", []).append(call)
 
     def result(self, item: Fields) -> None:
-        output = _text(item.need("output", str, list), item.path("output"))
+        output = _content(item.need("output", str, list), item.path("output"))
+        if not isinstance(output, str):
+            self._seen += [each for each in output if each["type"] != "text"]
+            output = "".join(each["text"] for each in output if each["type"] == "text")
         id_ = item.need("call_id", str)
         self._say({"role": "tool", "tool_call_id": id_, "content": output})
 
@@ -92,11 +109,12 @@ class _Talk:
         return self._open
 
 
+_RESULT = "function_call_output"
 _ADDED: Mapping[str, Callable[[_Talk, Fields], None]] = {
     "message": _Talk.message,
     "reasoning": _Talk.reasoning,
     "function_call": _Talk.call,
-    "function_call_output": _Talk.result,
+    _RESULT: _Talk.result,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..bridge import Json
 from .request import Wanted
+from .sealed import sealed
 
 _REASONS = {"length": "max_output_tokens"}
 
@@ -77,7 +78,7 @@ def items(choice: Json, wanted: Wanted) -> list[Json]:
     said = choice["message"]
     found = []
     if thought := said.get("reasoning_content"):
-        found.append(reasoning(new_id("rs"), thought, summary=wanted.summary))
+        found.append(reasoning(new_id("rs"), thought, wanted))
     if (text := said.get("content")) or not (thought or said.get("tool_calls")):
         logprobs = (choice.get("logprobs") or {}).get("content") or []
         found.append(message(new_id("msg"), text or "", logprobs if wanted.logprobs else []))
@@ -85,15 +86,18 @@ def items(choice: Json, wanted: Wanted) -> list[Json]:
     return found
 
 
-def reasoning(id_: str, thought: str, *, summary: bool, status: str = "completed") -> Json:
-    """What the model thought; asked for a ``summary``, that is the whole of it."""
+def reasoning(id_: str, thought: str, wanted: Wanted, status: str = "completed") -> Json:
+    """What the model thought; where a summary is ``wanted``, that is the whole of it."""
+    summary = wanted.summary
     part = {"type": "summary_text" if summary else "reasoning_text", "text": thought}
     parts = [part] if thought else []
+    kept = {"encrypted_content": sealed(thought)} if wanted.sealed and thought else {}
     return {
         "id": id_,
         "type": "reasoning",
         "summary": parts if summary else [],
         "content": [] if summary else parts,
+        **kept,
         "status": status,
     }
 

@@ -31,10 +31,11 @@ _REFUSED = {
     "access_programs": "there are none",
 }
 _LOGPROBS = "message.output_text.logprobs"
-_INCLUDES = (_LOGPROBS, "reasoning.encrypted_content")
-"""The second is taken: reasoning is not encrypted, and goes back in as it is."""
+_SEALED = "reasoning.encrypted_content"
+_INCLUDES = (_LOGPROBS, _SEALED)
 _FORMATS = ("text", "json_object", "json_schema")
 _MODES = ("none", "auto", "required")
+_REASONING = ("effort", "summary", "generate_summary")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Wanted:
 
     ``items`` are its input; ``chat`` what a chat completion is asked for, without the messages,
     and ``told`` what the response repeats of it. ``summary`` says that reasoning is to be told as
-    a summary, which is the whole of it.
+    a summary, which is the whole of it, and ``sealed`` that it is to be told as a client sends it
+    back. ``unknown`` are the names of fields that do nothing here.
     """
 
     items: list[Json]
@@ -53,7 +55,9 @@ class Wanted:
     store: bool
     logprobs: bool
     summary: bool
+    sealed: bool
     truncates: bool
+    unknown: list[str]
     chat: Json = field(default_factory=dict)
     told: Json = field(default_factory=dict)
 
@@ -62,7 +66,6 @@ def read(request: Json) -> Wanted:
     """Raises ApiError for what is wrong, or cannot be obeyed."""
     fields = Fields(request)
     fields.refuse(_REFUSED)
-    fields.only(_KNOWN)
     truncation = fields.one("truncation", ("auto", "disabled")) or "disabled"
     includes = fields.take("include", list) or []
     for each in includes:
@@ -71,7 +74,6 @@ def read(request: Json) -> Wanted:
     logprobs = _LOGPROBS in includes or bool(fields.take("top_logprobs", int))
     reasoning = fields.take("reasoning", dict) or {}
     asked = Fields(reasoning, "reasoning")
-    asked.only(("effort", "summary", "generate_summary"))
     stream = bool(fields.take("stream", bool))
     chat: Json = {"model": fields.take("model", str)}
     for name in _MEMBERS:
@@ -92,7 +94,14 @@ def read(request: Json) -> Wanted:
         store=fields.take("store", bool) is not False,
         logprobs=logprobs,
         summary=summary is not None,
+        sealed=_SEALED in includes,
         truncates=truncation == "auto",
+        unknown=[
+            *fields.others((*_KNOWN, *_REFUSED)),
+            *asked.others(_REASONING),
+            *Fields(fields.take("text", dict) or {}, "text").others(("format",)),
+            *(tool.path("type") for tool in fields.objects("tools") if not _is_function(tool)),
+        ],
         chat={name: value for name, value in chat.items() if value is not None},
         told=_told(fields, effort, summary) | {"truncation": truncation},
     )
@@ -142,8 +151,6 @@ def _numbers(fields: Fields) -> Json:
 
 def _text(fields: Fields) -> Json:
     text = Fields(fields.take("text", dict) or {}, "text")
-    text.only(("format", "verbosity"))
-    text.one("verbosity", ("medium",))
     layout = Fields(text.take("format", dict) or {}, "text.format")
     kind = layout.one("type", _FORMATS, otherwise="text")
     if kind == "text":
@@ -158,20 +165,23 @@ def _text(fields: Fields) -> Json:
 
 
 def _tools(fields: Fields) -> Json:
-    given = fields.take("tools", list)
+    """The functions among the tools; those that OpenAI's own servers run are none here."""
+    given = fields.objects("tools")
     if not given:
         return {}
-    tools = [_tool(Fields(each, f"tools[{index}]")) for index, each in enumerate(given)]
+    tools = [_tool(each) for each in given if _is_function(each)]
     choice, allowed = _choice(fields)
     if allowed is not None:
         tools = [each for each in tools if each["function"]["name"] in allowed]
     return {"tools": tools, "tool_choice": choice}
 
 
+def _is_function(tool: Fields) -> bool:
+    kind: str = tool.need("type", str)
+    return kind == "function"
+
+
 def _tool(tool: Fields) -> Json:
-    if tool.take("type", str) != "function":
-        kind = tool.take("type", str)
-        raise wrong(tool.path("type"), f"{kind!r} is a tool of OpenAI's; only 'function' is taken")
     function: Json = {"name": tool.need("name", str)}
     for name, type_ in (("description", str), ("parameters", dict), ("strict", bool)):
         if (value := tool.take(name, type_)) is not None:
