@@ -236,8 +236,9 @@ def test_a_stream_tells_tokens_progress_and_the_end() -> None:
 
 def test_embeddings_are_lists_of_vectors() -> None:
     guest = Scripted(answer={"data": [{"index": 0, "embedding": [1.0]}]})
-    answer = guest.post(Embedding(), {"content": "a", "model": "m"}).json()
-    assert answer == [{"index": 0, "embedding": [[1.0]]}]
+    response = guest.post(Embedding(), {"content": "a", "model": "m", "embd_normalize": 2})
+    assert response.json() == [{"index": 0, "embedding": [[1.0]]}]
+    assert response.headers["x-unknown-fields"] == "embd_normalize"
     assert (guest.path, guest.asked) == ("/v1/embeddings", {"input": "a", "model": "m"})
 
 

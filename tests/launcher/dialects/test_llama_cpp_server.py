@@ -131,6 +131,12 @@ def test_texts_are_answered_as_tei_answers(url: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["documents", "texts"])
+def test_what_ranking_does_not_know_is_named_in_a_header(url: str, name: str) -> None:
+    asked = {"query": "q", name: ["a"], "raw_scores": False, "top_n": None}
+    assert httpx.post(f"{url}/rerank", json=asked).headers["x-unknown-fields"] == "raw_scores"
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

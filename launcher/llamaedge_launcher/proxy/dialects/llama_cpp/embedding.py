@@ -18,6 +18,8 @@ from ..bridge import EMBEDDINGS, Json, Translated
 from ..fields import Fields
 from .completion import Completion
 
+_KNOWN = ("content", "input", "model")
+
 
 class Embedding(Completion):
     """POST /embedding."""
@@ -37,7 +39,7 @@ class Embedding(Completion):
                 {"index": each["index"], "embedding": [each["embedding"]]} for each in found["data"]
             ]
 
-        return Translated(EMBEDDINGS, body, None, answer)
+        return Translated(EMBEDDINGS, body, None, answer, unknown=fields.others(_KNOWN))
 
 
 DESCRIBED: Described = {

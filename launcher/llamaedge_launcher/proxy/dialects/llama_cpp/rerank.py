@@ -27,9 +27,10 @@ from ...describe import (
     record,
 )
 from ...questions import Questions
-from ..fields import Fields, wrong
+from ..fields import UNKNOWN, Fields, named, wrong
 
 PATHS = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
+_KNOWN = ("query", "documents", "texts", "top_n", "return_documents", "return_text", "model")
 _MOST = 4096  # documents
 _DOCUMENT = {"anyOf": [STRING, record({"text": STRING})]}
 _RANKED = record({"index": COUNT, "relevance_score": NUMBER})
@@ -62,7 +63,10 @@ DESCRIBED: Described = {(path, "POST"): _RERANK for path in PATHS}
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is asked; ``plainly`` as text embeddings inference is. ``told`` are to be sent back."""
+    """What is asked; ``plainly`` as text embeddings inference is. ``told`` are to be sent back.
+
+    ``unknown`` are the names of fields that do nothing here.
+    """
 
     query: str
     documents: list[str]
@@ -70,6 +74,7 @@ class _Asked:
     model: str | None
     plainly: bool
     told: bool
+    unknown: list[str]
 
     @classmethod
     def read(cls, request: dict[str, Any]) -> "_Asked":
@@ -89,7 +94,8 @@ class _Asked:
         told = fields.take("return_text" if plainly else "return_documents", bool)
         count = len(documents) if top is None else top
         model = fields.take("model", str)
-        return cls(query, documents, count, model, plainly, bool(told))
+        unknown = fields.others(_KNOWN)
+        return cls(query, documents, count, model, plainly, bool(told), unknown)
 
 
 class Rerank:
@@ -106,8 +112,9 @@ class Rerank:
             asked.model, "rank", given, kind="embeddings", computes=True
         )
         results = _results(asked, [each["score"] for each in ranked])
+        headers = {UNKNOWN: named(asked.unknown)} if asked.unknown else {}
         if asked.plainly:
-            return JSONResponse(results)
+            return JSONResponse(results, headers=headers)
         count = sum(each["tokens"] for each in ranked)
         request.scope["record"].prompt_tokens = count
         return JSONResponse(
@@ -116,7 +123,8 @@ class Rerank:
                 "object": "list",
                 "usage": {"prompt_tokens": count, "total_tokens": count},
                 "results": results,
-            }
+            },
+            headers=headers,
         )
 
 
