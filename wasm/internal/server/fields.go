@@ -108,11 +108,14 @@ func (g given) unknown(endpoint int, more []string) string {
 	}
 	names := slices.Clone(more)
 	for name := range g {
-		if !known[name] && len(names) < mostUnknown {
+		if !known[name] {
 			names = append(names, headerWord(name))
 		}
 	}
 	slices.Sort(names)
+	if len(names) > mostUnknown {
+		names = append(names[:mostUnknown], "...")
+	}
 	return strings.Join(names, ", ")
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"strings"
@@ -118,9 +119,14 @@ func TestFieldsThatAreNotObeyed(t *testing.T) {
 
 func TestFieldsThatNobodyKnowsAreNamed(t *testing.T) {
 	address := serve(t, &nntest.Graph{Pieces: []string{"a"}})
+	many := make([]string, mostUnknown+1)
+	for number := range many {
+		many[number] = fmt.Sprintf("x%02d", number)
+	}
 	for fields, want := range map[string]string{
 		`"temprature":0,"a,b\r\nc":{"x":[1]},"top_p":1`: "a?b??c, temprature", `"top_p":1`: "", `"zzz":null`: "",
 		`"` + strings.Repeat("x", 100) + `":1`: strings.Repeat("x", longestUnknown), `"prompt":"x"`: "prompt",
+		`"` + strings.Join(many, `":1,"`) + `":1`: strings.Join(many[:mostUnknown], ", ") + ", ...",
 	} {
 		got := do(t, "POST", address+"/v1/chat/completions", chatBody(fields))
 		if got.status != 200 || got.header.Get(unknownInHeader) != want {
