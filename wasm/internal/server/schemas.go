@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
 	"encoding/json/jsontext"
 	"fmt"
@@ -31,8 +30,8 @@ func callSchemas(tools []prompt.Tool) []func(pointer string) string {
 	var schemas []func(string) string
 	for _, tool := range tools {
 		schemas = append(schemas, func(pointer string) string {
-			parameters := `{"type":"object"}`
-			if bytes.HasPrefix(tool.Parameters, []byte("{")) {
+			parameters := `{"type":"object","additionalProperties":false}`
+			if takesSome(tool.Parameters) {
 				parameters = moved(string(tool.Parameters), pointer+"/properties/arguments")
 			}
 			name, _ := json.Marshal(tool.Name)
@@ -42,6 +41,27 @@ func callSchemas(tools []prompt.Tool) []func(pointer string) string {
 		})
 	}
 	return schemas
+}
+
+// annotations are the keywords that say nothing of which parameters there are.
+var annotations = []string{"type", "properties", "title", "description", "$schema"}
+
+// takesSome tells whether a function has parameters. As OpenAI has it, one whose schema is missing
+// has none, and nor has one whose schema lists none.
+func takesSome(parameters json.RawMessage) bool {
+	var schema map[string]json.RawMessage
+	if json.Unmarshal(parameters, &schema) != nil || len(schema) == 0 {
+		return false
+	}
+	if properties, listed := schema["properties"]; !listed || !neutral(properties) {
+		return true
+	}
+	for name, value := range schema {
+		if !slices.Contains(annotations, name) && !(name == "required" && neutral(value)) {
+			return true
+		}
+	}
+	return false
 }
 
 // callOrAnswer is the schema of a call of one of tools, or of an answer that follows schema.

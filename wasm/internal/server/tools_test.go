@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"llama-api-server/internal/nn/nntest"
+	"llama-api-server/internal/prompt"
 )
 
 const weather = `{"type":"function","function":{"name":"get_weather","description":"Weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}`
@@ -253,6 +254,25 @@ func TestASchemaWithinAnother(t *testing.T) {
 	} {
 		if got := moved(schema, "#/x"); got != want {
 			t.Errorf("%s: %s", schema, got)
+		}
+	}
+}
+
+func TestAFunctionWithoutParametersIsGivenNone(t *testing.T) {
+	const none = `{"type":"object","additionalProperties":false}`
+	for parameters, want := range map[string]string{
+		``:                                  none,
+		`null`:                              none,
+		`{}`:                                none,
+		`{"type":"object","properties":{}}`: none,
+		`{ "properties": { }, "required": [], "title": "f" }`: none,
+		`{"type":"object"}`: `{"type":"object"}`,
+		`{"properties":{},"additionalProperties":{"type":"string"}}`: `{"properties":{},"additionalProperties":{"type":"string"}}`,
+		`{"type":"object","properties":{"a":{}}}`:                    `{"type":"object","properties":{"a":{}}}`,
+	} {
+		schema := callSchemas([]prompt.Tool{{Name: "f", Parameters: []byte(parameters)}})[0]("#")
+		if !strings.Contains(schema, `"arguments":`+want+`},"required"`) {
+			t.Errorf("%s: %s", parameters, schema)
 		}
 	}
 }
