@@ -189,6 +189,13 @@ def test_what_cannot_be_followed_is_refused_by_name(
     assert len(str(raised.value)) < 400
 
 
+def test_many_properties_need_not_be_there(vocabulary: Vocabulary) -> None:
+    texts = {f"k{number}": {"type": "string"} for number in range(450)}
+    schema = {"type": "object", "properties": texts}
+    assert follows(vocabulary, schema, '{"k3": "a", "k449": "b"}')
+    assert not follows(vocabulary, schema, '{"k3": 1}')
+
+
 LARGE: list[Any] = [
     {"enum": [f"a{number}" for number in range(10_000)]},
     {"const": "x" * 200_000},

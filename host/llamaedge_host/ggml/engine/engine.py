@@ -350,7 +350,7 @@ class Engine:
         token = sequence.sampler.sample(self._context.pointer, row)
         if token is None:
             reason = f"the constrained text cannot go on: {sequence.sampler.failure}"
-            self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))
+            self._end(sequence, End(NnErrno.INVALID_ARGUMENT, reason=reason))
             return False
         self.counters.generated_tokens += 1
         self.counters.most_tokens = max(self.counters.most_tokens, len(sequence.tokens) + 1)
