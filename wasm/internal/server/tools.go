@@ -42,6 +42,7 @@ func toolChoice(raw json.RawMessage) (toolsChosen, error) {
 	}
 	var given struct {
 		namedTool
+		Type    string `json:"type"`
 		Allowed *struct {
 			Mode  string      `json:"mode"`
 			Tools []namedTool `json:"tools"`
@@ -53,6 +54,9 @@ func toolChoice(raw json.RawMessage) (toolsChosen, error) {
 	chosen := toolsChosen{choice: choiceRequired}
 	tools := []namedTool{given.namedTool}
 	if given.Allowed != nil {
+		if given.Type != "allowed_tools" || given.Allowed.Tools == nil {
+			return toolsChosen{}, invalid("tool_choice", wrong)
+		}
 		chosen.choice, tools = given.Allowed.Mode, given.Allowed.Tools
 	}
 	for _, tool := range tools {

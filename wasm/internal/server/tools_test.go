@@ -285,12 +285,14 @@ func TestAllowedTools(t *testing.T) {
 		status      int
 		constrained bool
 	}{
-		some + `{"mode":"auto","tools":[{"type":"function","function":{"name":"play"}}]}}`:     {200, false},
-		some + `{"mode":"required","tools":[{"type":"function","function":{"name":"play"}}]}}`: {200, true},
-		some + `{"mode":"required","tools":[{"type":"function","name":"play"}]}}`:              {200, true},
-		some + `{"mode":"many","tools":[{"type":"function","function":{"name":"play"}}]}}`:     {400, false},
-		some + `{"mode":"auto","tools":[{"type":"function","function":{"name":"stop"}}]}}`:     {400, false},
-		some + `{"mode":"auto","tools":[{"type":"function"}]}}`:                                {400, false},
+		some + `{"mode":"auto","tools":[{"type":"function","function":{"name":"play"}}]}}`:              {200, false},
+		some + `{"mode":"required","tools":[{"type":"function","function":{"name":"play"}}]}}`:          {200, true},
+		some + `{"mode":"required","tools":[{"type":"function","name":"play"}]}}`:                       {200, true},
+		some + `{"mode":"many","tools":[{"type":"function","function":{"name":"play"}}]}}`:              {400, false},
+		some + `{"mode":"auto","tools":[{"type":"function","function":{"name":"stop"}}]}}`:              {400, false},
+		some + `{"mode":"auto","tools":[{"type":"function"}]}}`:                                         {400, false},
+		strings.Replace(some, `"type":"allowed_tools"`, `"type":{}`, 1) + `{"mode":"none","tools":[]}}`: {400, false},
+		some + `{"mode":"none","tools":null}}`:                                                          {400, false},
 	} {
 		graph := &nntest.Graph{Pieces: []string{`{"name": "play", "arguments": {}}`}}
 		got := do(t, "POST", serve(t, graph, "-p", "chatml-tool")+"/v1/chat/completions", chatBody(fields))
