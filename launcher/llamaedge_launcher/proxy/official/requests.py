@@ -133,13 +133,17 @@ def _known(fields: Mapping[str, Any], checks: Mapping[str, _Check]) -> dict[str,
 
 
 def _asked(known: dict[str, Any]) -> Asked:
-    """``known`` with what is the same by other names; its limit counts for both of them."""
-    limits = [known.pop(name) for name in _LIMITS if name in known]
-    limit = next((each for each in limits if each >= 0), None)
+    """``known`` with its limit by the name that every release knows.
+
+    Old ones refuse a request with a field that they do not know, and new ones do not obey that
+    name; the guest's host does, which is told beside.
+    """
+    limits = {name: known.pop(name) for name in _LIMITS if name in known}
+    name, limit = next((pair for pair in limits.items() if pair[1] >= 0), ("", None))
     if limit == 0:
-        raise _invalid(_LIMITS[0], "it must be at least 1, or -1 for no limit")
+        raise _invalid(name, "it must be at least 1, or -1 for no limit")
     if limit is not None:
-        known |= dict.fromkeys(_LIMITS, limit)
+        known["max_tokens"] = limit
     stop = known.get("stop", [])
     stop = [each for each in ([stop] if isinstance(stop, str) else stop) if each]
     known["stop"] = stop
