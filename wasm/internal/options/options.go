@@ -17,9 +17,9 @@ type Options struct {
 	ModelNames       []string
 	ModelAliases     []string
 	OtherNames       []string // of the first model
-	CtxSizes         []int // tokens
-	BatchSizes       []int // tokens
-	UbatchSizes      []int // tokens
+	CtxSizes         []int    // tokens
+	BatchSizes       []int    // tokens
+	UbatchSizes      []int    // tokens
 	Templates        []string
 	ChatTemplate     string
 	ReversePrompt    string
