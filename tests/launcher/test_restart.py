@@ -46,7 +46,7 @@ def test_a_conversation_survives_its_worker_and_its_server(
 ) -> None:
     model, kept = tiny.llama(tmp_path / "m.gguf"), tmp_path / "kept"
     options = [str(model), "-pchatml", "--ctx-size=512", "--parallel=2", f"--cache-dir={kept}"]
-    first = tmp_path / "first"
+    first = tmp_path / "1"  # the path of a Unix socket may be short only
     first.mkdir()
     with running(first, *options) as server:
         url = server.wait_ready()
@@ -63,7 +63,7 @@ def test_a_conversation_survives_its_worker_and_its_server(
         assert ask(url, WIND) < 60
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
-    second = tmp_path / "second"
+    second = tmp_path / "2"
     second.mkdir()
     with running(second, *options) as server:
         url = server.wait_ready()

@@ -16,7 +16,8 @@ SETTINGS = ("--ctx-size", "512", "--threads", "1", "--temp", "0")
 SYSTEM = {"role": "system", "content": "You are terse."}
 USER = {"role": "user", "content": "What is the capital of France?"}
 TEMPLATE = (
-    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('No rules here.') }}"
+    "{% for m in messages %}{% if m.role == 'system' or 'rules' in m.content %}"
+    "{{ raise_exception('No rules here.') }}"
     "{% endif %}{{ m.role }}: {{ m.content }}\n{% endfor %}{{ mood }}"
     "{% if tools %}{{ tools | tojson }}{% endif %}"
 )
@@ -113,10 +114,16 @@ def test_a_template_without_tools_is_told_of_them(own: httpx.Client) -> None:
 def test_what_a_template_says_against_a_conversation_reaches_the_client(
     given: httpx.Client,
 ) -> None:
-    reply = chat(given, SYSTEM, USER)
+    reply = chat(given, {"role": "user", "content": "What are the rules?"})
     assert reply.status_code == 400
     assert "No rules here." in reply.json()["error"]["message"]
     assert chat(given, USER).status_code == 200
+
+
+def test_a_system_turn_that_a_template_refuses_is_the_users(given: httpx.Client) -> None:
+    _, without = said(chat(given, USER))
+    _, tokens = said(chat(given, SYSTEM, USER))
+    assert tokens > without + 5
 
 
 def test_a_templates_own_settings_reach_it(given: httpx.Client) -> None:
