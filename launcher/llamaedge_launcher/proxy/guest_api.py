@@ -104,7 +104,7 @@ _PART = {
 _MESSAGE = record(
     {
         "role": enum("system", "developer", "user", "assistant", "tool"),
-        "content": {"anyOf": [STRING, array(_PART, minItems=1)]},
+        "content": {"anyOf": [STRING, array(_PART)]},
     },
     name=nullable(STRING),
     tool_calls=nullable(array(_CALL)),

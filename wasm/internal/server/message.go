@@ -52,6 +52,9 @@ func (a *arguments) UnmarshalJSON(text []byte) error {
 
 // call is the call for a template. Its error is the client's.
 func (t *toolCall) call(param string) (prompt.ToolCall, error) {
+	if t.Function.Name == "" {
+		return prompt.ToolCall{}, invalid(strings.TrimSuffix(param, ".arguments"), "A tool call needs the name of its function.")
+	}
 	arguments := string(t.Function.Arguments)
 	if arguments == "" {
 		arguments = "{}"

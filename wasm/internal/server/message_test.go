@@ -38,6 +38,15 @@ func TestMessagesOfOtherServers(t *testing.T) {
 	}
 }
 
+func TestACallNamesItsFunction(t *testing.T) {
+	for _, call := range []string{`null`, `{}`, `{"function":{"arguments":"{}"}}`} {
+		answer := ask(t, &nntest.Graph{Template: plainTemplate}, `{"messages":[{"role":"assistant","tool_calls":[`+call+`]}]}`)
+		if answer.status != 400 || at(t, answer.json, "error", "param") != "messages[0].tool_calls[0].function" {
+			t.Error(call, answer.status, answer.body)
+		}
+	}
+}
+
 // A picture's URL may stand alone; that this model takes none is said either way.
 func TestAPicturesURLMayStandAlone(t *testing.T) {
 	for _, url := range []string{`"data:image/png;base64,AA=="`, `{"url":"data:image/png;base64,AA=="}`} {
