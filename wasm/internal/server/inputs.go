@@ -103,7 +103,10 @@ func inputOfObject(item json.RawMessage) (input, error) {
 		if part.Type != "text" {
 			return input{}, invalid("input", "Parts of type '%s' are not supported; embeddings are of texts.", part.Type)
 		}
-		text.WriteString(part.Text)
+		if part.Text == nil {
+			return input{}, invalid("input", "A part of type 'text' has no 'text'.")
+		}
+		text.WriteString(*part.Text)
 	}
 	return inputOfText(text.String())
 }

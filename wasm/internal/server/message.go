@@ -74,7 +74,7 @@ type content struct {
 
 type part struct {
 	Type       string      `json:"type"`
-	Text       string      `json:"text"`
+	Text       *string     `json:"text"`
 	Refusal    string      `json:"refusal"`
 	Thinking   thinking    `json:"thinking"`
 	ImageURL   *imageURL   `json:"image_url"`
@@ -103,7 +103,9 @@ func (t *thinking) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	for _, part := range said.parts {
-		*t += thinking(part.Text)
+		if part.Text != nil {
+			*t += thinking(*part.Text)
+		}
 	}
 	return nil
 }
@@ -114,12 +116,12 @@ func (c *content) UnmarshalJSON(text []byte) error {
 	case 'n':
 		c.null = true
 	case '"':
-		c.parts = []part{{Type: "text"}}
 		plain, err := jsontext.AppendUnquote(nil, text)
+		said := string(plain)
+		c.parts = []part{{Type: "text", Text: &said}}
 		if err != nil { // half a surrogate, which json.Unmarshal replaces
-			return json.Unmarshal(text, &c.parts[0].Text)
+			return json.Unmarshal(text, &said)
 		}
-		c.parts[0].Text = string(plain)
 	default:
 		c.wrong = json.Unmarshal(text, &c.parts) != nil
 	}
@@ -185,7 +187,10 @@ func (p part) inline(param string, projector bool) (string, prompt.Part, error) 
 	name, known := media[p.Type]
 	switch {
 	case slices.Contains(textTypes, p.Type):
-		return p.Text, prompt.Part{Text: p.Text}, nil
+		if p.Text == nil {
+			return "", prompt.Part{}, invalid(param, "A part of type '%s' has no 'text'.", p.Type)
+		}
+		return *p.Text, prompt.Part{Text: *p.Text}, nil
 	case p.Type == "refusal":
 		return p.Refusal, prompt.Part{Text: p.Refusal}, nil
 	case known && !projector:

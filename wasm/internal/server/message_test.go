@@ -47,6 +47,15 @@ func TestACallNamesItsFunction(t *testing.T) {
 	}
 }
 
+func TestAPartOfTextHasIt(t *testing.T) {
+	for _, part := range []string{`{"type":"text"}`, `{"type":"text","text":null}`} {
+		answer := ask(t, &nntest.Graph{Template: plainTemplate}, `{"messages":[{"role":"user","content":[`+part+`]}]}`)
+		if answer.status != 400 || at(t, answer.json, "error", "message") != "A part of type 'text' has no 'text'." {
+			t.Error(part, answer.status, answer.body)
+		}
+	}
+}
+
 // A picture's URL may stand alone; that this model takes none is said either way.
 func TestAPicturesURLMayStandAlone(t *testing.T) {
 	for _, url := range []string{`"data:image/png;base64,AA=="`, `{"url":"data:image/png;base64,AA=="}`} {
