@@ -121,7 +121,9 @@ class Guest:
 
 
 CALLS = [
-    name for name in FUNCTIONS for _ in range({"compute_single": 12, "set_input": 6, "compute": 6}.get(name, 2))
+    name
+    for name in FUNCTIONS
+    for _ in range({"compute_single": 12, "set_input": 6, "compute": 6}.get(name, 2))
 ]
 CALLS += ["load_by_name_with_config", "init_execution_context", "unload", "load"]
 

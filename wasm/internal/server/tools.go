@@ -58,6 +58,7 @@ func toolChoice(raw json.RawMessage) (toolsChosen, error) {
 			return toolsChosen{}, invalid("tool_choice", wrong)
 		}
 		chosen.choice, tools = given.Allowed.Mode, given.Allowed.Tools
+		chosen.names = []string{}
 	}
 	for _, tool := range tools {
 		name := cmp.Or(tool.Function.Name, tool.Name)
@@ -101,6 +102,12 @@ func (r *chatRequest) tools(template *prompt.Template) ([]prompt.Tool, string, e
 		offered = append(offered, tool)
 	}
 	tools, err := chosen.among(offered)
+	if len(tools) == 0 && err == nil {
+		if chosen.choice == choiceRequired {
+			return nil, "", invalid("tool_choice", "'tool_choice' requires a tool, and its 'allowed_tools' has none.")
+		}
+		return nil, choiceNone, nil
+	}
 	return tools, chosen.choice, err
 }
 

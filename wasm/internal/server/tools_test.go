@@ -279,6 +279,15 @@ func TestAFunctionWithoutParametersIsGivenNone(t *testing.T) {
 
 const music = `{"type":"function","function":{"name":"play","parameters":{"type":"object"}}}`
 
+func TestNoToolIsAllowed(t *testing.T) {
+	graph := &nntest.Graph{Pieces: []string{`{"name": "play", "arguments": {}}`}}
+	fields := `"tools":[` + music + `],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[]}}`
+	got := do(t, "POST", serve(t, graph, "-p", "chatml-tool")+"/v1/chat/completions", chatBody(fields))
+	if got.status != 200 || strings.Contains(graph.Prompts[0], "play") || strings.Contains(string(got.body), "tool_calls") {
+		t.Error(got.status, got.body, graph.Prompts)
+	}
+}
+
 func TestAllowedTools(t *testing.T) {
 	const some = `"tools":[` + weather + `,` + music + `],"tool_choice":{"type":"allowed_tools","allowed_tools":`
 	for fields, want := range map[string]struct {
