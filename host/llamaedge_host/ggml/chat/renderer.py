@@ -2,13 +2,15 @@
 
 import json
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from weakref import finalize
 
 from ...nn.errno import NnErrno
@@ -16,6 +18,7 @@ from ..errors import GgmlError
 
 SECONDS = 60.0
 """By the clock, for one rendering; a machine that is busy needs more than it computes."""
+_AT_ONCE = 2**16
 _PASSED_ON = (
     "PYTHONHOME",
     "PYTHONPATH",
@@ -63,7 +66,7 @@ class Renderer:
         request = json.dumps({"source": source, "values": values}).encode() + b"\n"
         with self._lock:
             process = self._running()
-            line = self._exchange(process, request)
+            line = _exchange(process, request)
             if not line.endswith(b"\n"):
                 self._forget()
                 raise TemplateFailure(
@@ -81,18 +84,6 @@ class Renderer:
         with self._lock:
             self._forget()
 
-    def _exchange(self, process: subprocess.Popen[bytes], request: bytes) -> bytes:
-        assert process.stdin and process.stdout
-        clock = threading.Timer(SECONDS, process.kill)
-        clock.start()
-        try:
-            with suppress(OSError):  # it ended; there is no answer then
-                process.stdin.write(request)
-                process.stdin.flush()
-            return process.stdout.readline()
-        finally:
-            clock.cancel()
-
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._forget()
@@ -106,12 +97,48 @@ class Renderer:
         self._process = self._end = None
 
 
+def _exchange(process: subprocess.Popen[bytes], request: bytes) -> bytes:
+    """The line that ``process`` answers to ``request``; a part of it if it ends before that."""
+    assert process.stdin and process.stdout
+    until = time.monotonic() + SECONDS
+    left, line = memoryview(request), bytearray()
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(process.stdin, selectors.EVENT_WRITE)
+        pipes.register(process.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            ready = {key.fileobj for key, _ in pipes.select(max(until - time.monotonic(), 0))}
+            if not ready:
+                process.kill()
+                break
+            if process.stdin in ready:
+                left = left[_written(process.stdin, left) :]
+                if not left:
+                    pipes.unregister(process.stdin)
+            if process.stdout in ready:
+                more = os.read(process.stdout.fileno(), _AT_ONCE)
+                if not more:
+                    break
+                line += more
+    return bytes(line)
+
+
+def _written(pipe: IO[bytes], data: memoryview) -> int:
+    """Bytes of ``data`` that ``pipe`` took; all where nobody reads it any more."""
+    try:
+        return os.write(pipe.fileno(), data)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)
+
+
 def _start() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", str(Path(__file__).with_name("sandbox.py"))]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -122,6 +149,9 @@ def _start() -> subprocess.Popen[bytes]:
             NnErrno.RUNTIME_ERROR,
             f"the process that renders chat templates cannot be started: {error.strerror}",
         ) from None
+    assert process.stdin
+    os.set_blocking(process.stdin.fileno(), False)
+    return process
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
