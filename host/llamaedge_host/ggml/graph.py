@@ -170,6 +170,8 @@ class GgmlGraph:
         """
         settings = self.settings.with_changes(changes)
         asked = self.settings.differences(settings)
+        if not asked:
+            return
         ModelParameters.of(settings, self._target, self.model.layers)
         ContextParameters.of(settings, self.model, 1)
         if Change.RELOAD in asked:
