@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def cpus() -> int:
     return max(1, math.floor(min(allowed or 1, _quota())))
 
 
+@cache
 def _quota() -> float:
     """CPUs that the cgroup's quota allows (cpu.max of v2, cpu.cfs_quota_us of v1)."""
     v2 = _words(Path("/sys/fs/cgroup/cpu.max"))
