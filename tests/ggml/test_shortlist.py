@@ -68,7 +68,7 @@ def texts(
     choose = made._choose
 
     def counted(candidates: Any) -> int:
-        seen.append(candidates.size)
+        seen.append(candidates.array.size)
         return choose(candidates)
 
     monkeypatch.setattr(made, "_choose", counted)

@@ -8,7 +8,7 @@ import ctypes
 import numpy as np
 import numpy.typing as npt
 
-from ..llama.library import llama
+from ..llama.library import llama, quick
 from ..llama.vocabulary import Tokens, Vocabulary
 from ..metadata.parse import Settings
 from .budget import Budget
@@ -19,6 +19,12 @@ from .probabilities import Probabilities, after_sampling, before_sampling
 from .shortlist import Floats, Shortlist
 
 _CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])  # llama_token_data
+_FEW = 1024
+"""Candidates that samplers are done with in microseconds."""
+_Array = llama.llama_token_data_array
+_logits = quick("llama_get_logits_ith", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+_accept = quick("llama_sampler_accept", None, ctypes.c_void_p, ctypes.c_int32)
+_apply_to_few = quick("llama_sampler_apply", None, ctypes.c_void_p, ctypes.POINTER(_Array))
 
 
 def check(settings: Settings, vocabulary: Vocabulary) -> None:
@@ -40,7 +46,7 @@ class Sampler:
     ) -> None:
         self._vocabulary = vocabulary
         self._budget = None if sampling.constraint else budget
-        self._rows: npt.NDArray[np.void] | None = None
+        self._few = _Candidates(_FEW)
         self._matcher: Matcher | None = None
         if sampling.constraint:
             self._matcher = Matcher(sampling.constraint, vocabulary)
@@ -77,7 +83,7 @@ class Sampler:
         return self._accept(self._choose(self._candidates(context, row)))
 
     def _accept(self, token: int) -> int:
-        llama.llama_sampler_accept(self._chain, token)
+        _accept(self._chain, token)
         if self._shortlist is not None:
             self._shortlist.made(token)
         return token
@@ -109,29 +115,54 @@ class Sampler:
                 return None
         return self._accept(token)
 
-    def _choose(self, candidates: llama.llama_token_data_array) -> int:
-        llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
-        token: int = candidates.data[candidates.selected].id
-        if self._after and self._rows is not None:
-            self._left = self._rows[: candidates.size]
+    def _choose(self, candidates: "_Candidates") -> int:
+        array = candidates.array
+        apply = _apply_to_few if array.size <= _FEW else llama.llama_sampler_apply
+        apply(self._chain, ctypes.byref(array))
+        if self._after:
+            self._left = candidates.rows[: array.size]
+        token: int = array.data[array.selected].id  # a sampler may have rows of its own
         return token
 
     def _candidates(
         self, context: ctypes.c_void_p, row: int, tokens: Tokens | None = None
-    ) -> llama.llama_token_data_array:
+    ) -> "_Candidates":
         """``tokens`` with their logits, or all of them that the samplers can leave."""
         size = self._vocabulary.size
         values = logits(context, row, size)
         listed: npt.NDArray[np.integer] | None = tokens
         if tokens is None and self._shortlist is not None:
             listed = self._shortlist.of_values(values)
-        rows = self._rows = np.zeros(size if listed is None else len(listed), dtype=_CANDIDATE)
-        rows["id"] = np.arange(size, dtype=np.int32) if listed is None else listed
-        rows["logit"] = values if listed is None else values[listed]
-        data = ctypes.cast(rows.ctypes.data, llama.llama_token_data_p)
-        return llama.llama_token_data_array(data, len(rows), -1, False)
+        if listed is None:
+            listed = np.arange(size, dtype=np.int32)
+        else:
+            values = values[listed]
+        candidates = self._few if len(listed) <= _FEW else _Candidates(len(listed))
+        candidates.fill(listed, values)
+        return candidates
+
+
+class _Candidates:
+    """Room for ``most`` tokens that samplers choose among, and what they have left of them."""
+
+    def __init__(self, most: int) -> None:
+        self.rows = np.zeros(most, dtype=_CANDIDATE)
+        self._tokens = self.rows["id"]
+        self._logits = self.rows["logit"]
+        self._data = ctypes.cast(self.rows.ctypes.data, llama.llama_token_data_p)
+        self.array = _Array(self._data, most, -1, False)
+
+    def fill(self, tokens: npt.NDArray[np.integer], logits: Floats) -> None:
+        """Let the candidates be ``tokens``, with these ``logits``."""
+        count = self.array.size = len(tokens)
+        self._tokens[:count] = tokens
+        self._logits[:count] = logits
+        self.array.data = self._data
+        self.array.selected = -1
+        self.array.sorted = False
 
 
 def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
     """The logits after the batch's row ``row``; a view that the next decode overwrites."""
-    return np.ctypeslib.as_array(llama.llama_get_logits_ith(context, row), (size,))
+    memory = (ctypes.c_float * size).from_address(_logits(context, row))
+    return np.frombuffer(memoryview(memory), dtype=np.float32)

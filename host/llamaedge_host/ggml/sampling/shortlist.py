@@ -66,15 +66,31 @@ class Shortlist:
         self._last.append(token)
 
     def of_values(self, values: Floats) -> Tokens | None:
-        """The tokens to look at, of which ``values`` are the logits; None for all of them."""
+        """The tokens to look at, of which ``values`` are the logits; None for all of them.
+
+        These are the likeliest of those that are not moved, and all that are.
+        """
         moved = self._moved.union(self._last)
-        count = self._count + len(moved)
-        if count * WORTH > len(values):
+        if (self._count + len(moved)) * WORTH > len(values):
             return None
-        found = np.array([values.argmax()]) if count == 1 else likeliest(values, count)
-        if len(found) < count or np.isnan(values[found[0]]):
-            return None  # some are no numbers
-        return np.union1d(found, np.fromiter(moved, np.intp, len(moved))) if moved else found
+        if not moved:
+            return _found(values, self._count)
+        places = np.fromiter(moved, np.intp, len(moved))
+        theirs = values[places]
+        values[places] = -np.inf
+        found = _found(values, self._count)
+        values[places] = theirs
+        if found is None:
+            return None
+        places = np.concatenate((found, places))
+        places.sort()
+        return places
+
+
+def _found(values: Floats, count: int) -> Tokens | None:
+    """The places of the ``count`` largest, and of others; None if these are no numbers."""
+    found = np.array([values.argmax()]) if count == 1 else likeliest(values, count)
+    return found if len(found) >= count and values[found].min() > -np.inf else None
 
 
 def _moves_alone(name: str, sampling: Sampling) -> bool:
