@@ -5,14 +5,15 @@ is what the server counts in its usage, or else a frame with text. A request tha
 breaks off counts as failed.
 """
 
-import json
 import threading
 import time
+from http.client import HTTPException
+from itertools import chain, pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from statistics import quantiles
 
-import httpx
+from client import Client, frames, has_text
 from peers import OURS, Peer, peers
 from report import Report
 from server import Server
@@ -23,26 +24,23 @@ SIZES = [(10, 16), (40, 32), (200, 24), (20, 64), (400, 8), (60, 48)]  # prompt 
 SYSTEM = "You are a helpful assistant."
 
 
-class Client:
+class Sender:
     """Sends requests from a queue until it is empty."""
 
     def __init__(self, url: str, jobs: "SimpleQueue[tuple[int, int, int]]") -> None:
-        self._client = httpx.Client(base_url=url, timeout=300)
+        self._client = Client(url)
         self._jobs = jobs
-        self.first: list[float] = []
-        self.gaps: list[float] = []
-        self.tokens = 0
+        self._answers: list[tuple[float, list[tuple[float, bytes]]]] = []
         self.failed = 0
 
     def run(self) -> None:
-        with self._client:
-            while True:
-                try:
-                    self._send(*self._jobs.get_nowait())
-                except Empty:
-                    return
-                except (httpx.HTTPError, ValueError, LookupError):
-                    self.failed += 1
+        while True:
+            try:
+                self._send(*self._jobs.get_nowait())
+            except Empty:
+                return
+            except (HTTPException, OSError, ValueError):
+                self.failed += 1
 
     def _send(self, seed: int, length: int, most: int) -> None:
         body = {
@@ -51,30 +49,24 @@ class Client:
                 {"role": "system", "content": SYSTEM},
                 {"role": "user", "content": words(length, seed)},
             ],
-            "stream": True,
             "stream_options": {"include_usage": True},
             "temperature": 0,
             "max_tokens": most,
         }
         before = time.perf_counter()
-        seen = counted = 0
-        line = ""
-        with self._client.stream("POST", "/v1/chat/completions", json=body) as answer:
-            answer.raise_for_status()
-            for line in filter(None, answer.iter_lines()):
-                if not line.startswith("data: {"):
-                    continue
-                frame = json.loads(line[6:])
-                if usage := frame.get("usage"):
-                    counted = usage["completion_tokens"]
-                if frame["choices"] and frame["choices"][0]["delta"].get("content"):
-                    now = time.perf_counter()
-                    (self.gaps if seen else self.first).append(now - before)
-                    before = now
-                    seen += 1
-        if line != "data: [DONE]":
-            raise ValueError("the answer broke off")
-        self.tokens += counted or seen
+        self._answers.append((before, self._client.chat(body)))
+
+    def times(self) -> tuple[list[float], list[float], int]:
+        """Seconds to each first token, those between two tokens, and how many were made."""
+        first, gaps, tokens = [], [], 0
+        for before, lines in self._answers:
+            read = frames(lines)
+            came = [at for at, frame in read if has_text(frame)]
+            first += [came[0] - before] if came else []
+            gaps += [later - earlier for earlier, later in pairwise(came)]
+            usage = read[-1][1].get("usage")
+            tokens += usage["completion_tokens"] if usage else len(came)
+        return first, gaps, tokens
 
 
 def rss(pid: int) -> float:
@@ -108,7 +100,7 @@ def load(server: Server | Peer, requests: int) -> dict[str, tuple[float, str]]:
     jobs: SimpleQueue[tuple[int, int, int]] = SimpleQueue()
     for number in range(requests):
         jobs.put((number, *SIZES[number % len(SIZES)]))
-    clients = [Client(server.url, jobs) for _ in range(CLIENTS)]
+    clients = [Sender(server.url, jobs) for _ in range(CLIENTS)]
     before = rss(server.pid)
     threads = [threading.Thread(target=each.run) for each in clients]
     started = time.perf_counter()
@@ -118,13 +110,14 @@ def load(server: Server | Peer, requests: int) -> dict[str, tuple[float, str]]:
         thread.join()
     seconds = time.perf_counter() - started
     failed = sum(each.failed for each in clients)
+    first, gaps, tokens = zip(*(each.times() for each in clients), strict=True)
     results = {
         "requests": ((requests - failed) / seconds, "requests/s"),
-        "generated": (sum(each.tokens for each in clients) / seconds, "tokens/s"),
+        "generated": (sum(tokens) / seconds, "tokens/s"),
     }
     for what, values in (
-        ("time to first token", [value for each in clients for value in each.first]),
-        ("time between tokens", [value for each in clients for value in each.gaps]),
+        ("time to first token", [*chain(*first)]),
+        ("time between tokens", [*chain(*gaps)]),
     ):
         if len(values) > 1:
             cuts = quantiles(values, n=100)

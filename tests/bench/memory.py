@@ -6,13 +6,12 @@ share one context of the model's.
 """
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from peers import OURS, SLOTS, XLLAMACPP, Peer, ask, peers
+from peers import OURS, SLOTS, XLLAMACPP, Peer, peers, rate
 from report import Report
 from server import Server
 
@@ -52,16 +51,6 @@ def parts(pid: int) -> Counter[str]:
     return found
 
 
-def converse(url: str) -> None:
-    counts: list[int] = []
-    threads = [threading.Thread(target=ask, args=(url, counts)) for _ in range(SLOTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(counts) == SLOTS, "a request failed"
-
-
 def take(report: Report, name: str, pid: int, url: str) -> None:
     for when in ("started", f"after {SLOTS} conversations"):
         found = parts(pid)
@@ -69,7 +58,7 @@ def take(report: Report, name: str, pid: int, url: str) -> None:
             report.add(f"{name}, {when}: {part}", size / 1e6, "MB")
         report.add(f"{name}, {when}", found.total() / 1e6, "MB")
         if when == "started":
-            converse(url)
+            rate(url, SLOTS)
 
 
 def measure(report: Report, rounds: int) -> None:

@@ -8,7 +8,6 @@ in turns.
 """
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 
 import httpx
+from client import Client, frames, has_text
 from ports import free_port
 from report import Report
 from server import Server, demo_model
@@ -89,35 +89,29 @@ def peers() -> dict[str, Callable[[int], list[str]]]:
     return found
 
 
-def ask(url: str, counts: list[int]) -> None:
-    body = {
-        "model": "default",
-        "messages": [{"role": "user", "content": "Write a long story about the sea."}],
-        "stream": True,
-        "temperature": 0,
-        "max_tokens": TOKENS,
-    }
-    frames = 0
-    with httpx.stream("POST", url + "/v1/chat/completions", json=body, timeout=300) as answer:
-        assert answer.status_code == 200, answer.read()
-        for line in answer.iter_lines():
-            if line.startswith("data: {"):
-                choices = json.loads(line[6:])["choices"]
-                frames += bool(choices and choices[0]["delta"].get("content"))
-    counts.append(frames)
+BODY = {
+    "model": "default",
+    "messages": [{"role": "user", "content": "Write a long story about the sea."}],
+    "temperature": 0,
+    "max_tokens": TOKENS,
+}
 
 
 def rate(url: str, clients: int) -> float:
     """Tokens a second of all clients together, first request to last frame."""
-    counts: list[int] = []
-    threads = [threading.Thread(target=ask, args=(url, counts)) for _ in range(clients)]
+    answers: list[list[tuple[float, bytes]]] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(Client(url).chat(BODY)))
+        for _ in range(clients)
+    ]
     started = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(counts) == clients, "a request failed"
-    return sum(counts) / (time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    assert len(answers) == clients, "a request failed"
+    return sum(has_text(frame) for lines in answers for _, frame in frames(lines)) / seconds
 
 
 def measure(report: Report, rounds: int) -> None:
