@@ -80,6 +80,7 @@ class Machine:
         for part in self.scheduler.plan(64, 1 + number):
             if self.scheduler.computed(part):
                 part.sequence.accept(7)
+                part.sequence.hand_over()
                 self.scheduler.pause_if_ahead(part.sequence)
 
     def preempt(self, number: int) -> None:

@@ -23,6 +23,7 @@ from .arrivals import Arrivals
 from .cache import Cache, Slot
 from .counters import Counters
 from .drafter import Drafter
+from .handover import Handover
 from .keeper import Keeper
 from .placement import Placement
 from .scheduler import MAX_WAITING, Part, Scheduler, SwapRoom
@@ -108,6 +109,7 @@ class Engine:
         self._rate = _FIRST_RATE
         self._threads = Threads(max(sizing.parameters.threads))
         self._thread = thread
+        self._handover = Handover(arrivals)
         self._lock = threading.Lock()
         self._closed = False
         thread.add(self)
@@ -205,6 +207,7 @@ class Engine:
         counters.sequences_running = len(scheduler.running)
         counters.swap_bytes = self._swap.used
         if not scheduler.running:
+            self._handover.now()
             self._keeper.rests()
         return bool(scheduler.running)
 
@@ -240,6 +243,7 @@ class Engine:
             wanted = 1 + len(part.draft) if last else 0
             rows = context.put(rows, tokens, begin, sequence.slot, wanted)
         forget_errors()
+        self._handover.now()
         result = self._decode(parts, rows)
         if result:
             failed = [part.sequence for part in parts]
@@ -247,14 +251,14 @@ class Engine:
         return not result
 
     def _take(self, parts: list[Part]) -> None:
-        """Make a token of each sequence whose tokens are all evaluated, and hand it over."""
-        row, most = 0, 1
+        """Make a token of each sequence whose tokens are all evaluated."""
+        row = 0
         value = worth(sum(part.decodes for part in parts) or 1)
         for part in parts:
             if self._scheduler.computed(part):
-                most = max(most, self._follow(part, row + part.count - 1, value))
+                made = self._follow(part, row + part.count - 1, value)
+                self._handover.made(part.sequence, made)
             row += part.rows
-        self.arrivals.tell(most)
 
     def _follow(self, part: Part, row: int, value: float) -> int:
         """Make tokens from ``row`` on, for as long as the draft foretold the last one; how many."""
@@ -342,7 +346,7 @@ class Engine:
             counters.decode_seconds += seconds
 
     def _sample(self, sequence: Sequence, row: int) -> bool:
-        """Make the token after ``row`` and hand it over; whether the sequence goes on."""
+        """Make the token after ``row``; whether the sequence goes on."""
         if sequence.made == 0 and not self._finite(row):
             reason = "the model computes no numbers: its weights are damaged"
             self._end(sequence, End(NnErrno.RUNTIME_ERROR, reason=reason))

@@ -132,9 +132,10 @@ class Sequence:
         self.seen: deque[Probabilities] = deque()
         """What each token that was handed over was chosen among, if the sampler tells."""
         self.handed: SimpleQueue[int | End | None] = SimpleQueue()
+        self._fresh: list[int] = []
         self._taken = 0
         self._arrivals = arrivals
-        self._asked = -1
+        self._asked = arrivals.count
         """The count of arrivals for which ``ask`` has looked."""
         self._vocabulary = vocabulary
         self._limits = limits
@@ -205,10 +206,7 @@ class Sequence:
         return self.state is State.ENDED
 
     def accept(self, token: int) -> End | None:
-        """Take over a token just made, and hand it over; the end, if it was the last.
-
-        ``arrivals`` are told neither of it.
-        """
+        """Take over a token just made, for ``hand_over``; the end, if it was the last."""
         self.tokens.append(token)
         if self.stream and (seen := self.sampler.seen()) is not None:
             self.seen.append(seen)
@@ -216,10 +214,16 @@ class Sequence:
         if errno is not None:
             return End(errno, token)
         if self.stream:
-            self.handed.put(token)
+            self._fresh.append(token)
             if self.left == 0:
                 return End(NnErrno.END_OF_SEQUENCE)
         return None
+
+    def hand_over(self) -> None:
+        """Hand over what was made; ``arrivals`` are told by the caller."""
+        for token in self._fresh:
+            self.handed.put(token)
+        self._fresh.clear()
 
     def _end_after(self, token: int) -> NnErrno | None:
         limits = self._limits
@@ -242,6 +246,7 @@ class Sequence:
         """Be over, free the sampler and hand over ``end``; None for one that no one reads."""
         self.become(State.ENDED)
         self.sampler.close()
+        self.hand_over()
         if end is not None:
             self.handed.put(end)
             self._arrivals.tell()
