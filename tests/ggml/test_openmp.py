@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from llamaedge_host.ggml.llama.openmp import SPINCOUNT, SPINS, WAIT_POLICY
+from llamaedge_host.ggml.llama.openmp import SPINCOUNT, SPINS, WAIT_POLICY, WAITED, IdleTeam
 
 FIRST = [
     "import llamaedge_host.ggml.llama.library",
@@ -34,9 +34,23 @@ def spins(program: str, **environment: str) -> str:
     return found[1]
 
 
+UNTOLD = """
+from pathlib import Path
+from llamaedge_host.ggml.llama import openmp
+openmp.WAITED = Path("/nowhere")
+openmp.limit_spinning()
+"""
+
+
+@pytest.mark.skipif(not WAITED.exists(), reason="the system does not tell how long threads wait")
 @pytest.mark.parametrize("program", FIRST)
-def test_threads_spin_a_little_whatever_is_imported_first(program: str) -> None:
-    assert spins(program) == SPINS
+def test_threads_spin_as_libgomp_comes_whatever_is_imported_first(program: str) -> None:
+    assert spins(program) == spins("import llama_cpp")
+
+
+@pytest.mark.parametrize("program", FIRST)
+def test_threads_spin_a_little_where_nothing_tells_of_other_work(program: str) -> None:
+    assert spins(UNTOLD + program) == SPINS
 
 
 def test_what_the_user_set_is_respected() -> None:
@@ -45,10 +59,69 @@ def test_what_the_user_set_is_respected() -> None:
 
 
 def test_a_library_that_is_loaded_already_is_told_of() -> None:
-    program = "import logging; logging.basicConfig(level=20); import llama_cpp, llamaedge_host.ggml"
+    program = "import logging; logging.basicConfig(level=20); import llama_cpp" + UNTOLD
     asked = {name: value for name, value in os.environ.items() if "OMP_" not in name}
     done = subprocess.run(
         [sys.executable, "-c", program], env=asked, capture_output=True, text=True, timeout=120
     )
     spins(FIRST[0])
     assert f"set {SPINCOUNT}={SPINS}" in done.stderr
+
+
+SPUN = """
+import ctypes, os, time
+from pathlib import Path
+from llamaedge_host.ggml.llama import library, openmp
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+def spun():  # seconds of CPU that a team of two takes after its work, twenty times
+    started = time.process_time()
+    for _ in range(20):
+        team._parallel(nothing, None, 2, 0)
+        time.sleep(0.02)
+    return time.process_time() - started
+
+team = openmp.IdleTeam()
+if not team.possible:
+    raise SystemExit("no libgomp")
+nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)
+spun()
+alone, long = threads(), spun()
+team.come()
+team.come()
+assert threads() == alone + len(os.sched_getaffinity(0)) + 1, (threads(), alone)
+short = spun()
+team.go()
+team.go()
+until = time.monotonic() + 60
+while threads() > alone and time.monotonic() < until:
+    time.sleep(0.01)
+again = spun()
+print(short < min(long, again) / 3, long, short, again)
+"""
+
+
+def test_threads_sleep_soon_while_there_is_a_team_that_does_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SPUN],
+        env={name: value for name, value in os.environ.items() if "OMP_" not in name},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if "no libgomp" in done.stderr:
+        pytest.skip("this llama.cpp is built without libgomp")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("True"), done.stdout
+
+
+def test_who_chose_how_long_threads_spin_gets_no_such_team(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(SPINCOUNT, "77")
+    team = IdleTeam()
+    assert not team.possible
+    team.come()
+    assert not team.there

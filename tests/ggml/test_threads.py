@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from llamaedge_host.ggml.engine.threads import LONGEST_WAIT, Threads, ladder
+from llamaedge_host.ggml.engine.threads import (
+    FIRST_WAIT,
+    LONGEST_WAIT,
+    WINDOW,
+    Threads,
+    ladder,
+)
 
 
 @dataclass
@@ -19,6 +25,7 @@ class Machine:
     gpu: bool = False
     share: float = 0.97  # of their time that threads compute
     serial: float = 0.3  # of the work, which no further thread speeds up
+    tells: bool = False  # whether it is known that others take CPUs
     seconds: float = 0.0
     used: Counter[int] = field(default_factory=Counter)
     _random: random.Random = field(default_factory=lambda: random.Random(1))
@@ -35,6 +42,10 @@ class Machine:
             seconds *= self._random.choice((1.5, 2.0, 4.0))
         return seconds, seconds * threads * (0.6 if stalled else self.share)
 
+    def told(self, threads: int) -> bool | None:
+        """What is known of other work."""
+        return threads > self.cpus - self.busy if self.tells else None
+
     def run(self, threads: Threads, steps: int, rows: tuple[int, ...] = (1, 8, 7)) -> float:
         """Seconds that ``steps`` steps take; ``used`` counts them by their threads."""
         self.used.clear()
@@ -46,7 +57,7 @@ class Machine:
             seconds, cpu = self.step(count, number)
             self.used[count] += 1
             self.seconds += seconds
-            threads.took(number, seconds, cpu)
+            threads.took(number, seconds, cpu, contended=self.told(count))
         return self.seconds - before
 
 
@@ -57,9 +68,10 @@ def test_a_quiet_machine_computes_with_all(cpus: int) -> None:
     assert machine.used[cpus] > 0.99 * 3000
 
 
+@pytest.mark.parametrize("tells", [False, True])
 @pytest.mark.parametrize(("cpus", "busy"), [(2, 1), (4, 1), (4, 2), (16, 1), (16, 4)])
-def test_busy_cpus_are_left_to_others(cpus: int, busy: int) -> None:
-    machine, threads = Machine(cpus, busy), Threads(cpus)
+def test_busy_cpus_are_left_to_others(cpus: int, busy: int, tells: bool) -> None:
+    machine, threads = Machine(cpus, busy, tells=tells), Threads(cpus)
     machine.run(threads, 300)
     taken = machine.run(threads, 3000)
     free = max(rung for rung in ladder(cpus) if rung <= cpus - busy)
@@ -79,6 +91,37 @@ def test_it_comes_back_when_they_are_free_again(cpus: int) -> None:
         machine.run(threads, 10)
     quiet = Machine(cpus).run(Threads(cpus), 1000)
     assert machine.run(threads, 1000) < 1.05 * quiet
+
+
+@pytest.mark.parametrize("cpus", [2, 4, 16])
+def test_nothing_is_tried_where_nobody_takes_the_cpus(cpus: int) -> None:
+    machine, threads = Machine(cpus, share=0.5, noise=4.0, tells=True), Threads(cpus)
+    machine.run(threads, 3000)
+    assert machine.used == {cpus: 3000}
+
+
+def test_other_work_for_a_moment_is_no_reason_to_try() -> None:
+    machine, threads = Machine(2, tells=True), Threads(2)
+    for _ in range(50):
+        machine.busy = 1
+        before = machine.seconds
+        while machine.seconds - before < 0.5 * FIRST_WAIT:
+            machine.run(threads, 1)
+            assert threads.count == 2
+        machine.busy = 0
+        machine.run(threads, WINDOW)
+
+
+@pytest.mark.parametrize("cpus", [2, 16])
+def test_it_comes_back_when_it_is_told_that_they_are_free(cpus: int) -> None:
+    machine, threads = Machine(cpus, busy=1, tells=True), Threads(cpus)
+    machine.run(threads, 3000)
+    assert threads.count < cpus
+    machine.busy = 0
+    gone = machine.seconds
+    while machine.seconds - gone < 2 * LONGEST_WAIT:
+        machine.run(threads, 10)
+    assert threads.count == cpus
 
 
 def test_a_burst_of_other_work_costs_few_steps_more() -> None:
@@ -128,5 +171,6 @@ def test_a_growing_context_is_no_stall() -> None:
     for step in range(4000):
         seconds, cpu = machine.step(threads.count, 1)
         machine.used[threads.count] += 1
-        threads.took(1, seconds * (1 + step / 1000), cpu * (1 + step / 1000))
+        longer = 1 + step / 1000
+        threads.took(1, seconds * longer, cpu * longer, contended=None)
     assert machine.used[2] > 0.99 * 4000

@@ -327,7 +327,8 @@ class Engine:
         result = context.decode(rows)
         seconds = time.perf_counter() - started
         if not prompt:
-            threads.took(rows, seconds, time.process_time() - cpu)
+            cpu = time.process_time() - cpu
+            threads.took(rows, seconds, cpu, contended=self._thread.contention.there)
         if prompt >= LEAST_PROMPT:
             self._rate += (prompt / seconds - self._rate) / 2
         self._account(parts, rows, seconds, reads=prompt > 0)

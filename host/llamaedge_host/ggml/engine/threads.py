@@ -1,8 +1,9 @@
 """How many threads a step takes, by how long steps took.
 
 llama.cpp's threads wait for each other many times a step, so one that shares its CPU with another
-process slows all of them down, and fewer threads may be faster. Steps that stall tell of that; then
-a few are tried with fewer threads, later now and then with more, and the fastest number stays.
+process slows all of them down, and fewer threads may be faster. If other work takes CPUs, or steps
+stall where nothing tells of that, a few are tried with fewer threads, later now and then with more,
+and the fastest number stays.
 """
 
 from dataclasses import dataclass
@@ -55,56 +56,67 @@ class Threads:
         """Threads of the next step."""
         return self._ladder[self._rung]
 
-    def took(self, rows: int, seconds: float, cpu: float) -> None:
-        """A step that decoded ``rows`` tokens took ``seconds``, and ``cpu`` seconds of CPUs."""
+    def took(self, rows: int, seconds: float, cpu: float, *, contended: bool | None) -> None:
+        """A step that decoded ``rows`` tokens took ``seconds``, and ``cpu`` seconds of CPUs.
+
+        ``contended`` is whether other work takes CPUs, None if that is unknown.
+        """
         if len(self._ladder) == 1:
             return
         usual = self._usual.setdefault(rows, seconds)
         steps = self._steps
         steps.count += 1
         if self._costs:
-            self._try(steps, seconds / usual)
+            self._try(steps, seconds / usual, contended)
             return
         steps.cost += seconds / usual
         steps.seconds += seconds
         steps.cpu += cpu
         self._usual[rows] += (seconds - usual) * _LEARNING
         if steps.count == (TRIAL if self._rung else WINDOW):
-            self._judge(steps)
+            self._judge(steps, contended)
 
-    def _try(self, steps: _Steps, cost: float) -> None:
+    def _try(self, steps: _Steps, cost: float, contended: bool | None) -> None:
         if cost > HOPELESS * next(iter(self._costs.values())):
             self._costs[self._rung] = cost
             self._untried = [rung for rung in self._untried if rung < self._rung]
-            self._try_next()
+            self._try_next(contended)
         elif steps.count > 1:  # not the one for which threads were made, or woken
             steps.cost += cost
             if steps.count > TRIAL:
                 self._costs[self._rung] = steps.cost / TRIAL
-                self._try_next()
+                self._try_next(contended)
 
-    def _judge(self, steps: _Steps) -> None:
+    def _judge(self, steps: _Steps, contended: bool | None) -> None:
         """Begin a trial if the last steps stalled, or fewer threads than asked for compute."""
         self._steps = _Steps()
         self._since += steps.seconds
         cost = steps.cost / steps.count
-        stalled = cost > STALLED or steps.cpu < IDLE * self.count * steps.seconds
-        if self._since < self._wait or not (stalled or self._rung):
-            return
+        stalled = bool(contended)
+        if contended is None:
+            stalled = cost > STALLED or steps.cpu < IDLE * self.count * steps.seconds
+        if not (stalled or self._rung):
+            self._since = 0.0
+        elif self._since >= self._wait:
+            self._begin(cost, stalled, contended)
+
+    def _begin(self, cost: float, stalled: bool, contended: bool | None) -> None:
+        """Try other numbers than the present one, with which a step costs ``cost``."""
         self._costs = {self._rung: cost}
         self._untried = list(range(self._rung + 1, len(self._ladder))) if stalled else []
         if self._rung:
             self._untried.append(self._rung - 1)
-        self._try_next()
+        self._try_next(contended)
 
-    def _try_next(self) -> None:
+    def _try_next(self, contended: bool | None) -> None:
         self._steps = _Steps()
         if self._untried:
             self._rung = self._untried.pop(0)
             return
         before = next(iter(self._costs))
         best = min(self._costs, key=self._costs.__getitem__)
-        if self._costs[best] > FASTER * self._costs[before]:
+        back = best < before and contended is False
+        if self._costs[best] > FASTER * self._costs[before] and not back:
             best = before
         self._wait = FIRST_WAIT if best != before else min(2 * self._wait, LONGEST_WAIT)
         self._since = 0.0

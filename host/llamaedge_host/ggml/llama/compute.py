@@ -10,6 +10,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from .contention import Contention
+
 _log = logging.getLogger("llamaedge_host.nn")
 
 UNLOADED = "the model is being unloaded"
@@ -39,6 +41,7 @@ class ComputeThread:
     """Steps its workers in turn; sleeps when none has anything to compute."""
 
     def __init__(self) -> None:
+        self.contention = Contention()
         self._mail: SimpleQueue[tuple[Callable[[Any], None], Any, Worker | None]] = SimpleQueue()
         self._workers: list[Worker] = []
         self._thread: threading.Thread | None = None
@@ -86,10 +89,13 @@ class ComputeThread:
             self._read(None)  # what was posted to engines that are gone comes first
         while self._workers:
             if not sum([_step(worker) for worker in self._workers]):
+                self.contention.rest()
                 waits = [_patience(worker) for worker in self._workers]
                 self._read(min((wait for wait in waits if wait is not None), default=None))
+                self.contention.work()
             while not self._mail.empty():
                 self._read(None)
+        self.contention.end()
 
     def _read(self, timeout: float | None) -> None:
         try:

@@ -1,0 +1,173 @@
+"""Other work on the CPUs: what tells of it, and what is done about it. No test measures time."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from llamaedge_host.ggml.llama import contention
+from llamaedge_host.ggml.llama.contention import BUSY, LOOKS, QUIET, Contention, waited
+from llamaedge_host.ggml.llama.openmp import WAITED, IdleTeam
+
+LINUX = pytest.mark.skipif(not WAITED.exists(), reason="the system tells of no waiting")
+SOON = 60.0
+
+
+class Team:
+    """Stands for OpenMP's: whether it is there."""
+
+    there = False
+
+    def come(self) -> None:
+        self.there = True
+
+    def go(self) -> None:
+        self.there = False
+
+
+@pytest.fixture
+def looking() -> Iterator[tuple[Contention, Team]]:
+    """One that is shown what threads waited."""
+    found, team = Contention(), Team()
+    yield found, team
+    found.end()
+
+
+def look(looking: tuple[Contention, Team], *parts: float) -> None:
+    """A look at threads that waited these parts of a second."""
+    found, team = looking
+    after = {str(number): 7 + int(part * 1e9) for number, part in enumerate(parts)}
+    found._look(cast(IdleTeam, team), dict.fromkeys(after, 7), after, 1.0)
+
+
+@LINUX
+def test_a_thread_that_waits_again_and_again_tells_of_other_work(
+    looking: tuple[Contention, Team],
+) -> None:
+    found, team = looking
+    for _ in range(LOOKS - 1):
+        look(looking, 0.0, BUSY + 0.1)
+        assert not found.there
+    look(looking, BUSY + 0.1, 0.0)
+    assert found.there
+    assert team.there
+
+
+@LINUX
+def test_threads_that_wait_a_little_or_once_do_not(looking: tuple[Contention, Team]) -> None:
+    found, team = looking
+    for _ in range(3 * LOOKS):
+        look(looking, 0.0, BUSY + 0.1)
+        look(looking, *[QUIET / 2] * 50)
+        look(looking, BUSY - 0.01)
+    assert not found.there
+    assert not team.there
+
+
+@LINUX
+def test_it_is_over_once_nobody_waits_any_more(looking: tuple[Contention, Team]) -> None:
+    found, team = looking
+    for _ in range(LOOKS):
+        look(looking, BUSY + 0.1)
+    for _ in range(5):  # neither is certain
+        look(looking, (BUSY + QUIET) / 2)
+    assert found.there
+    for _ in range(LOOKS - 1):
+        look(looking, 0.0)
+        assert found.there
+    look(looking, 0.0)
+    assert not found.there
+    assert not team.there
+
+
+@LINUX
+def test_threads_that_came_or_ended_meanwhile_count_for_nothing(
+    looking: tuple[Contention, Team],
+) -> None:
+    found, team = looking
+    for _ in range(LOOKS):
+        found._look(cast(IdleTeam, team), {"1": 0, "2": 5}, {"1": 3, "3": 10**9}, 0.1)
+    assert not found.there
+    assert found._looks == LOOKS
+
+
+@LINUX
+def test_it_looks_while_something_is_computed_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = threading.Semaphore(0)
+    monkeypatch.setattr(contention, "EVERY", 0.001)
+    monkeypatch.setattr(Contention, "_look", lambda *_: looks.release())
+    found, before = Contention(), threading.active_count()
+    found.end()
+    found.rest()
+    assert threading.active_count() == before
+    found.work()
+    found.work()
+    assert threading.active_count() == before + 1
+    assert all(looks.acquire(timeout=SOON) for _ in range(3))
+    found.rest()
+    time.sleep(0.05)  # a look may be under way
+    while looks.acquire(blocking=False):
+        pass
+    assert not looks.acquire(timeout=0.1)
+    found.work()
+    assert looks.acquire(timeout=SOON)
+    found.end()
+    assert threading.active_count() == before
+    found.work()
+    assert looks.acquire(timeout=SOON)
+    found.end()
+    assert threading.active_count() == before
+
+
+def test_where_nothing_tells_it_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contention, "WAITED", Path("/nowhere"))
+    found, before = Contention(), threading.active_count()
+    found.work()
+    assert found.there is None
+    assert threading.active_count() == before
+    found.rest()
+    found.end()
+
+
+@LINUX
+def test_each_thread_of_this_process_is_seen() -> None:
+    over = threading.Event()
+    before = waited()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        after = waited()
+        assert str(thread.native_id) in after.keys() - before.keys()
+        assert all(after[task] >= before[task] for task in after.keys() & before.keys())
+    finally:
+        over.set()
+        thread.join()
+
+
+@LINUX
+def test_threads_of_one_cpu_wait_for_each_other() -> None:
+    """More threads than CPUs that compute: one of them has to wait, whatever else runs."""
+    program = """
+import os, sys, time
+from llamaedge_host.ggml.llama.contention import waited
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+if child := os.fork():
+    before, until = waited(), time.monotonic() + 1.0
+    while time.monotonic() < until:
+        pass
+    after = waited()
+    os.kill(child, 9)
+    print(max(after[task] - before.get(task, after[task]) for task in after) / 1e9)
+else:
+    while True:
+        pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) > BUSY
