@@ -13,8 +13,10 @@ from ...nn.preload import Target
 from ..errors import GgmlError
 from ..metadata.parse import Settings
 from . import gguf, split
+from .huge_pages import HugePages, mappings
 from .library import build, first_error, forget_errors, ggml, llama
 from .memory import gpu_count, gpu_free, lacking, shown, weights
+from .pages import buffers
 from .vocabulary import Vocabulary
 
 _log = logging.getLogger("llamaedge_host.nn")
@@ -108,7 +110,12 @@ class Model:
         self.path = path
         self.header = header
         self.parameters = parameters
-        self.pointer = _load(path, parameters, hollow=hollow)
+        files = split.paths(path)
+        before = mappings(files)
+        with buffers() as allocated:
+            self.pointer = _load(path, parameters, hollow=hollow)
+        mapped = {at: what for at, what in mappings(files).items() if at not in before}
+        self._huge_pages = HugePages(mapped, allocated)
         try:
             self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.pointer))
         except GgmlError:
@@ -124,6 +131,8 @@ class Model:
             or llama.llama_model_is_hybrid(self.pointer)
         )
         self.causal = header.metadata.get(f"{header.architecture}.attention.causal") is not False
+        if not hollow and not parameters.mlock and not llama.llama_supports_gpu_offload():
+            self._huge_pages.begin()
         self.users = 0
         self.adapters: dict[Path, object] = {}
         """What was loaded for it, by the files: freed with it."""
@@ -137,6 +146,7 @@ class Model:
 
     def close(self) -> None:
         """Free it."""
+        self._huge_pages.end()
         llama.llama_model_free(self.pointer)
 
 

@@ -29,6 +29,8 @@ _next_of = function("ggml_get_next_tensor", ctypes.c_void_p, ctypes.c_void_p, ct
 _name_of = function("ggml_get_name", ctypes.c_char_p, ctypes.c_void_p)
 _data_of = function("ggml_get_data", ctypes.c_void_p, ctypes.c_void_p)
 _size_of = function("ggml_nbytes", ctypes.c_size_t, ctypes.c_void_p)
+_base_of = function("ggml_backend_buffer_get_base", ctypes.c_void_p, ctypes.c_void_p)
+_length_of = function("ggml_backend_buffer_get_size", ctypes.c_size_t, ctypes.c_void_p)
 
 
 class _Mine(threading.local):
@@ -36,6 +38,7 @@ class _Mine(threading.local):
 
     def __init__(self) -> None:
         self.found: list[Region] | None = None
+        self.buffers: list[Region] | None = None
 
 
 _mine = _Mine()
@@ -52,11 +55,24 @@ def caches() -> Iterator[list[Region]]:
         _mine.found = None
 
 
+@contextmanager
+def buffers() -> Iterator[list[Region]]:
+    """What this thread allocates for tensors within the block, wherever that is."""
+    found: list[Region] = []
+    _mine.buffers = found
+    try:
+        yield found
+    finally:
+        _mine.buffers = None
+
+
 def _allocate(tensors: int, buffer_type: int) -> int | None:
     """Allocate the tensors of a ggml_context: ggml's own function."""
     buffer: int | None = _allocate_all(tensors, buffer_type)
     if buffer and _mine.found is not None and of_processor(buffer_type):
         _mine.found += _regions(tensors)
+    if buffer and _mine.buffers is not None:
+        _mine.buffers.append((_base_of(buffer), _length_of(buffer)))
     return buffer
 
 
