@@ -58,3 +58,25 @@ def test_what_is_left_unread_lets_a_guest_ask_a_few_times_only() -> None:
             ask(idle)
             asked += 1
     assert asked == UNREAD + 1
+
+
+def test_one_that_comes_late_asks_at_once_for_what_others_have_unread() -> None:
+    arrivals = Told()
+    busy = sequence(arrivals)
+    for token in range(3):
+        busy.handed.put(token)
+        arrivals.tell()
+    late = sequence(arrivals)
+    for token in range(3):
+        assert ask(late) is None
+        assert ask(busy) == token
+
+
+def test_one_that_is_alone_asks_nothing_in_vain() -> None:
+    arrivals = Told()
+    arrivals.tell(100)
+    arrivals.begin()
+    arrivals.end()
+    alone = sequence(arrivals)
+    with pytest.raises(TimeoutError):
+        alone.ask(NOBODY, FOREVER)

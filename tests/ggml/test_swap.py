@@ -185,6 +185,21 @@ def test_one_that_waits_for_a_slot_keeps_no_other_from_its_tokens(
     assert NnErrno.BUSY in errnos[SLOTS]
 
 
+def test_the_call_that_begins_a_computation_waits_for_nothing(load: Load, tiny_llama: Path) -> None:
+    context = load(tiny_llama, ignore_eos=True, single_wait=FOREVER).context()
+    context.set_input(0, 3, TALKS[0])
+    assert context.compute_single() is NnErrno.BUSY
+    assert context.compute_single() is NnErrno.SUCCESS
+    context.close()
+
+
+def test_without_a_time_to_wait_it_waits_for_its_token(load: Load, tiny_llama: Path) -> None:
+    context = load(tiny_llama, ignore_eos=True).context()
+    context.set_input(0, 3, TALKS[0])
+    assert context.compute_single() is NnErrno.SUCCESS
+    context.close()
+
+
 def test_what_a_guest_leaves_unread_does_not_keep_it_asking(load: Load, tiny_llama: Path) -> None:
     graph = load(tiny_llama, ignore_eos=True, cache_ram=0, single_wait=FOREVER)
     unread = [graph.context() for _ in range(SLOTS)]

@@ -204,20 +204,21 @@ class GgmlContext:
     def compute_single(self) -> NnErrno:
         """Make one token. END_OF_SEQUENCE, CONTEXT_FULL and PROMPT_TOO_LONG stay.
 
-        BUSY if there is none by single-wait, or before another computation has one; ask again.
+        BUSY if there is none by single-wait, another computation has one, or this one only begins.
         """
         if self._ended is not None:
             return self._ended
         sequence, engine = self._sequence, self._engine
         if sequence is None or engine is None:
             sequence, engine = self._begin_single()
+            if self._settings["single-wait"] >= 0:
+                return NnErrno.BUSY
         try:
             item = self._take(sequence, engine, self._settings["single-wait"])
         except Empty:
             return NnErrno.BUSY
-        token = item.token if isinstance(item, End) else item
+        self._token = token = item.token if isinstance(item, End) else item
         self._reused = sequence.reused
-        self._token = token
         piece = b""
         if token is not None:
             self._seen = sequence.seen.popleft() if sequence.seen else None

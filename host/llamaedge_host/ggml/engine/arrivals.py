@@ -12,7 +12,20 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.sequences = 0
+        """Those that have not ended: what they were handed may be unread."""
         self._changed = threading.Condition()
+
+    def begin(self) -> bool:
+        """A sequence begins; whether there are others."""
+        with self._changed:
+            self.sequences += 1
+            return self.sequences > 1
+
+    def end(self) -> None:
+        """A sequence has ended."""
+        with self._changed:
+            self.sequences -= 1
 
     def tell(self, items: int = 1) -> None:
         """``items`` at most were handed to one and the same sequence: wake whoever waits."""

@@ -135,7 +135,7 @@ class Sequence:
         self._fresh: list[int] = []
         self._taken = 0
         self._arrivals = arrivals
-        self._asked = arrivals.count
+        self._asked = arrivals.count - (UNREAD if arrivals.begin() else 0)
         """The count of arrivals for which ``ask`` has looked."""
         self._vocabulary = vocabulary
         self._limits = limits
@@ -246,6 +246,7 @@ class Sequence:
         """Be over, free the sampler and hand over ``end``; None for one that no one reads."""
         self.become(State.ENDED)
         self.sampler.close()
+        self._arrivals.end()
         self.hand_over()
         if end is not None:
             self.handed.put(end)
