@@ -11,7 +11,7 @@ Frame = tuple[float, dict[str, Any]]
 
 
 class Client:
-    """One connection to the server at ``url``."""
+    """A connection to the server at ``url`` for each request."""
 
     def __init__(self, url: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=300)
@@ -31,9 +31,8 @@ class Client:
             lines = []
             while line := answer.readline():
                 lines.append((time.perf_counter(), line))
-        except BaseException:
+        finally:
             self._connection.close()
-            raise
         if not lines or b"data: [DONE]\n" not in [line for _, line in lines]:
             raise ValueError("the answer broke off")
         return lines

@@ -2,7 +2,8 @@
 
 Each server gets the same requests, greedy, with the same threads and slots (see peers). A token
 is what the server counts in its usage, or else a frame with text. A request that is refused or
-breaks off counts as failed.
+breaks off counts as failed. Each has a connection of its own: llama.cpp's server closes some that
+were kept, and what fails then is no measure of anything.
 """
 
 import threading
@@ -28,7 +29,7 @@ class Sender:
     """Sends requests from a queue until it is empty."""
 
     def __init__(self, url: str, jobs: "SimpleQueue[tuple[int, int, int]]") -> None:
-        self._client = Client(url)
+        self._url = url
         self._jobs = jobs
         self._answers: list[tuple[float, list[tuple[float, bytes]]]] = []
         self.failed = 0
@@ -54,7 +55,7 @@ class Sender:
             "max_tokens": most,
         }
         before = time.perf_counter()
-        self._answers.append((before, self._client.chat(body)))
+        self._answers.append((before, Client(self._url).chat(body)))
 
     def times(self) -> tuple[list[float], list[float], int]:
         """Seconds to each first token, those between two tokens, and how many were made."""
