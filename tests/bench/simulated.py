@@ -14,7 +14,7 @@ from typing import Any
 import simpy
 
 from llamaedge_host.ggml.engine.engine import LONE_STEP, SHARED_STEP
-from llamaedge_host.ggml.engine.scheduler import TURN
+from llamaedge_host.ggml.engine.scheduler import PATIENT, TURN
 from llamaedge_launcher.affinity import Placement, Prefix
 from llamaedge_launcher.cli.plan import TURNS
 
@@ -150,13 +150,14 @@ class Machine:
         return done
 
     def _admit(self) -> None:
-        """As Scheduler's: a sequence may keep its slot for TURN seconds if others want it."""
+        """As Scheduler's: a sequence keeps its slot for TURN seconds, or until one has waited."""
         slots, now = self._costs.slots, self._world.now
         while self._queue and len(self._running) + len(self._resting) < TURNS * slots:
             self._rest(self._queue.popleft())
         while self._resting:
             over = [each for each in self._running if not each.unread and each.since <= now - TURN]
-            if len(self._running) == slots and not over:
+            patient = self._resting[0].since > now - PATIENT * TURN
+            if len(self._running) == slots and (patient or not over):
                 return
             if len(self._running) == slots:
                 victim = min(over, key=lambda each: each.since)
@@ -223,7 +224,8 @@ class Machine:
         ends = min(each.unmade for each in self._running)
         if not self._resting:
             return ends
-        over = min(each.since for each in self._running) + TURN - self._world.now
+        over = min(each.since for each in self._running) + TURN
+        over = max(over, self._resting[0].since + PATIENT * TURN) - self._world.now
         return max(min(ends, math.ceil(over / step)), 1)
 
     def _computed(self, shares: Mapping[Request, int], steps: int) -> None:

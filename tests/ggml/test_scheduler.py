@@ -7,7 +7,7 @@ import pytest
 
 from llamaedge_host.ggml.engine.arrivals import Arrivals
 from llamaedge_host.ggml.engine.cache import Cache
-from llamaedge_host.ggml.engine.scheduler import SWAPPING, Part, Scheduler, SwapRoom
+from llamaedge_host.ggml.engine.scheduler import PATIENT, SWAPPING, TURN, Part, Scheduler, SwapRoom
 from llamaedge_host.ggml.engine.sequence import Limits, Sequence
 from llamaedge_host.ggml.engine.swap import Swap, Swapped
 
@@ -78,7 +78,10 @@ def test_a_turn_lasts_as_long_as_swapping_is_worth() -> None:
         each.position = 0
         assert scheduler.computed(Part(each, 1))
         each.since -= 50
-    scheduler.add(sequence(1))
+    waiting = sequence(1)
+    scheduler.add(waiting)
+    assert scheduler.victim() is None
+    waiting.since -= PATIENT * TURN
     assert scheduler.victim() is decoding[0]
     scheduler.swap_seconds = 60 * SWAPPING / 2
     assert scheduler.victim() is None
@@ -106,7 +109,7 @@ def test_as_many_take_turns_as_the_swap_holds(room: int, leave: int) -> None:
         left = max(left, len(scheduler.preempted))
         for part in scheduler.plan(512, 512):
             scheduler.computed(part)
-        for each in scheduler.running:
+        for each in scheduler:
             each.since -= 50
         while (victim := scheduler.victim()) is not None:
             scheduler.preempt(victim)

@@ -35,8 +35,9 @@ from .threads import Threads
 
 Found = TypeVar("Found")
 
-SHARED_STEP = 0.3
-"""Seconds that prompts may take of a step in which others decode."""
+SHARED_STEP = 0.8
+"""Seconds that prompts may take of a step in which others decode: while prompts are read, fewer
+decode, and each token costs more."""
 LONE_STEP = 1.0
 """Seconds that a step of prompts alone may take: what a cancelled one still costs."""
 LEAST_PROMPT = 16

@@ -19,6 +19,9 @@ MAX_WAITING = 1024
 """Sequences that may wait for a slot."""
 TURN = 1.0
 """Seconds that a sequence may keep its slot while others wait for one, at least."""
+PATIENT = 4
+"""Turns that a sequence waits at least before one that computes must leave its slot for it: where
+answers are short, slots become free before that, and no answer need stand still."""
 DRAFTING = 2
 """Sequences that decode at most for any to draft: more of them fill a step by themselves."""
 SWAPPING = 0.03
@@ -172,8 +175,8 @@ class Scheduler:
     def victim(self) -> Sequence | None:
         """The sequence that makes place for one that waits, since its turn is over, if any.
 
-        First one whose guest does not read; then one that has made a token in its slot at least.
-        For one that waits for a slot of its own it is the one in there.
+        First one whose guest does not read; then, for one that has waited long, one that has made a
+        token in its slot at least. For one that waits for a slot of its own it is the one in there.
         """
         queue = self._next_queue()
         if not queue or ((place := queue[0].place) is None and self._cache.free()):
@@ -181,7 +184,8 @@ class Scheduler:
         now = time.monotonic()
         over = now - TURN
         turns = [each for each in self.paused if each.slot >= 0 and each.paused_at <= over]
-        if not turns and self.most_preempted:
+        patient = now - queue[0].since < PATIENT * TURN
+        if not turns and self.most_preempted and not patient:
             over = now - self._turn
             turns = [each for each in self.running if each.since <= over and self._can_leave(each)]
         turns = [each for each in turns if place in (None, each.slot)]
