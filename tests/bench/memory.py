@@ -21,7 +21,8 @@ _LARGE = 32 << 20
 _ASKED = "params.n_parallel, params.n_ctx = slots, slots * context"
 _UNASKED = "params.n_parallel, params.kv_unified = 4, True"
 assert _ASKED in XLLAMACPP
-MODEL, CACHE, REST = "the model's file", "cache and buffers", "everything else"
+MODEL, REST = "the model's file", "everything else"
+CACHE = "cache and buffers, and weights in memory of their own"
 
 
 def family(pid: int) -> list[int]:
