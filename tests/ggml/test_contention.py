@@ -1,5 +1,6 @@
 """Other work on the CPUs: what tells of it, and what is done about it. No test measures time."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,7 +12,14 @@ from typing import cast
 import pytest
 
 from llamaedge_host.ggml.llama import contention
-from llamaedge_host.ggml.llama.contention import BUSY, LOOKS, QUIET, Contention, waited
+from llamaedge_host.ggml.llama.contention import (
+    BUSY,
+    LOOKS,
+    QUIET,
+    Contention,
+    humbly,
+    waited,
+)
 from llamaedge_host.ggml.llama.openmp import WAITED, IdleTeam
 
 LINUX = pytest.mark.skipif(not WAITED.exists(), reason="the system tells of no waiting")
@@ -147,6 +155,30 @@ def test_each_thread_of_this_process_is_seen() -> None:
     finally:
         over.set()
         thread.join()
+
+
+@LINUX
+def test_a_thread_that_gives_way_to_all_others_tells_of_nothing() -> None:
+    came, over = threading.Event(), threading.Event()
+
+    def give_way() -> None:
+        with humbly():
+            came.set()
+            over.wait()
+
+    thread = threading.Thread(target=give_way)
+    thread.start()
+    try:
+        assert came.wait(SOON)
+        number = thread.native_id
+        assert number is not None
+        assert str(number) not in waited()
+        assert os.getpriority(os.PRIO_PROCESS, number) == 19
+        assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
+    finally:
+        over.set()
+        thread.join()
+    assert str(threading.get_native_id()) in waited()
 
 
 @LINUX

@@ -5,8 +5,11 @@ run has waited for a CPU: if the unluckiest of this process waits a good part of
 need the CPUs too. Then OpenMP's threads are to sleep rather than spin.
 """
 
+import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .openmp import WAITED, IdleTeam
@@ -19,7 +22,10 @@ QUIET = 0.1
 """The part of the time that no thread waits longer than, if none needs it any more."""
 LOOKS = 2
 """Looks, one after another, that must find the same before it is believed."""
+_LEAST_PRIORITY = 19
 _TASKS = Path("/proc/self/task")
+_humble: set[str] = set()
+"""Threads that give way to all others."""
 
 
 class Contention:
@@ -90,10 +96,27 @@ class Contention:
             team.go()
 
 
+@contextmanager
+def humbly() -> Iterator[None]:
+    """What this thread, which ends with the block, does only where a CPU has nothing else to do."""
+    number = threading.get_native_id()
+    _humble.add(str(number))
+    try:
+        os.setpriority(os.PRIO_PROCESS, number, _LEAST_PRIORITY)
+        yield
+    finally:
+        _humble.discard(str(number))
+
+
 def waited() -> dict[str, int]:
-    """Nanoseconds that each thread of this process could have run and had no CPU, by its number."""
+    """Nanoseconds that each thread of this process could have run and had no CPU, by its number.
+
+    Those are left out that give way to all others.
+    """
     found = {}
     for task in _TASKS.iterdir():
+        if task.name in _humble:
+            continue
         try:
             found[task.name] = int((task / "schedstat").read_bytes().split()[1])
         except (OSError, IndexError):

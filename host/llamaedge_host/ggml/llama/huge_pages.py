@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .contention import humbly
 from .memory import available_memory, shown
 from .pages import Region
 
@@ -109,6 +110,10 @@ class HugePages:
         self.wait()
 
     def _run(self) -> None:
+        with humbly():
+            self._move_all()
+
+    def _move_all(self) -> None:
         try:
             for begin, (size, offset, path) in self._mapped.items():
                 self._move(begin, size, offset, path)
