@@ -20,7 +20,7 @@ from typing import Any
 
 from .contention import humbly
 from .memory import available_memory, shown
-from .pages import Region
+from .zeroing import Region
 
 HUGE = 2**21
 """Bytes of a huge page."""

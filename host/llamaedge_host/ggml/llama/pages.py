@@ -9,19 +9,16 @@ Source: llama-kv-cache.cpp.
 import ctypes
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from .library import function, llama
 from .links import link
-from .zeroing import discard, of_processor
+from .zeroing import Region, discard, extent, of_processor
 
 _NAME = "ggml_backend_alloc_ctx_tensors_from_buft"
 _TENSOR = re.compile(rb"cache_\w*[kv]_l\d+")
 _ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-
-Region = tuple[int, int]
-"""An address, and how many bytes there are from there on."""
 
 _allocate_all = function(_NAME, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 _first_of = function("ggml_get_first_tensor", ctypes.c_void_p, ctypes.c_void_p)
@@ -29,50 +26,48 @@ _next_of = function("ggml_get_next_tensor", ctypes.c_void_p, ctypes.c_void_p, ct
 _name_of = function("ggml_get_name", ctypes.c_char_p, ctypes.c_void_p)
 _data_of = function("ggml_get_data", ctypes.c_void_p, ctypes.c_void_p)
 _size_of = function("ggml_nbytes", ctypes.c_size_t, ctypes.c_void_p)
-_base_of = function("ggml_backend_buffer_get_base", ctypes.c_void_p, ctypes.c_void_p)
-_length_of = function("ggml_backend_buffer_get_size", ctypes.c_size_t, ctypes.c_void_p)
+
+
+_Look = Callable[[int, int, int], Iterable[Region]]
+"""What is of interest, of an allocated ggml_context, its buffer and the buffer's type."""
 
 
 class _Mine(threading.local):
-    """What is allocated in one thread, while somebody asks."""
+    """Who looks at what is allocated in one thread, and what they have found."""
 
     def __init__(self) -> None:
-        self.found: list[Region] | None = None
-        self.buffers: list[Region] | None = None
+        self.looks: list[tuple[_Look, list[Region]]] = []
 
 
 _mine = _Mine()
 
 
 @contextmanager
-def caches() -> Iterator[list[Region]]:
+def _found(look: _Look) -> Iterator[list[Region]]:
+    entry: tuple[_Look, list[Region]] = look, []
+    _mine.looks.append(entry)
+    try:
+        yield entry[1]
+    finally:
+        _mine.looks.remove(entry)
+
+
+def caches() -> AbstractContextManager[list[Region]]:
     """The tensors of KV caches that this thread allocates in its own memory within the block."""
-    found: list[Region] = []
-    _mine.found = found
-    try:
-        yield found
-    finally:
-        _mine.found = None
+    return _found(lambda tensors, _, kind: _regions(tensors) if of_processor(kind) else ())
 
 
-@contextmanager
-def buffers() -> Iterator[list[Region]]:
+def buffers() -> AbstractContextManager[list[Region]]:
     """What this thread allocates for tensors within the block, wherever that is."""
-    found: list[Region] = []
-    _mine.buffers = found
-    try:
-        yield found
-    finally:
-        _mine.buffers = None
+    return _found(lambda _, buffer, __: [extent(buffer)])
 
 
 def _allocate(tensors: int, buffer_type: int) -> int | None:
     """Allocate the tensors of a ggml_context: ggml's own function."""
     buffer: int | None = _allocate_all(tensors, buffer_type)
-    if buffer and _mine.found is not None and of_processor(buffer_type):
-        _mine.found += _regions(tensors)
-    if buffer and _mine.buffers is not None:
-        _mine.buffers.append((_base_of(buffer), _length_of(buffer)))
+    if buffer:
+        for look, found in _mine.looks:
+            found += look(tensors, buffer, buffer_type)
     return buffer
 
 

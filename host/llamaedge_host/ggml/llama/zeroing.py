@@ -13,6 +13,9 @@ import mmap
 from .library import function, llama
 from .links import link
 
+Region = tuple[int, int]
+"""An address, and how many bytes there are from there on."""
+
 _log = logging.getLogger("llamaedge_host.nn")
 _NAME = "ggml_backend_buffer_clear"
 _DONT_NEED = 4  # MADV_DONTNEED
@@ -30,7 +33,7 @@ _processor = function("ggml_backend_cpu_buffer_type", ctypes.c_void_p)
 
 def clear(buffer: int, value: int) -> None:
     """Make all bytes of ``buffer``, a ggml_backend_buffer, ``value``: ggml's own function."""
-    begin, size = _base_of(buffer), _size_of(buffer)
+    begin, size = extent(buffer)
     if value or size < _LEAST or not of_processor(_type_of(buffer)):
         _clear_all(buffer, value)
         return
@@ -41,6 +44,11 @@ def clear(buffer: int, value: int) -> None:
     end = begin + size
     rest = end % mmap.PAGESIZE
     ctypes.memset(end - rest, 0, rest)
+
+
+def extent(buffer: int) -> Region:
+    """Where ``buffer``, a ggml_backend_buffer, lies."""
+    return _base_of(buffer), _size_of(buffer)
 
 
 def of_processor(buffer_type: int) -> bool:
