@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import cast
 
 import pytest
@@ -106,9 +107,9 @@ def test_threads_that_came_or_ended_meanwhile_count_for_nothing(
 
 @LINUX
 def test_it_looks_while_something_is_computed_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = threading.Semaphore(0)
+    looks: SimpleQueue[None] = SimpleQueue()
     monkeypatch.setattr(contention, "EVERY", 0.001)
-    monkeypatch.setattr(Contention, "_look", lambda *_: looks.release())
+    monkeypatch.setattr(Contention, "_look", lambda *_: looks.put(None))
     found, before = Contention(), threading.active_count()
     found.end()
     found.rest()
@@ -116,18 +117,20 @@ def test_it_looks_while_something_is_computed_only(monkeypatch: pytest.MonkeyPat
     found.work()
     found.work()
     assert threading.active_count() == before + 1
-    assert all(looks.acquire(timeout=SOON) for _ in range(3))
+    for _ in range(3):
+        looks.get(timeout=SOON)
     found.rest()
-    time.sleep(0.05)  # a look may be under way
-    while looks.acquire(blocking=False):
-        pass
-    assert not looks.acquire(timeout=0.1)
+    seen = looks.qsize()
+    time.sleep(0.1)
+    assert looks.qsize() <= seen + 1  # which was under way
+    while not looks.empty():
+        looks.get()
     found.work()
-    assert looks.acquire(timeout=SOON)
+    looks.get(timeout=SOON)
     found.end()
     assert threading.active_count() == before
     found.work()
-    assert looks.acquire(timeout=SOON)
+    looks.get(timeout=SOON)
     found.end()
     assert threading.active_count() == before
 

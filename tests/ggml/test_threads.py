@@ -80,15 +80,17 @@ def test_busy_cpus_are_left_to_others(cpus: int, busy: int, tells: bool) -> None
     assert not stalling or taken < 1.1 * stalling
 
 
+@pytest.mark.parametrize("tells", [False, True])
 @pytest.mark.parametrize("cpus", [2, 4, 16])
-def test_it_comes_back_when_they_are_free_again(cpus: int) -> None:
-    machine, threads = Machine(cpus, busy=1), Threads(cpus)
+def test_it_comes_back_when_they_are_free_again(cpus: int, tells: bool) -> None:
+    machine, threads = Machine(cpus, busy=1, tells=tells), Threads(cpus)
     machine.run(threads, 3000)
     assert threads.count < cpus
     machine.busy = 0
     gone = machine.seconds
     while machine.seconds - gone < 2 * LONGEST_WAIT:
         machine.run(threads, 10)
+    assert not tells or threads.count == cpus
     quiet = Machine(cpus).run(Threads(cpus), 1000)
     assert machine.run(threads, 1000) < 1.05 * quiet
 
@@ -110,18 +112,6 @@ def test_other_work_for_a_moment_is_no_reason_to_try() -> None:
             assert threads.count == 2
         machine.busy = 0
         machine.run(threads, WINDOW)
-
-
-@pytest.mark.parametrize("cpus", [2, 16])
-def test_it_comes_back_when_it_is_told_that_they_are_free(cpus: int) -> None:
-    machine, threads = Machine(cpus, busy=1, tells=True), Threads(cpus)
-    machine.run(threads, 3000)
-    assert threads.count < cpus
-    machine.busy = 0
-    gone = machine.seconds
-    while machine.seconds - gone < 2 * LONGEST_WAIT:
-        machine.run(threads, 10)
-    assert threads.count == cpus
 
 
 def test_a_burst_of_other_work_costs_few_steps_more() -> None:

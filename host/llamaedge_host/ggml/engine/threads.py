@@ -50,6 +50,7 @@ class Threads:
         self._untried: list[int] = []
         self._since = 0.0
         self._wait = FIRST_WAIT
+        self._contended: bool | None = None
 
     @property
     def count(self) -> int:
@@ -63,59 +64,60 @@ class Threads:
         """
         if len(self._ladder) == 1:
             return
+        self._contended = contended
         usual = self._usual.setdefault(rows, seconds)
         steps = self._steps
         steps.count += 1
         if self._costs:
-            self._try(steps, seconds / usual, contended)
+            self._try(steps, seconds / usual)
             return
         steps.cost += seconds / usual
         steps.seconds += seconds
         steps.cpu += cpu
         self._usual[rows] += (seconds - usual) * _LEARNING
         if steps.count == (TRIAL if self._rung else WINDOW):
-            self._judge(steps, contended)
+            self._judge(steps)
 
-    def _try(self, steps: _Steps, cost: float, contended: bool | None) -> None:
+    def _try(self, steps: _Steps, cost: float) -> None:
         if cost > HOPELESS * next(iter(self._costs.values())):
             self._costs[self._rung] = cost
             self._untried = [rung for rung in self._untried if rung < self._rung]
-            self._try_next(contended)
+            self._try_next()
         elif steps.count > 1:  # not the one for which threads were made, or woken
             steps.cost += cost
             if steps.count > TRIAL:
                 self._costs[self._rung] = steps.cost / TRIAL
-                self._try_next(contended)
+                self._try_next()
 
-    def _judge(self, steps: _Steps, contended: bool | None) -> None:
+    def _judge(self, steps: _Steps) -> None:
         """Begin a trial if the last steps stalled, or fewer threads than asked for compute."""
         self._steps = _Steps()
         self._since += steps.seconds
         cost = steps.cost / steps.count
-        stalled = bool(contended)
-        if contended is None:
+        stalled = bool(self._contended)
+        if self._contended is None:
             stalled = cost > STALLED or steps.cpu < IDLE * self.count * steps.seconds
         if not (stalled or self._rung):
             self._since = 0.0
         elif self._since >= self._wait:
-            self._begin(cost, stalled, contended)
+            self._begin(cost, stalled=stalled)
 
-    def _begin(self, cost: float, stalled: bool, contended: bool | None) -> None:
+    def _begin(self, cost: float, *, stalled: bool) -> None:
         """Try other numbers than the present one, with which a step costs ``cost``."""
         self._costs = {self._rung: cost}
         self._untried = list(range(self._rung + 1, len(self._ladder))) if stalled else []
         if self._rung:
             self._untried.append(self._rung - 1)
-        self._try_next(contended)
+        self._try_next()
 
-    def _try_next(self, contended: bool | None) -> None:
+    def _try_next(self) -> None:
         self._steps = _Steps()
         if self._untried:
             self._rung = self._untried.pop(0)
             return
         before = next(iter(self._costs))
         best = min(self._costs, key=self._costs.__getitem__)
-        back = best < before and contended is False
+        back = best < before and self._contended is False
         if self._costs[best] > FASTER * self._costs[before] and not back:
             best = before
         self._wait = FIRST_WAIT if best != before else min(2 * self._wait, LONGEST_WAIT)

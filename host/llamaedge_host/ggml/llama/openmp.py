@@ -81,11 +81,6 @@ class IdleTeam:
         """Whether there is a libgomp, and nobody else chose how long its threads spin."""
         return self._parallel is not None
 
-    @property
-    def there(self) -> bool:
-        """Whether it is there."""
-        return self._over is not None
-
     def come(self) -> None:
         """Let it be there, if it is possible."""
         if self._over is None and self.possible:
