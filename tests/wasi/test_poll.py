@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guests.probe import Probe
@@ -27,6 +28,7 @@ from guests.streams import piped_stdin, piped_stdout
 
 from llamaedge_host import GuestStopped, Limits, Preopen
 from llamaedge_host.preview1.errnos import Errno
+from llamaedge_host.waker import Waker
 
 SUBSCRIPTIONS, EVENTS, COUNT = 0x1000, 0x4000, 0x80
 FAR = 0x7FFFFFF8
@@ -79,6 +81,30 @@ def test_a_clock(probe: Probe, name: str, clock_id: int, absolute: bool) -> None
 def test_a_time_that_is_past(probe: Probe) -> None:
     assert poll(probe, clock(7, 0)) == [(7, 0, CLOCK, 0, 0)]
     assert poll(probe, clock(7, 1, REALTIME, ABSOLUTE)) == [(7, 0, CLOCK, 0, 0)]
+
+
+def test_a_pause_of_microseconds_is_none_of_a_millisecond(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """poll(2) counts milliseconds, and would take one for each."""
+    asked, ask = list[float | None](), Waker.poll
+
+    def recorded(self: Waker, poller: Any, milliseconds: float | None) -> list[tuple[int, int]]:
+        asked.append(milliseconds)
+        return ask(self, poller, milliseconds)
+
+    monkeypatch.setattr(Waker, "poll", recorded)
+    started = time.monotonic_ns()
+    assert poll(probe, clock(7, MS // 2)) == [(7, 0, CLOCK, 0, 0)]
+    assert time.monotonic_ns() - started >= MS // 2
+    assert set(asked) == {0}
+
+
+def test_data_comes_before_the_end_of_a_pause_of_microseconds(probe: Probe) -> None:
+    fd, peer = connected(probe)
+    with peer:
+        peer.sendall(b"12345")
+        assert poll(probe, on(1, READ, fd), clock(2, MS // 2)) == [(1, 0, READ, 5, 0)]
 
 
 def test_the_first_of_many_clocks(probe: Probe) -> None:

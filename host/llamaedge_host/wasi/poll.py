@@ -43,6 +43,7 @@ _ABSOLUTE = 1
 _HANGUP = 1
 
 _MOST_SUBSCRIPTIONS = 16384
+_MILLISECOND = 1_000_000
 _BOTH = select.POLLIN | select.POLLOUT
 _BROKEN = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _READABLE = select.POLLIN | _BROKEN
@@ -263,12 +264,15 @@ class PollCalls:
     ) -> list[_Event]:
         deadline = min(timers)[0] if timers else None
         while True:
-            wait: float | None = None
+            wait = left = None
             if due:
                 wait = 0
             elif deadline is not None:
-                wait = max(0, -((time.monotonic_ns() - deadline) // 1_000_000))
+                left = max(deadline - time.monotonic_ns(), 0)
+                wait = -(-left // _MILLISECOND) if left > _MILLISECOND else 0
             due += interest.events(self._waker.poll(interest.poller, wait))
+            if left and not wait and not due:
+                time.sleep(left / 1e9)  # poll(2) would take a millisecond for the least pause
             if deadline is not None and (now := time.monotonic_ns()) >= deadline:
                 due += [(userdata, 0, _CLOCK, 0, 0) for at, userdata in timers if at <= now]
             if due:
