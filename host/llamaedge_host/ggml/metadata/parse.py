@@ -35,8 +35,11 @@ class Settings:
 
     def differences(self, other: "Settings") -> set[Change]:
         """What the change from these settings to ``other`` asks for."""
+        theirs = other._values
+        if theirs == self._values:
+            return set()
         return {
-            BY_NAME[name].change for name, value in self._values.items() if other[name] != value
+            BY_NAME[name].change for name, value in self._values.items() if theirs[name] != value
         }
 
 
