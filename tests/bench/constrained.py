@@ -11,7 +11,7 @@ from typing import Any
 
 from nn import DECODE_PROMPT
 from report import Report
-from server import demo_model
+from server import model_file
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.context import GgmlContext
@@ -64,7 +64,7 @@ def measure(report: Report, rounds: int) -> None:
 
     def context(**keys: object) -> GgmlContext:
         config = CONFIG | {name.replace("_", "-"): value for name, value in keys.items()}
-        return backend.load(Path(demo_model()), Target.AUTO, json.dumps(config)).context()
+        return backend.load(Path(model_file()), Target.AUTO, json.dumps(config)).context()
 
     by_schema = context(json_schema=json.dumps(SCHEMA))
     by_grammar = context(grammar=GRAMMAR, n_predict=200)

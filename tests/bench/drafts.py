@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from report import Report
-from server import demo_model
+from server import model_file
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine.engine import Engine
@@ -75,7 +75,7 @@ def rate(
 
 
 def measure(report: Report, rounds: int) -> None:
-    model, backend = demo_model(), GgmlBackend(parallel=1)
+    model, backend = model_file(), GgmlBackend(parallel=1)
     backend.preload(model)
     for _ in range(rounds):
         for kind in KINDS:
@@ -91,7 +91,7 @@ def measure(report: Report, rounds: int) -> None:
 
 
 def _draft_model(report: Report, rounds: int, deep: Path) -> None:
-    backend = GgmlBackend(parallel=1, preloaded={"draft": demo_model()})
+    backend = GgmlBackend(parallel=1, preloaded={"draft": model_file()})
     backend.preload(deep)
     for _ in range(rounds):
         for temperature in (0.0, 0.8):

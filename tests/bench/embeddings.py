@@ -12,7 +12,7 @@ from functools import partial
 from bare import Bare
 from nn import guest_text
 from report import Report
-from server import demo_model
+from server import model_file
 from streams import words
 
 from llamaedge_host import Guest, NeuralNetwork, Preload
@@ -54,8 +54,8 @@ def computed(nn: NeuralNetwork) -> tuple[int, int]:
 
 
 def measure(report: Report, rounds: int) -> None:
-    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{demo_model()}")])
-    bare = Bare(demo_model(), context=CONTEXT, embedding=True)
+    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{model_file()}")])
+    bare = Bare(model_file(), context=CONTEXT, embedding=True)
 
     def batched(inputs: list[list[int]], count: int) -> float:
         return len(inputs) * count / bare.embed(inputs, count)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import plot
 from report import Report
-from server import Server, demo_model
+from server import Server, model_file
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine.engine import Engine
@@ -182,7 +182,7 @@ def _seconds(server: Server) -> float:
 
 
 def measure(report: Report, rounds: int) -> None:
-    demo_model()
+    model_file()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         path = sized.llama(folder / "one.gguf", context=CONTEXTS[-1], **MODEL)

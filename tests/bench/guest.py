@@ -12,7 +12,7 @@ from typing import Any
 from bare import Bare
 from ports import free_port
 from report import Report
-from server import demo_model
+from server import model_file
 
 from llamaedge_host import Guest, HostNetwork
 from llamaedge_host.errors import GuestStopped
@@ -115,7 +115,7 @@ def measure(report: Report, rounds: int) -> None:
             report.add(OWN, stream(port, TOKENS) / TOKENS * 1e6, "us")
         guest.stop()
         thread.join()
-    bare = Bare(demo_model())
+    bare = Bare(model_file())
     for _ in range(rounds):
         bare.prefill(bare.tokenize("Once upon a time"))
         report.add(MODEL, bare.generate(100)[1] / 99 * 1e6, "us")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from bare import Bare
 from report import Report
-from server import demo_model
+from server import model_file
 from wasmtime import wat2wasm
 
 from llamaedge_host import Guest, NeuralNetwork, Preload
@@ -82,8 +82,8 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def measure(report: Report, rounds: int) -> None:
-    bare = Bare(demo_model())
-    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{demo_model()}")], parallel=1)
+    bare = Bare(model_file())
+    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{model_file()}")], parallel=1)
     config = {"ctx-size": 4096, "batch-size": 512, "temp": 0.0, "n-predict": TOKENS}
     config["cache-ram"] = 0  # or the prompt would come back from there
     story = bare.tokenize(DECODE_PROMPT)

@@ -1,10 +1,10 @@
 """Other servers on the same model and threads, where they are installed: 1 to 32 streams.
 
 xllamacpp is llama.cpp's own server, with as many slots as ours; `scripts/bench peers` installs it
-into an environment of its own, which PEER_PYTHON names. That of
-llama-cpp-python wants fastapi, pydantic-settings, sse-starlette and starlette-context<0.4; it has
-one slot, and answers one request after another. Both servers of a ratio run at once, and answer
-in turns.
+into an environment of its own, which PEER_PYTHON names. LLAMA_SERVER names a llama-server that is
+built already, as for a GPU. That of llama-cpp-python wants fastapi, pydantic-settings,
+sse-starlette and starlette-context<0.4; it has one slot, and answers one request after another.
+Both servers of a ratio run at once, and answer in turns.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ import httpx
 from client import Client, frames, has_text
 from ports import free_port
 from report import Report
-from server import Server, demo_model
+from server import Server, model_file
 
 from llamaedge_host.ggml.llama.library import cpus
 
@@ -29,6 +29,7 @@ TURNS = 3
 SLOTS = 8
 CLIENTS = (1, 4, SLOTS, 2 * SLOTS, 4 * SLOTS)
 PYTHON = os.environ.get("PEER_PYTHON", sys.executable)
+LLAMA_SERVER = os.environ.get("LLAMA_SERVER", "")
 CONTEXT = 4096  # tokens of a slot
 THREADS = str(cpus())
 OURS = ["--parallel", str(SLOTS), "--ctx-size", str(CONTEXT), "--threads", THREADS]
@@ -73,12 +74,17 @@ class Peer:
 
 def peers() -> dict[str, Callable[[int], list[str]]]:
     """The command that starts each of the servers that are installed, given a port."""
-    model = str(demo_model())
+    model = str(model_file())
     found: dict[str, Callable[[int], list[str]]] = {}
     if subprocess.run([PYTHON, "-c", "import xllamacpp"], capture_output=True).returncode == 0:
         found["llama.cpp's server"] = lambda port: [
             *(PYTHON, "-c", XLLAMACPP, model, str(port)),
             *(THREADS, str(SLOTS), str(CONTEXT)),
+        ]
+    if LLAMA_SERVER:
+        found["llama-server"] = lambda port: [
+            *(LLAMA_SERVER, "--model", model, "--port", str(port), "--threads", THREADS),
+            *("--parallel", str(SLOTS), "--ctx-size", str(SLOTS * CONTEXT)),
         ]
     if importlib.util.find_spec("sse_starlette"):
         found["llama-cpp-python's server"] = lambda port: [

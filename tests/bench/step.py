@@ -23,7 +23,7 @@ from typing import Any
 
 from nn import DECODE_PROMPT
 from report import Report
-from server import demo_model
+from server import model_file
 from streams import CONFIG, STREAMS, Stream, settle
 
 from llamaedge_host import NeuralNetwork, Preload
@@ -185,7 +185,7 @@ def run(streams: list[Stream], call: Callable[[Stream], object]) -> float:
 
 
 def measure(report: Report, rounds: int) -> None:
-    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{demo_model()}")], parallel=STREAMS)
+    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{model_file()}")], parallel=STREAMS)
     streams = [Stream(DECODE_PROMPT, nn, CONFIG | {"n-predict": TOKENS}) for _ in range(STREAMS)]
     cost = wrapping()
 

@@ -14,7 +14,7 @@ from functools import partial
 from bare import Bare
 from nn import DECODE_PROMPT, guest_text
 from report import Report
-from server import demo_model
+from server import model_file
 
 from llamaedge_host import Guest, NeuralNetwork, Preload
 from llamaedge_host.ggml.engine.sequence import LOOKAHEAD
@@ -113,8 +113,8 @@ def rate(nn: NeuralNetwork, streams: list[Stream], running: Sequence[int]) -> fl
 
 
 def measure(report: Report, rounds: int) -> None:
-    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{demo_model()}")], parallel=STREAMS)
-    bare = Bare(demo_model(), sequences=STREAMS, context=CONTEXT)
+    nn = NeuralNetwork([Preload.parse(f"default:GGML:AUTO:{model_file()}")], parallel=STREAMS)
+    bare = Bare(model_file(), sequences=STREAMS, context=CONTEXT)
     prompt = bare.tokenize(DECODE_PROMPT)
     prompts = [f"{number} {DECODE_PROMPT}" for number in range(STREAMS)]
     streams = [Stream(each, nn) for each in prompts]
