@@ -12,12 +12,19 @@ from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.chat.renderer import Renderer
 from llamaedge_host.ggml.context import GgmlContext
 from llamaedge_host.ggml.graph import GgmlGraph
+from llamaedge_host.ggml.llama import capacity, memory
+from llamaedge_host.ggml.llama.devices import Device
+from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.preopen import Preopen
 
 from ..models import tiny
 
 Load = Callable[..., GgmlGraph]
+Machine = Callable[..., None]
+
+HUGE = 1 << 40
+"""Bytes that are as good as any number of them."""
 
 ANYWHERE = Files([Preopen(Path("/"), "/")])
 """A guest's files that are all of the host's, by the same paths."""
@@ -48,6 +55,21 @@ def renderer() -> Iterator[Renderer]:
     renderer = Renderer()
     yield renderer
     renderer.close()
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Makes the computer, and GPUs, have so many bytes free; a build for GPUs if there are any."""
+
+    def machine(computer: int, *gpus: int) -> None:
+        for module in capacity, memory:
+            monkeypatch.setattr(module, "available_memory", lambda: computer)
+        found = [Device("CPU", "the processor", "CPU", HUGE, HUGE)]
+        found += [Device("GPU", "a card", "GPU", free, HUGE) for free in gpus]
+        monkeypatch.setattr(memory, "devices", lambda: found)
+        monkeypatch.setattr(llama, "llama_supports_gpu_offload", lambda: bool(gpus))
+
+    return machine
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from llamaedge_host.ggml.llama import capacity, gguf, memory
 from llamaedge_host.ggml.llama.adapters import AdapterFile
 from llamaedge_host.ggml.llama.context import ContextError, ContextParameters, LlamaContext
 from llamaedge_host.ggml.llama.devices import Device
-from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.ggml.llama.model import Model
 from llamaedge_host.ggml.llama.needs import Needs, needs
 from llamaedge_host.ggml.metadata.parse import DEFAULTS, Settings
@@ -25,29 +24,9 @@ from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError
 
 from ..models import sized, speech, tiny
-from .conftest import Load, run
+from .conftest import HUGE, Load, Machine, run
 
 SEA = b"the sea and the sea"
-HUGE = 1 << 40
-
-Machine = Callable[..., None]
-
-
-@pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Makes the computer, and GPUs, have so many bytes free; a build for GPUs if there are any."""
-
-    def machine(computer: int, *gpus: int) -> None:
-        for module in capacity, memory:
-            monkeypatch.setattr(module, "available_memory", lambda: computer)
-        found = [Device("CPU", "the processor", "CPU", HUGE, HUGE)]
-        found += [Device("GPU", "a card", "GPU", free, HUGE) for free in gpus]
-        monkeypatch.setattr(memory, "devices", lambda: found)
-        monkeypatch.setattr(llama, "llama_supports_gpu_offload", lambda: bool(gpus))
-
-    return machine
-
-
 LOADED: list[GgmlGraph] = []
 
 

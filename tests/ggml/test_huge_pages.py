@@ -18,6 +18,7 @@ from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import huge_pages
 from llamaedge_host.ggml.llama.huge_pages import HUGE, HugePages, Mappings, mappings, possible
 from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.ggml.llama.memory import gpu_count
 from llamaedge_host.nn import Target
 
 from ..models import sized
@@ -26,7 +27,7 @@ from .conftest import run
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="huge pages are Linux's"),
     pytest.mark.skipif(not possible(), reason="the system lends no huge pages"),
-    pytest.mark.skipif(llama.llama_supports_gpu_offload(), reason="for processors alone"),
+    pytest.mark.skipif(gpu_count() > 0, reason="for processors alone"),
 ]
 
 PROMPT = b"the sea and the bird"

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.engine.costs import CPU, GPU, Costs
 from llamaedge_host.ggml.engine.counters import Counters
 from llamaedge_host.ggml.engine.engine import Engine
 from llamaedge_host.ggml.engine.sequence import UNREAD
-from llamaedge_host.ggml.engine.speculation import ADVANCE, NGRAM, SHARE, Speculation, spent
+from llamaedge_host.ggml.engine.speculation import ADVANCE, NGRAM, SHARE, Speculation
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.nn import NnErrno, Target
 
@@ -118,17 +119,18 @@ def test_a_long_copy_is_drafted_at_once_in_the_end() -> None:
     assert len(lengths) < 16
 
 
-@given(st.lists(st.floats(0, 1), max_size=400))
-def test_drafts_lose_a_small_part_at_most(shares: list[float]) -> None:
+@pytest.mark.parametrize("costs", [CPU, GPU])
+@given(shares=st.lists(st.floats(0, 1), max_size=400))
+def test_drafts_lose_a_small_part_at_most(costs: Costs, shares: list[float]) -> None:
     """Whatever share of each draft comes true, and however those are spread."""
-    speculation, tokens = Speculation(31), [5] * 80
+    speculation, tokens = Speculation(31, costs), [5] * 80
     plain = saved = 0.0
     for share in shares:
         drafted = len(speculation.draft(tokens, 32))
         right = int(drafted * share)
         speculation.judge(drafted, right)
         plain += 1
-        saved += right - spent(drafted)
+        saved += right - costs.spent(drafted)
         assert saved >= -ADVANCE - SHARE * plain
 
 

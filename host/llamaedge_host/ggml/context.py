@@ -296,7 +296,7 @@ class GgmlContext:
             pictures=prompt.pictures,
             reuse=self._settings["cache-prompt"],
             place=place(self._settings["id-slot"], engine.parallel),
-            longest_draft=self._settings["n-max-speculative"] if engine.drafts else 0,
+            speculation=engine.speculation(self._settings["n-max-speculative"]),
             adapters=engine.adapters.asked(self._settings["lora"]),
         )
         self._sequence, self._engine = sequence, engine

@@ -20,15 +20,12 @@ from ..llama import draft
 from ..llama.context import ContextParameters, LlamaContext
 from ..llama.model import Model
 from ..sampling.sampler import logits
+from .costs import Costs
 from .counters import Counters
 from .scheduler import Part
 from .sequence import Sequence, State
-from .speculation import SHARE, whole, worth
+from .speculation import SHARE
 
-ROW = 0.57
-"""Plain steps of the large model that a drafted token takes it, in whole groups of rows."""
-PROMPT_ROW = 0.35
-"""Plain steps of a model that reading a token of a prompt takes it."""
 FIRST_READ = 1.5
 """Plain steps that reading a new text's end may take."""
 SHORTEST = 16
@@ -103,15 +100,21 @@ class Drafter:
     """``model`` drafts for an engine on ``target``. For the engine's thread alone."""
 
     def __init__(
-        self, model: Model, parameters: ContextParameters, target: Model, counters: Counters
+        self,
+        model: Model,
+        parameters: ContextParameters,
+        target: Model,
+        counters: Counters,
+        costs: Costs,
     ) -> None:
         self._context = LlamaContext(model, parameters)
         self._counters = counters
+        self._costs = costs
         self._slots = [_Slot() for _ in range(parameters.parallel)]
         self._vocabulary = min(model.vocabulary.size, target.vocabulary.size)
         self._size = model.vocabulary.size
         self._step = draft.cost(model, target)
-        self._window = max(int(FIRST_READ / (PROMPT_ROW * self._step)), SHORTEST)
+        self._window = max(int(FIRST_READ / (self._costs.prompt_row * self._step)), SHORTEST)
         self._window = min(self._window, self._context.cells // 2)
         self._savings = ADVANCE
         self._odds = _Odds()
@@ -122,13 +125,13 @@ class Drafter:
         decoding = [each for each in parts if each.sequence.state is State.DECODING]
         if not decoding:
             return parts
-        value = worth(len(decoding))
+        value = self._costs.worth(len(decoding))
         most = (room - sum(part.rows for part in parts)) // len(decoding)
         drafts = self._begun([part for part in decoding if not part.draft], most, value)
         if not drafts:
             return parts
         started = time.perf_counter()
-        self._make(drafts, (ROW + self._step) / value)
+        self._make(drafts, (self._costs.model_row + self._step) / value)
         self._counters.decode_seconds += time.perf_counter() - started
         made = {each.sequence: each for each in drafts}
         return [
@@ -145,25 +148,25 @@ class Drafter:
             self._counters.draft_model_tokens += len(part.draft)
             self._counters.draft_model_tokens_accepted += right
             self._odds.learn(part.sure, right)
-            saved += right * value - ROW * len(part.draft) - part.further
+            saved += right * value - self._costs.model_row * len(part.draft) - part.further
         self._savings = min(self._savings + saved, MOST_SAVED)
 
     def _begun(self, parts: list[Part], most: int, value: float) -> list[_Draft]:
         """Those drafts that can be paid, with what the model has not seen of their sequences."""
         drafts: list[_Draft] = []
         rows = self._context.room
-        cost = (ROW + self._step) / value
+        cost = (self._costs.model_row + self._step) / value
         for part in parts:
             sequence = part.sequence
             affordable = max(int(self._savings / cost), 0)
-            longest = whole(sequence.longest_draft(min(most, affordable)))
+            longest = self._costs.whole(sequence.longest_draft(min(most, affordable)))
             missing = self._missing(sequence) if longest else 0
             if not 0 < missing <= rows:
                 continue
             rows -= missing
             slot = self._slots[sequence.slot]
             tokens = sequence.tokens[len(sequence.tokens) - missing :]
-            self._savings -= self._step * PROMPT_ROW * (missing - 1)
+            self._savings -= self._step * self._costs.prompt_row * (missing - 1)
             drafts.append(_Draft(sequence, longest, tokens))
             slot.tokens += tokens
         return drafts
@@ -208,7 +211,7 @@ class Drafter:
                 return
             going = [each for each in going if self._extend(each, least)]
         for each in drafts:
-            each.cut(whole(len(each.made)))
+            each.cut(self._costs.whole(len(each.made)))
 
     def _extend(self, each: _Draft, least: float) -> bool:
         """Add the likeliest token to a draft, if it is likely enough; whether to go on."""

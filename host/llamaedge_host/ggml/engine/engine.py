@@ -21,6 +21,7 @@ from ..llama.model import Model
 from ..sampling.sampler import logits
 from .arrivals import Arrivals
 from .cache import Cache, Slot
+from .costs import costs
 from .counters import Counters
 from .drafter import Drafter
 from .handover import Handover
@@ -29,7 +30,7 @@ from .placement import Placement
 from .scheduler import MAX_WAITING, Part, Scheduler, SwapRoom
 from .sequence import End, Sequence
 from .slots import SlotState
-from .speculation import worth
+from .speculation import Speculation
 from .swap import Swap
 from .threads import Threads
 
@@ -82,12 +83,13 @@ class Engine:
         self.cells = self._context.cells
         self.micro_batch = self._context.micro_batch
         self.parallel = self._context.sequences
+        self._costs = costs(model)
         self.drafts = not model.has_state
         """Whether what was drafted wrongly can be cut from the KV cache."""
         self._drafter: Drafter | None = None
         if draft is not None and sizing.draft is not None:
             try:
-                self._drafter = Drafter(draft, sizing.draft, model, self.counters)
+                self._drafter = Drafter(draft, sizing.draft, model, self.counters, self._costs)
             except BaseException:
                 self._context.close()
                 raise
@@ -105,7 +107,7 @@ class Engine:
         )
         fixed = model.has_state or model.window
         room = SwapRoom(swap, sizing.sequence_bytes, cells=1 if fixed else self.cells)
-        self._scheduler = Scheduler(self._cache, room)
+        self._scheduler = Scheduler(self._cache, room, drafting=self._costs.sequences)
         self.concurrent = self.parallel + self._scheduler.most_preempted
         self._rate = _FIRST_RATE
         self._threads = Threads(max(sizing.parameters.threads))
@@ -114,6 +116,10 @@ class Engine:
         self._lock = threading.Lock()
         self._closed = False
         thread.add(self)
+
+    def speculation(self, longest: int) -> Speculation:
+        """The drafts of a sequence, of ``longest`` tokens at most; none where none can be cut."""
+        return Speculation(longest if self.drafts else 0, self._costs)
 
     def submit(self, sequence: Sequence) -> None:
         """Compute ``sequence``. RUNTIME_ERROR, as its end, if too many wait already."""
@@ -254,7 +260,7 @@ class Engine:
     def _take(self, parts: list[Part]) -> None:
         """Make a token of each sequence whose tokens are all evaluated."""
         row = 0
-        value = worth(sum(part.decodes for part in parts) or 1)
+        value = self._costs.worth(sum(part.decodes for part in parts) or 1)
         for part in parts:
             if self._scheduler.computed(part):
                 made = self._follow(part, row + part.count - 1, value)

@@ -22,8 +22,6 @@ TURN = 1.0
 PATIENT = 4
 """Turns that a sequence waits at least before one that computes must leave its slot for it: where
 answers are short, slots become free before that, and no answer need stand still."""
-DRAFTING = 2
-"""Sequences that decode at most for any to draft: more of them fill a step by themselves."""
 SWAPPING = 0.03
 """The part of the time that swapping sequences may take: turns are longer where that takes long."""
 
@@ -78,9 +76,10 @@ class Scheduler:
 
     As many sequences as there are slots may have left theirs for others, if there is ``room``
     for them: at any time, each of twice as many sequences as there are slots gets its turns.
+    While more than ``drafting`` decode, none drafts: they fill a step by themselves.
     """
 
-    def __init__(self, cache: Cache, room: SwapRoom) -> None:
+    def __init__(self, cache: Cache, room: SwapRoom, *, drafting: int = 2) -> None:
         self.waiting: deque[Sequence] = deque()
         self.preempted: deque[Sequence] = deque()
         self.running: list[Sequence] = []
@@ -88,6 +87,7 @@ class Scheduler:
         self.paused: list[Sequence] = []
         self._cache = cache
         self._room = room
+        self._drafting = drafting
         self._adapters: Scales = ()
         """Those of the step before, where not all are alike."""
         self.swap_seconds = 0.0
@@ -249,7 +249,7 @@ class Scheduler:
     def _longest_draft(self, rows: int) -> int:
         """Tokens that each sequence may draft, of ``rows`` that are left."""
         decoding = sum(each.state is State.DECODING for each in self.running)
-        return rows // decoding if 0 < decoding <= DRAFTING else 0
+        return rows // decoding if 0 < decoding <= self._drafting else 0
 
     def computed(self, part: Part) -> bool:
         """The tokens of ``part`` are evaluated; whether the next one can be made now."""

@@ -93,8 +93,8 @@ class Sequence:
     is how many tokens the context can take. One that does not ``stream`` hands over nothing but
     its end, and is never paused. One that does not ``reuse`` begins without what is in any cache.
     ``place`` is the number of the only slot that it may be in, None for any.
-    ``longest_draft`` is how many tokens may be drafted at once. ``adapters`` are the scales of the
-    model's adapters.
+    ``speculation`` drafts for it, None for no drafts. ``adapters`` are the scales of the model's
+    adapters.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Sequence:
         pictures: Mapping[int, Picture] = MappingProxyType({}),
         reuse: bool = True,
         place: int | None = None,
-        longest_draft: int = 0,
+        speculation: Speculation | None = None,
         adapters: Scales = (),
     ) -> None:
         self.tokens = list(prompt)
@@ -141,7 +141,7 @@ class Sequence:
         self._limits = limits
         self._capacity = capacity
         self._tail = b""
-        self._speculation = Speculation(longest_draft)
+        self._speculation = speculation or Speculation(0)
 
     def become(self, state: State) -> None:
         """Take another state. Raises ValueError if it may not follow the present one."""

@@ -14,16 +14,12 @@ Source of the idea: Saxena, Prompt Lookup Decoding, 2023.
 from array import array
 from collections.abc import Sequence as Tokens
 
+from .costs import CPU, Costs
+
 NGRAM = 3
 """Tokens that must have followed each other before for those after them to be a draft."""
 LONGER = (16, 6)
 """Numbers of tokens that are looked for first: where more are the same, more is likely to be."""
-COST = 0.5
-"""Plain steps that each token of a draft costs, used or not: 0.46 to 0.51 on a CPU of two cores."""
-CHEAP_FROM, CHEAP = 15, 0.35
-"""Of a longer draft, what each token past so many costs: wide batches are computed faster."""
-GROUP = 4
-"""Rows that a CPU computes together: a draft and the token before it should be so many."""
 ADVANCE = 1.5
 """Plain steps that may be lost before anything is saved."""
 SHARE = 0.02
@@ -38,8 +34,9 @@ _BYTES = array("i").itemsize
 class Speculation:
     """The drafts of one sequence, each of ``longest`` tokens at most; 0 for none ever."""
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, costs: Costs = CPU) -> None:
         self.longest = longest
+        self._costs = costs
         self._savings = ADVANCE
         self._known = bytearray()
         self._trusted = longest
@@ -52,16 +49,14 @@ class Speculation:
     @property
     def _most(self) -> int:
         """Tokens that may be looked up."""
-        past = (self._savings - spent(CHEAP_FROM)) / CHEAP
-        affordable = int(self._savings / COST) if past < 0 else CHEAP_FROM + int(past)
-        return min(self.longest, affordable)
+        return min(self.longest, self._costs.affordable(self._savings))
 
     def draft(self, tokens: list[int], most: int) -> Tokens[int]:
         """What may follow ``tokens``, ``most`` tokens at most; empty if nothing tells.
 
         ``tokens`` are those of the last call and what has come since.
         """
-        most = whole(min(most, self._most, self._trusted))
+        most = self._costs.whole(min(most, self._most, self._trusted))
         if not most:
             return ()
         self._learn(tokens)
@@ -70,7 +65,7 @@ class Speculation:
             return ()
         self._begun = place
         draft = _text(_again(tokens[place : place + most], most))
-        return draft[: whole(len(draft))]
+        return draft[: self._costs.whole(len(draft))]
 
     def judge(self, drafted: int, right: int, *, value: float = 1.0) -> None:
         """Of a draft of ``drafted`` tokens, the first ``right`` were made; 0, 0 for no draft.
@@ -81,8 +76,8 @@ class Speculation:
             self._broken = self._begun + right, len(self._known) // _BYTES + right
         if drafted:
             self._streak = self._streak + right if right == drafted else 0
-            self._trusted = max(whole(self._streak + 1), GROUP - 1)
-        saved = SHARE + right * value - spent(drafted)
+            self._trusted = max(self._costs.whole(self._streak + 1), self._costs.group - 1)
+        saved = SHARE + right * value - self._costs.spent(drafted)
         self._savings = min(self._savings + saved, MOST_SAVED)
 
     def _learn(self, tokens: list[int]) -> None:
@@ -119,24 +114,6 @@ class Speculation:
                 return at // _BYTES + count
             end = at + len(wanted) - 1
         return None
-
-
-def spent(drafted: int) -> float:
-    """Plain steps that a draft of so many tokens costs."""
-    return COST * min(drafted, CHEAP_FROM) + CHEAP * max(drafted - CHEAP_FROM, 0)
-
-
-def worth(sequences: int) -> float:
-    """Plain steps that a token saves which was foretold, where so many ``sequences`` decode.
-
-    The more of them share a step, the less of it is each one's own.
-    """
-    return COST + (1 - COST) / sequences
-
-
-def whole(count: int) -> int:
-    """The most tokens up to ``count`` that make whole groups with the one before them."""
-    return max((count + 1) // GROUP * GROUP - 1, 0)
 
 
 def _again(tokens: list[int], count: int) -> list[int]:

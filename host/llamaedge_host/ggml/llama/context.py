@@ -15,6 +15,7 @@ from ...nn.errno import NnErrno
 from ..errors import GgmlError
 from ..metadata.parse import Settings
 from .library import cpus, first_error, forget_errors, llama
+from .memory import gpu_count
 from .model import Model
 from .pages import Pages, caches
 
@@ -176,6 +177,7 @@ class LlamaContext:
         self._threads = parameters.threads
         self._most_threads = max(parameters.threads)
         self._has_state = model.has_state
+        self._on_gpu = gpu_count() > 0
         self._make_batch()
 
     def _make_batch(self) -> None:
@@ -233,6 +235,8 @@ class LlamaContext:
         """Compute the first ``rows`` rows; llama_decode's result, 0 for success."""
         self._batch.n_tokens = rows
         result: int = llama.llama_decode(self.pointer, self._batch)
+        if self._on_gpu:  # which computes on: whoever asks for logits would wait, with the GIL
+            llama.llama_synchronize(self.pointer)
         return result
 
     def keep(self, sequence: int, count: int) -> int:

@@ -131,11 +131,16 @@ class Model:
             or llama.llama_model_is_hybrid(self.pointer)
         )
         self.causal = header.metadata.get(f"{header.architecture}.attention.causal") is not False
-        if not hollow and not parameters.mlock and not llama.llama_supports_gpu_offload():
+        if not hollow and not parameters.mlock and not gpu_count():
             self._huge_pages.begin()
         self.users = 0
         self.adapters: dict[Path, object] = {}
         """What was loaded for it, by the files: freed with it."""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether GPUs compute all of it."""
+        return self.parameters.on_gpu(self.layers) > self.layers and gpu_count() > 0
 
     def hollow(self, *, gpu_layers: int | None = None) -> "Model":
         """The same without weights, with so many layers on the GPU. Close it. Raises GgmlError."""

@@ -1,0 +1,88 @@
+"""What is done otherwise where a GPU computes: here one that llama.cpp is said to have."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import gguf
+import pytest
+
+from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.engine.costs import CPU, GPU, costs
+from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.ggml.graph import GgmlGraph
+from llamaedge_host.ggml.llama import huge_pages
+from llamaedge_host.ggml.llama.huge_pages import HugePages
+from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.nn import Target
+
+from ..models import architectures, sized
+from .conftest import HUGE, Machine, run
+
+SEA = b"the sea and the sea"
+KEYS = {"threads": 1, "temp": 0, "n-predict": 8, "ctx-size": 512, "ignore-eos": True}
+
+
+def load(path: Path, target: Target = Target.AUTO, **keys: int) -> GgmlGraph:
+    return GgmlBackend(parallel=2).load(path, target, json.dumps(KEYS | keys))
+
+
+def test_a_step_is_awaited_before_its_logits_are_asked_for(
+    machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU computes on behind llama_decode; who asks for logits waits, and has the GIL."""
+    awaited, synchronize = list[object](), llama.llama_synchronize
+
+    def counted(context: object) -> None:
+        awaited.append(context)
+        synchronize(context)
+
+    monkeypatch.setattr(llama, "llama_synchronize", counted)
+    for gpus, of_steps in (((), 0), ((HUGE,), 1)):
+        machine(HUGE, *gpus)
+        awaited.clear()
+        with closing(load(tiny_llama)) as graph, closing(graph.context()) as context:
+            run(context, SEA)
+            engine = graph.engine()
+            assert isinstance(engine, Engine)
+            steps = engine.counters.step_seconds.total
+        assert steps > 0
+        assert len(awaited) == steps * of_steps
+
+
+def test_drafts_cost_less_on_a_gpu_that_computes_all(machine: Machine, tiny_llama: Path) -> None:
+    for gpus, keys, expected in (
+        ((), {}, CPU),
+        ((HUGE,), {}, GPU),
+        ((HUGE,), {"n-gpu-layers": 1}, CPU),
+        ((HUGE,), {"n-gpu-layers": 0}, CPU),
+    ):
+        machine(HUGE, *gpus)
+        with closing(load(tiny_llama, **keys)) as graph:  # type: ignore[arg-type]
+            assert costs(graph.model) is expected
+
+
+def test_each_row_of_a_mixture_of_experts_is_as_dear_there(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine(HUGE, HUGE)
+    with closing(load(architectures.model(tmp_path / "mixture.gguf", "qwen3moe"))) as graph:
+        assert graph.model.on_gpu
+        assert costs(graph.model) is CPU
+
+
+@pytest.mark.skipif(not huge_pages.possible(), reason="the system lends no huge pages")
+def test_weights_move_into_huge_pages_only_where_no_gpu_is(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else the build could compute on: the wheel's has devices of other machines."""
+    path = sized.llama(
+        tmp_path / "wide.gguf", width=256, layers=2, feed=512, kind=gguf.GGMLQuantizationType.F16
+    )
+    begun = list[HugePages]()
+    monkeypatch.setattr(HugePages, "begin", lambda pages: begun.append(pages))
+    for gpus in ((), (HUGE,)):
+        machine(HUGE, *gpus)
+        monkeypatch.setattr(llama, "llama_supports_gpu_offload", lambda: True)
+        load(path, Target.CPU).close()
+        assert len(begun) == 1
