@@ -13,7 +13,7 @@ from typing import Any
 
 import simpy
 
-from llamaedge_host.ggml.engine.engine import LONE_STEP, SHARED_STEP
+from llamaedge_host.ggml.engine.pace import LONE_STEP, SHARED_STEP
 from llamaedge_host.ggml.engine.scheduler import PATIENT, TURN
 from llamaedge_launcher.affinity import Placement, Prefix
 from llamaedge_launcher.cli.plan import TURNS

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..llama.adapters import Scales
+from .pace import Pace
 from .sequence import Sequence
 from .states import Stored
 from .store import Store
@@ -63,6 +64,11 @@ class Slot:
             return self.tokens
         return self.sequence.tokens[: self.sequence.position]
 
+    @property
+    def held(self) -> int:
+        """How many they are."""
+        return len(self.tokens) if self.sequence is None else self.sequence.position
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -75,15 +81,28 @@ class Choice:
     @property
     def lost(self) -> int:
         """Tokens that the slot's cache then holds no more."""
-        return len(self.slot.cached) - (self.common if self.source is self.slot else 0)
+        return self.slot.held - (self.common if self.source is self.slot else 0)
 
 
 class Cache:
-    """The slots of one llama context, and what was swapped out of them."""
+    """The slots of one llama context, and what was swapped out of them.
 
-    def __init__(self, slots: int, memory: Memory, swap: Swap) -> None:
+    A token has ``token_bytes`` there, 0 where that differs; ``pace`` knows what copying them takes.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        memory: Memory,
+        swap: Swap,
+        pace: Pace | None = None,
+        *,
+        token_bytes: int = 0,
+    ) -> None:
         self.slots = [Slot(index) for index in range(slots)]
         self.swap = swap
+        self._pace = pace or Pace()
+        self._token_bytes = token_bytes
         self.store: Store | None = None
         """What was kept in files, if anything is."""
         self._memory = memory
@@ -125,8 +144,21 @@ class Cache:
             for each in self._sources(tokens, adapters)
             if each.adapters == adapters
         ]
-        best = max(copies, key=lambda choice: choice.common, default=here)
-        return best if best.common >= here.common + COPY_FROM else here
+        best = max(copies, key=self._saved, default=here)
+        return best if self._saved(best) >= here.common + COPY_FROM else here
+
+    def _saved(self, choice: Choice) -> float:
+        """Tokens that a copy saves from being evaluated, less those evaluated in its time."""
+        source = choice.source
+        if not isinstance(source, Slot):
+            return choice.common - self._pace.copying(len(source.tokens) * self._token_bytes)
+        if self._memory.unified:
+            return choice.common
+        return choice.common - 2 * self._pace.copying(self.size(source))
+
+    def size(self, slot: Slot) -> int:
+        """Bytes of what ``slot`` holds, 0 where they are not known."""
+        return slot.held * self._token_bytes
 
     def _sources(self, tokens: list[int], adapters: Scales) -> "list[Slot | Swapped | Stored]":
         kept = self.store.nearest(tokens, adapters) if self.store is not None else ()

@@ -26,6 +26,7 @@ from .counters import Counters
 from .drafter import Drafter
 from .handover import Handover
 from .keeper import Keeper
+from .pace import Pace
 from .placement import Placement
 from .scheduler import MAX_WAITING, Part, Scheduler, SwapRoom
 from .sequence import End, Sequence
@@ -35,15 +36,6 @@ from .swap import Swap
 from .threads import Threads
 
 Found = TypeVar("Found")
-
-SHARED_STEP = 0.8
-"""Seconds that prompts may take of a step in which others decode: while prompts are read, fewer
-decode, and each token costs more."""
-LONE_STEP = 1.0
-"""Seconds that a step of prompts alone may take: what a cancelled one still costs."""
-LEAST_PROMPT = 16
-"""Tokens of prompts in a step at least, and what their number is a multiple of."""
-_FIRST_RATE = 200.0  # tokens per second, until measured
 
 
 class Engine:
@@ -94,8 +86,18 @@ class Engine:
                 self._context.close()
                 raise
         self._swap = Swap(swap)
-        self._cache = Cache(self.parallel, self._context, self._swap)
-        self._placement = Placement(self._context, self._cache, self._swap, self.counters)
+        fixed = model.has_state or model.window
+        self._pace = Pace()
+        self._cache = Cache(
+            self.parallel,
+            self._context,
+            self._swap,
+            self._pace,
+            token_bytes=0 if fixed else sizing.sequence_bytes // self.cells,
+        )
+        self._placement = Placement(
+            self._context, self._cache, self._swap, self._pace, self.counters
+        )
         self._keeper = Keeper(
             model,
             sizing.parameters,
@@ -105,11 +107,9 @@ class Engine:
             self._swap,
             adapters,
         )
-        fixed = model.has_state or model.window
         room = SwapRoom(swap, sizing.sequence_bytes, cells=1 if fixed else self.cells)
         self._scheduler = Scheduler(self._cache, room, drafting=self._costs.sequences)
         self.concurrent = self.parallel + self._scheduler.most_preempted
-        self._rate = _FIRST_RATE
         self._threads = Threads(max(sizing.parameters.threads))
         self._thread = thread
         self._handover = Handover(arrivals)
@@ -226,16 +226,12 @@ class Engine:
         if (sequence := self._scheduler.at_picture()) is not None:
             self._see(sequence)
         self._keeper.works()
-        parts = self._scheduler.plan(self._context.room, self._prompt_rows())
+        rows = self._pace.prompt_rows(decoding=self._scheduler.decoding)
+        parts = self._scheduler.plan(self._context.room, rows)
         if self._drafter is not None:
             parts = self._drafter.fill(parts, self._context.room)
         if parts and self._compute(parts):
             self._take(parts)
-
-    def _prompt_rows(self) -> int:
-        """Tokens of prompts that a step takes, by the time that they are likely to take."""
-        seconds = SHARED_STEP if self._scheduler.decoding else LONE_STEP
-        return max(int(self._rate * seconds) // LEAST_PROMPT, 1) * LEAST_PROMPT
 
     def _compute(self, parts: list[Part]) -> bool:
         """Compute ``parts`` in one batch; whether that went well. If not, they have ended."""
@@ -336,8 +332,8 @@ class Engine:
         if not prompt:
             cpu = time.process_time() - cpu
             threads.took(rows, seconds, cpu, contended=self._thread.contention.there)
-        if prompt >= LEAST_PROMPT:
-            self._rate += (prompt / seconds - self._rate) / 2
+            self._pace.decoded(seconds)
+        self._pace.read(prompt, seconds)
         self._account(parts, rows, seconds, reads=prompt > 0)
         return result
 

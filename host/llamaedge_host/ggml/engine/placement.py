@@ -2,9 +2,10 @@
 
 import time
 
-from ..llama.context import LlamaContext
+from ..llama.context import LlamaContext, State
 from .cache import Cache, Choice, Slot
 from .counters import Counters
+from .pace import Pace
 from .sequence import Sequence
 from .states import Stored
 from .store import Store
@@ -22,10 +23,13 @@ _LEARNING = 0.2
 class Placement:
     """Copies, cuts and swaps the KV caches of ``context`` as ``cache`` chooses."""
 
-    def __init__(self, context: LlamaContext, cache: Cache, swap: Swap, counters: Counters) -> None:
+    def __init__(
+        self, context: LlamaContext, cache: Cache, swap: Swap, pace: Pace, counters: Counters
+    ) -> None:
         self._context = context
         self._cache = cache
         self._swap = swap
+        self._pace = pace
         self._counters = counters
         self.store: Store | None = None
         self.swap_seconds = 0.0
@@ -50,7 +54,7 @@ class Placement:
         lost = choice.lost
         if lost >= SWAP_FROM:
             self._counters.evictions += 1
-            self._swap_out(slot)
+            self._swap_out(slot, lost)
         if source is not slot or not choice.common:
             self._empty(slot, lost)
         if isinstance(source, Swapped):
@@ -81,7 +85,7 @@ class Placement:
         kept = context.keep(slot.index, count)
         if not kept or kept * KEPT > lost or lost * context.cell_bytes < RELEASED:
             return kept
-        state = context.save(slot.index, context.state_size(slot.index))
+        state = self._saved(slot)
         if state is None:
             return kept
         self._empty(slot, lost)
@@ -96,18 +100,31 @@ class Placement:
         return self._context.restore(slot.index, state, len(source.tokens), common)
 
     def close_gaps(self) -> bool:
-        """Move sequences until all have neighbouring slots; whether any was moved."""
+        """Move sequences until all have neighbouring slots; whether any was moved.
+
+        None is while that takes longer than it saves.
+        """
         gaps = self._cache.gaps()
+        if not self._pace.may_move(sum(self._cache.size(slot) for pair in gaps for slot in pair)):
+            return False
         for mover, hole in gaps:
             self._move(mover, hole)
         return bool(gaps)
+
+    def _saved(self, slot: Slot) -> State | None:
+        """The state of ``slot``, None if llama.cpp cannot tell it."""
+        size = self._context.state_size(slot.index)
+        started = time.perf_counter()
+        state = self._context.save(slot.index, size)
+        self._pace.copied(size, time.perf_counter() - started)
+        return state
 
     def _move(self, mover: Slot, hole: Slot) -> None:
         """Let the sequence of ``mover`` and the cache of ``hole`` change places."""
         context, sequence = self._context, mover.sequence
         assert sequence is not None
-        state = context.save(mover.index, context.state_size(mover.index))
-        other = context.save(hole.index, context.state_size(hole.index)) if hole.tokens else None
+        state = self._saved(mover)
+        other = self._saved(hole) if hole.tokens else None
         if state is None:
             return
         count = sequence.position
@@ -120,15 +137,20 @@ class Placement:
         mover.tokens = mover.tokens[:kept]
         self._counters.moves += 1
 
-    def _swap_out(self, slot: Slot) -> None:
-        """Keep the state of ``slot``, which another sequence takes, if it is not too large."""
-        context, tokens = self._context, slot.tokens
-        size = context.state_size(slot.index)
-        if size > self._swap.limit:
+    def _swap_out(self, slot: Slot, lost: int) -> None:
+        """Keep the state of ``slot``, which another sequence takes and which loses ``lost`` tokens.
+
+        Not one that is too large, that is kept already, or that is computed again sooner.
+        """
+        tokens = slot.tokens
+        if self._swap.holds(tokens, slot.adapters):
             return
-        state = context.save(slot.index, size)
+        size = self._context.state_size(slot.index)
+        if size > self._swap.limit or not self._pace.pays(size, lost):
+            return
+        state = self._saved(slot)
         if state is not None:
-            first = context.first_saved(slot.index, len(tokens))
+            first = self._context.first_saved(slot.index, len(tokens))
             self._swap.add(Swapped(tokens, first, state, slot.adapters))
             self._counters.swapped_out += 1
 

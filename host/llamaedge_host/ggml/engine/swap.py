@@ -47,9 +47,13 @@ class Swap:
         """The entries, two at most, one of which shares as many first tokens as any does."""
         return self._known.nearest(tokens, adapters)
 
+    def holds(self, tokens: list[int], adapters: Scales = ()) -> bool:
+        """Whether an entry begins with all of ``tokens``."""
+        return self._known.holding(tokens, adapters) is not None
+
     def add(self, entry: Swapped) -> None:
         """Keep ``entry``, in the place of the one that it goes on from."""
-        if self._known.holding(entry.tokens, entry.adapters) is not None:
+        if self.holds(entry.tokens, entry.adapters):
             return
         if (begun := self._known.begun(entry.tokens, entry.adapters)) is not None:
             self._remove(begun)
