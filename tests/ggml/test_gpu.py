@@ -2,16 +2,19 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.engine.costs import CPU, GPU, costs
+from llamaedge_host.ggml.engine.costs import CPU, GPU, costs, drafting
 from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.ggml.engine.speculation import Speculation
 from llamaedge_host.ggml.graph import GgmlGraph
-from llamaedge_host.ggml.llama import huge_pages
+from llamaedge_host.ggml.llama import huge_pages, memory
+from llamaedge_host.ggml.llama.devices import Device
 from llamaedge_host.ggml.llama.huge_pages import HugePages
 from llamaedge_host.ggml.llama.library import llama
 from llamaedge_host.nn import Target
@@ -59,7 +62,50 @@ def test_drafts_cost_less_on_a_gpu_that_computes_all(machine: Machine, tiny_llam
     ):
         machine(HUGE, *gpus)
         with closing(load(tiny_llama, **keys)) as graph:  # type: ignore[arg-type]
-            assert costs(graph.model) is expected
+            assert costs(graph.model).row == expected.row
+            assert costs(graph.model).sequences == expected.sequences
+
+
+def test_another_machines_cpu_is_no_gpu(
+    machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """llama.cpp calls all that is computed on by RPC a GPU."""
+    machine(HUGE, HUGE)
+    monkeypatch.setattr(
+        memory, "devices", lambda: [Device("RPC0", "192.168.1.5:50052", "GPU", HUGE, HUGE)]
+    )
+    with closing(load(tiny_llama)) as graph:
+        assert costs(graph.model) is CPU
+
+
+def test_the_smaller_a_model_the_dearer_is_a_draft(machine: Machine, tmp_path: Path) -> None:
+    """It costs steps that are set up anew, and those of a small model are short."""
+    machine(HUGE, HUGE)
+    kind = gguf.GGMLQuantizationType.F16
+    narrow, wide = (
+        sized.llama(tmp_path / f"{width}.gguf", width=width, layers=1, feed=2 * width, kind=kind)
+        for width in (256, 2048)
+    )
+    with closing(load(narrow)) as small, closing(load(wide)) as large:
+        assert costs(small.model).draft > 2 > costs(large.model).draft > 0
+        step, begin = drafting(small.model, large.model)
+        assert 0 < step < 0.8
+        assert begin == pytest.approx(costs(large.model).draft)  # of as many layers
+        assert drafting(small.model, small.model) == (1, costs(small.model).draft)
+
+
+def test_a_draft_that_is_dear_is_long_or_none() -> None:
+    dear = replace(GPU, draft=1.2)
+    assert dear.spent(0) == 0
+    assert dear.spent(1) == pytest.approx(1.3)
+    assert dear.affordable(1.2) == 0
+    assert dear.affordable(1.7) == 5
+    speculation = Speculation(31, dear)
+    tokens = [*range(40), *range(20)]
+    first = len(speculation.draft(tokens, 31))
+    assert 0 < first <= 3
+    speculation.judge(first, 0)
+    assert not speculation.draft([*tokens, 20], 31)
 
 
 def test_each_row_of_a_mixture_of_experts_is_as_dear_there(

@@ -3,38 +3,42 @@
 They are constants, so that how much is drafted depends on no clock: a text is the same each time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..llama.draft import cost, weights_read
 from ..llama.model import Model
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What drafts cost where a model is computed: plain steps, for a token, used or not."""
+    """What drafts cost where a model is computed, in plain steps, used or not."""
 
+    draft: float
+    """One of any length: a step of other rows than the one before is set up anew."""
     row: float
-    """Of a draft, for each of the first ``cheap_from``."""
+    """Each of its first ``cheap_from`` tokens."""
     cheap_from: int
     cheap: float
-    """For each one past these: wide batches are computed faster."""
+    """Each one past these: wide batches are computed faster."""
     group: int
     """Rows that are computed together: a draft and the token before it should be so many."""
     model_row: float
-    """Of a draft that a model made, in whole groups."""
+    """Each token that a model drafted, in whole groups."""
     prompt_row: float
-    """Of a prompt, in steps of the model that reads it."""
+    """A token of a prompt, in steps of the model that reads it."""
     sequences: int
     """Sequences that decode at most where any of them is to draft."""
 
     def spent(self, drafted: int) -> float:
         """Plain steps that a draft of so many tokens costs."""
         more = max(drafted - self.cheap_from, 0)
-        return self.row * (drafted - more) + self.cheap * more
+        return self.draft * bool(drafted) + self.row * (drafted - more) + self.cheap * more
 
     def affordable(self, steps: float) -> int:
         """Tokens that can be drafted for so many plain steps."""
         past = (steps - self.spent(self.cheap_from)) / self.cheap
-        return int(steps / self.row) if past < 0 else self.cheap_from + int(past)
+        few = max(int((steps - self.draft) / self.row), 0)
+        return few if past < 0 else self.cheap_from + int(past)
 
     def worth(self, sequences: int) -> float:
         """Plain steps that a token saves which was foretold, where so many ``sequences`` decode.
@@ -48,13 +52,38 @@ class Costs:
         return max((count + 1) // self.group * self.group - 1, 0)
 
 
-CPU = Costs(0.5, 15, 0.35, group=4, model_row=0.57, prompt_row=0.35, sequences=2)
+CPU = Costs(0.0, 0.5, 15, 0.35, group=4, model_row=0.57, prompt_row=0.35, sequences=2)
 """Measured on a CPU of two cores."""
-GPU = Costs(0.13, 7, 0.06, group=1, model_row=0.13, prompt_row=0.04, sequences=8)
-"""Measured on an H100, with a model of 7 billion weights of four bits."""
+GPU = Costs(0.0, 0.1, 15, 0.035, group=1, model_row=0.1, prompt_row=0.04, sequences=4)
+"""Measured on an H100, with a model of 7 billion weights of four bits; ``draft`` is the model's."""
+_LAYER = 38e-6
+"""Seconds of a layer on a GPU at least, whatever its size: its kernels are launched."""
+_BANDWIDTH = 1.3e12
+"""Bytes of weights a second that an H100 reads in a step."""
+_ANEW = 110e-6
+"""Seconds of a layer more, of a step of other rows than the one before and of the one after it
+together: their graphs are built, and launched kernel by kernel."""
 
 
 def costs(model: Model) -> Costs:
     """Those of ``model``. Each row of a mixture of experts reads weights of its own."""
-    dense = not model.header.integer("expert_count")
-    return GPU if dense and model.on_gpu else CPU
+    if model.header.integer("expert_count") or not model.on_gpu:
+        return CPU
+    return replace(GPU, draft=_anew(model) / _step(model))
+
+
+def drafting(draft: Model, model: Model) -> tuple[float, float]:
+    """What a token that ``draft`` makes for ``model`` takes, and what it takes to begin."""
+    if draft.on_gpu and model.on_gpu:
+        step = _step(model)
+        return _step(draft) / step, _anew(draft) / step
+    return cost(draft, model), 0.0
+
+
+def _step(model: Model) -> float:
+    """Seconds of a step on a GPU; on a slower one than was measured what is fixed counts less."""
+    return max(model.layers * _LAYER, weights_read(model.header) / _BANDWIDTH)
+
+
+def _anew(model: Model) -> float:
+    return model.layers * _ANEW

@@ -16,11 +16,10 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
-from ..llama import draft
 from ..llama.context import ContextParameters, LlamaContext
 from ..llama.model import Model
 from ..sampling.sampler import logits
-from .costs import Costs
+from .costs import Costs, drafting
 from .counters import Counters
 from .scheduler import Part
 from .sequence import Sequence, State
@@ -113,7 +112,8 @@ class Drafter:
         self._slots = [_Slot() for _ in range(parameters.parallel)]
         self._vocabulary = min(model.vocabulary.size, target.vocabulary.size)
         self._size = model.vocabulary.size
-        self._step = draft.cost(model, target)
+        self._step, begin = drafting(model, target)
+        self._begin = begin + costs.draft
         self._window = max(int(FIRST_READ / (self._costs.prompt_row * self._step)), SHORTEST)
         self._window = min(self._window, self._context.cells // 2)
         self._savings = ADVANCE
@@ -149,6 +149,7 @@ class Drafter:
             self._counters.draft_model_tokens_accepted += right
             self._odds.learn(part.sure, right)
             saved += right * value - self._costs.model_row * len(part.draft) - part.further
+            saved -= self._begin
         self._savings = min(self._savings + saved, MOST_SAVED)
 
     def _begun(self, parts: list[Part], most: int, value: float) -> list[_Draft]:
@@ -158,7 +159,7 @@ class Drafter:
         cost = (self._costs.model_row + self._step) / value
         for part in parts:
             sequence = part.sequence
-            affordable = max(int(self._savings / cost), 0)
+            affordable = max(int((self._savings - self._begin) / cost), 0)
             longest = self._costs.whole(sequence.longest_draft(min(most, affordable)))
             missing = self._missing(sequence) if longest else 0
             if not 0 < missing <= rows:

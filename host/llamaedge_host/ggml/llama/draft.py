@@ -94,10 +94,10 @@ def parameters(draft: Model, settings: Settings, made: ContextParameters) -> Con
 
 def cost(draft: Model, model: Model) -> float:
     """The part of a step of ``model`` that one of ``draft`` takes, by the weights they read."""
-    return max(_read(draft.header) / max(_read(model.header), 1), LEAST_COST)
+    return max(weights_read(draft.header) / max(weights_read(model.header), 1), LEAST_COST)
 
 
-def _read(header: Gguf) -> int:
+def weights_read(header: Gguf) -> int:
     """Bytes of the weights that a step reads."""
     experts = header.integer("expert_used_count"), max(header.integer("expert_count"), 1)
     tied = not any(tensor.name.startswith("output.") for tensor in header.tensors)

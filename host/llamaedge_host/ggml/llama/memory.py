@@ -10,6 +10,8 @@ from .gguf import Gguf, Tensor
 
 GPUS = ("GPU", "integrated GPU")
 """Kinds of devices that weights may lie on; the second serves where there is none of the first."""
+RPC = "RPC"
+"""What the names of other machines' devices begin with, which all count as GPUs."""
 UNTOLD = 1 << 62
 """Bytes that count as free on a device that does not say how many are."""
 _BLOCK = re.compile(r"blk\.(\d+)\.")
@@ -40,6 +42,12 @@ def gpu_free(only: int | None) -> int | None:
 def gpu_count() -> int:
     """GPUs that weights may lie on."""
     return len(_free_of_gpus())
+
+
+def all_here() -> bool:
+    """Whether every GPU that weights may lie on is this machine's, and there is one."""
+    found = [device for device in devices() if device.kind in GPUS]
+    return bool(found) and not any(device.name.startswith(RPC) for device in found)
 
 
 def _free_of_gpus() -> list[int]:

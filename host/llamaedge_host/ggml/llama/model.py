@@ -15,7 +15,7 @@ from ..metadata.parse import Settings
 from . import gguf, split
 from .huge_pages import HugePages, mappings
 from .library import build, first_error, forget_errors, ggml, llama
-from .memory import gpu_count, gpu_free, lacking, shown, weights
+from .memory import all_here, gpu_count, gpu_free, lacking, shown, weights
 from .pages import buffers
 from .vocabulary import Vocabulary
 
@@ -139,8 +139,13 @@ class Model:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether GPUs compute all of it."""
-        return self.parameters.on_gpu(self.layers) > self.layers and gpu_count() > 0
+        """Whether this machine's GPUs compute all of it."""
+        parameters = self.parameters
+        return (
+            parameters.on_gpu(self.layers) > self.layers
+            and not parameters.cpu_experts
+            and all_here()
+        )
 
     def hollow(self, *, gpu_layers: int | None = None) -> "Model":
         """The same without weights, with so many layers on the GPU. Close it. Raises GgmlError."""
