@@ -27,10 +27,17 @@ class Memory:
         return 0
 
 
-def sequence(length: int) -> Sequence:
+def sequence(length: int, *, limits: Limits | None = None, place: int | None = None) -> Sequence:
     unused = cast(Any, None)
     return Sequence(
-        [*range(length)], unused, unused, Limits(), capacity=4096, stream=False, arrivals=Arrivals()
+        [*range(length)],
+        unused,
+        unused,
+        limits or Limits(),
+        capacity=4096,
+        stream=False,
+        arrivals=Arrivals(),
+        place=place,
     )
 
 
@@ -87,6 +94,31 @@ def test_a_turn_lasts_as_long_as_swapping_is_worth() -> None:
     assert scheduler.victim() is None
     decoding[1].since -= 50
     assert scheduler.victim() is decoding[1]
+
+
+@pytest.mark.parametrize(
+    ("left", "place", "leaves"),
+    [(None, None, True), (11, None, True), (10, None, False), (10, 1, False), (10, 0, True)],
+)
+def test_none_leaves_its_slot_where_one_is_to_be_free_soon(
+    left: int | None, place: int | None, leaves: bool
+) -> None:
+    """Two that have their slots for long, the second of which may make ``left`` tokens more."""
+    cache = Cache(2, Memory(), Swap(1 << 20))
+    scheduler = Scheduler(cache, SwapRoom(2, 1, 1))
+    for number, limits in enumerate((Limits(), Limits(tokens=left))):
+        each = sequence(1, limits=limits)
+        scheduler.add(each)
+        cache.occupy(cache.slots[number], each)
+        scheduler.admit(each)
+        each.position = 0
+        assert scheduler.computed(Part(each, 1))
+        each.since -= 50
+    waiting = sequence(1, place=place)
+    waiting.since -= PATIENT * TURN
+    scheduler.add(waiting)
+    scheduler.step_seconds = TURN / 10
+    assert (scheduler.victim() is not None) is leaves
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,7 @@ class Engine:
     def begin_step(self) -> bool:
         """End what is over its time and give slots to what waits; whether anything runs."""
         scheduler, counters = self._scheduler, self.counters
+        scheduler.step_seconds = self._pace.any_step
         for sequence in scheduler.overdue():
             self._end(sequence, End(NnErrno.END_OF_SEQUENCE))
         while True:

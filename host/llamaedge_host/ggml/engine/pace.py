@@ -33,13 +33,16 @@ class Pace:
         """Tokens of prompts a second."""
         self.step = 0.0
         """Seconds of a step in which all decode."""
+        self.any_step = 0.0
+        """Seconds of a step, whatever is in it."""
         self._best = 0.0
         """The same of long prompts, or of the fastest lately: what each token more takes."""
         self._byte = 0.0
         """Seconds of copying a byte, 0 until that is measured."""
 
     def read(self, tokens: int, seconds: float) -> None:
-        """So many ``tokens`` of prompts took a step so many ``seconds``."""
+        """A step took so many ``seconds``, with so many ``tokens`` of prompts."""
+        self.any_step += (seconds - self.any_step) * (_LEARNING if self.any_step else 1)
         if tokens >= LEAST_PROMPT:
             now = tokens / seconds
             self.rate += (now - self.rate) / 2

@@ -92,6 +92,8 @@ class Scheduler:
         """Those of the step before, where not all are alike."""
         self.swap_seconds = 0.0
         """What it takes to give a slot to another sequence."""
+        self.step_seconds = 0.0
+        """What a step takes, whatever is in it."""
         self._queues: dict[State, deque[Sequence] | list[Sequence]] = {
             State.WAITING: self.waiting,
             State.PREEMPTED: self.preempted,
@@ -176,7 +178,8 @@ class Scheduler:
         """The sequence that makes place for one that waits, since its turn is over, if any.
 
         First one whose guest does not read; then, for one that has waited long, one that has made a
-        token in its slot at least. For one that waits for a slot of its own it is the one in there.
+        token in its slot at least, unless a slot becomes free soon. For one that waits for a slot
+        of its own it is the one in there.
         """
         queue = self._next_queue()
         if not queue or ((place := queue[0].place) is None and self._cache.free()):
@@ -185,11 +188,21 @@ class Scheduler:
         over = now - TURN
         turns = [each for each in self.paused if each.slot >= 0 and each.paused_at <= over]
         patient = now - queue[0].since < PATIENT * TURN
-        if not turns and self.most_preempted and not patient:
+        if not turns and self.most_preempted and not patient and not self._frees_soon(place):
             over = now - self._turn
             turns = [each for each in self.running if each.since <= over and self._can_leave(each)]
         turns = [each for each in turns if place in (None, each.slot)]
         return min(turns, key=lambda each: each.since, default=None)
+
+    def _frees_soon(self, place: int | None) -> bool:
+        """Whether a sequence in ``place``, None for any, makes its last token within a turn."""
+        return any(
+            each.left is not None
+            and each.left * self.step_seconds <= TURN
+            and each.state is State.DECODING
+            and place in (None, each.slot)
+            for each in self.running
+        )
 
     def _can_leave(self, sequence: Sequence) -> bool:
         fits = self._room.size(sequence) <= self._room.bytes
