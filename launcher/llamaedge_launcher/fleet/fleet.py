@@ -63,6 +63,8 @@ class Fleet:
         has served. Raises LauncherError if one fails before.
         """
         first = [each.deployment for each in self._members if each.deployment]
+        looking = asyncio.create_task(self.here())  # whose first call takes a tenth of a second
+        looking.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             self._loader.follow(on_sized)
             await asyncio.gather(*(each.ready() for each in first))
@@ -73,6 +75,7 @@ class Fleet:
             await self._loader.broken()
         finally:
             self._stopping = True
+            looking.cancel()
             for each in self._members:
                 if each.loading is not None:
                     each.loading.cancel()
