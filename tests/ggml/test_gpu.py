@@ -100,12 +100,31 @@ def test_a_draft_that_is_dear_is_long_or_none() -> None:
     assert dear.spent(1) == pytest.approx(1.3)
     assert dear.affordable(1.2) == 0
     assert dear.affordable(1.7) == 5
-    speculation = Speculation(31, dear)
+    assert dear.least == 2
+    assert replace(GPU, draft=3.2).least == 4
+    assert GPU.least == 1
     tokens = [*range(40), *range(20)]
+    speculation = Speculation(31, dear)
     first = len(speculation.draft(tokens, 31))
-    assert 0 < first <= 3
+    assert first == 3, "what may be lost before anything is saved"
+    assert not speculation.draft(tokens, 1)
     speculation.judge(first, 0)
     assert not speculation.draft([*tokens, 20], 31)
+
+
+def test_drafts_that_come_true_become_long_where_each_is_dear() -> None:
+    for draft in (0.3, 1.2):
+        speculation = Speculation(31, replace(GPU, draft=draft))
+        text, lengths = [*range(100, 400)], list[int]()
+        tokens = [*text, 1, *text[:3]]
+        while len(tokens) < 560:
+            drafted = len(speculation.draft(tokens, 64))
+            speculation.judge(drafted, drafted)
+            lengths.append(drafted)
+            at = len(tokens) - 301
+            tokens += text[at : at + drafted + 1]
+        assert lengths[-1] == 31
+        assert len(lengths) < 16
 
 
 def test_each_row_of_a_mixture_of_experts_is_as_dear_there(

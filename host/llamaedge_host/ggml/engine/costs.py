@@ -29,6 +29,11 @@ class Costs:
     sequences: int
     """Sequences that decode at most where any of them is to draft."""
 
+    @property
+    def least(self) -> int:
+        """Tokens that a draft has at least: fewer would save nothing though all came true."""
+        return max(int(self.draft / (1 - self.row)) + 1, self.group - 1)
+
     def spent(self, drafted: int) -> float:
         """Plain steps that a draft of so many tokens costs."""
         more = max(drafted - self.cheap_from, 0)

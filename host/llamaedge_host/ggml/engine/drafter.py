@@ -161,7 +161,7 @@ class Drafter:
             sequence = part.sequence
             affordable = max(int((self._savings - self._begin) / cost), 0)
             longest = self._costs.whole(sequence.longest_draft(min(most, affordable)))
-            missing = self._missing(sequence) if longest else 0
+            missing = self._missing(sequence) if longest >= self._costs.least else 0
             if not 0 < missing <= rows:
                 continue
             rows -= missing
@@ -212,7 +212,8 @@ class Drafter:
                 return
             going = [each for each in going if self._extend(each, least)]
         for each in drafts:
-            each.cut(self._costs.whole(len(each.made)))
+            count = self._costs.whole(len(each.made))
+            each.cut(count if count >= self._costs.least else 0)
 
     def _extend(self, each: _Draft, least: float) -> bool:
         """Add the likeliest token to a draft, if it is likely enough; whether to go on."""

@@ -57,7 +57,7 @@ class Speculation:
         ``tokens`` are those of the last call and what has come since.
         """
         most = self._costs.whole(min(most, self._most, self._trusted))
-        if not most:
+        if most < self._costs.least:
             return ()
         self._learn(tokens)
         place = self._place(tokens)
@@ -65,7 +65,8 @@ class Speculation:
             return ()
         self._begun = place
         draft = _text(_again(tokens[place : place + most], most))
-        return draft[: self._costs.whole(len(draft))]
+        count = self._costs.whole(len(draft))
+        return draft[:count] if count >= self._costs.least else ()
 
     def judge(self, drafted: int, right: int, *, value: float = 1.0) -> None:
         """Of a draft of ``drafted`` tokens, the first ``right`` were made; 0, 0 for no draft.
@@ -76,7 +77,7 @@ class Speculation:
             self._broken = self._begun + right, len(self._known) // _BYTES + right
         if drafted:
             self._streak = self._streak + right if right == drafted else 0
-            self._trusted = max(self._costs.whole(self._streak + 1), self._costs.group - 1)
+            self._trusted = max(self._costs.whole(self._streak + 1), self._costs.least)
         saved = SHARE + right * value - self._costs.spent(drafted)
         self._savings = min(self._savings + saved, MOST_SAVED)
 
