@@ -43,7 +43,7 @@ export class MessageView {
     const { message } = this;
     const live = message.status === "streaming";
     this.element.classList.toggle("live", live);
-    this.element.setAttribute("aria-busy", String(live));
+    this.#busy(live);
     this.#showBefore(live);
     if (message.role !== "assistant") this.#showAsWritten();
     else if (live) this.#grow();
@@ -96,11 +96,22 @@ export class MessageView {
     const { message } = this;
     if (this.#shown === message.content) return;
     if (message.html !== undefined) this.#showHtml();
-    else if (wasGrowing) this.#render();
+    else if (wasGrowing) this.#finish();
     else {
       fillPlain(this.body, message.content);
       later.observe(this.body);
     }
+  }
+
+  /** Shows the whole answer, which is not there before that is rendered. */
+  async #finish() {
+    this.#busy(true);
+    await this.#render();
+    this.#busy(this.message.status === "streaming");
+  }
+
+  #busy(is) {
+    this.element.setAttribute("aria-busy", String(is));
   }
 
   #showHtml() {
