@@ -74,17 +74,23 @@ def test_a_step_is_shared_out(
     assert [planned.get(number, 0) for number in range(len(lengths))] == counts
 
 
-def test_a_turn_lasts_as_long_as_swapping_is_worth() -> None:
-    cache = Cache(2, Memory(), Swap(1 << 20))
+def decoding_long(*sequences: Sequence) -> Scheduler:
+    """A scheduler of ``sequences`` that have their slots for 50 seconds, as many as there are."""
+    cache = Cache(len(sequences), Memory(), Swap(1 << 20))
     scheduler = Scheduler(cache, SwapRoom(2, 1, 1))
-    decoding = [sequence(1), sequence(1)]
-    for number, each in enumerate(decoding):
+    for number, each in enumerate(sequences):
         scheduler.add(each)
         cache.occupy(cache.slots[number], each)
         scheduler.admit(each)
         each.position = 0
         assert scheduler.computed(Part(each, 1))
         each.since -= 50
+    return scheduler
+
+
+def test_a_turn_lasts_as_long_as_swapping_is_worth() -> None:
+    decoding = [sequence(1), sequence(1)]
+    scheduler = decoding_long(*decoding)
     waiting = sequence(1)
     scheduler.add(waiting)
     assert scheduler.victim() is None
@@ -104,16 +110,7 @@ def test_none_leaves_its_slot_where_one_is_to_be_free_soon(
     left: int | None, place: int | None, leaves: bool
 ) -> None:
     """Two that have their slots for long, the second of which may make ``left`` tokens more."""
-    cache = Cache(2, Memory(), Swap(1 << 20))
-    scheduler = Scheduler(cache, SwapRoom(2, 1, 1))
-    for number, limits in enumerate((Limits(), Limits(tokens=left))):
-        each = sequence(1, limits=limits)
-        scheduler.add(each)
-        cache.occupy(cache.slots[number], each)
-        scheduler.admit(each)
-        each.position = 0
-        assert scheduler.computed(Part(each, 1))
-        each.since -= 50
+    scheduler = decoding_long(sequence(1), sequence(1, limits=Limits(tokens=left)))
     waiting = sequence(1, place=place)
     waiting.since -= PATIENT * TURN
     scheduler.add(waiting)

@@ -103,8 +103,8 @@ def test_a_draft_goes_on_behind_a_word_that_was_changed() -> None:
     assert [*speculation.draft(tokens, 7)] == text[9:12]
 
 
-def test_a_long_copy_is_drafted_at_once_in_the_end() -> None:
-    speculation = Speculation(31)
+def copied(speculation: Speculation) -> list[int]:
+    """The lengths of the drafts of a text of which 260 tokens are a copy, all of them right."""
     lengths = []
     text = [*range(100, 400)]
     tokens = [*text, 1, *text[:3]]
@@ -114,6 +114,11 @@ def test_a_long_copy_is_drafted_at_once_in_the_end() -> None:
         lengths.append(drafted)
         at = len(tokens) - 301
         tokens += text[at : at + drafted + 1]
+    return lengths
+
+
+def test_a_long_copy_is_drafted_at_once_in_the_end() -> None:
+    lengths = copied(Speculation(31))
     assert lengths[:3] == [3, 3, 7]
     assert lengths[-1] == 31
     assert len(lengths) < 16

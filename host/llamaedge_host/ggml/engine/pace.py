@@ -21,6 +21,8 @@ MOVED_FOR = 32
 _LEARNING = 0.2
 _SLOWER = 1.1
 """How many times as long as was thought copying may take at once: a single one may be disturbed."""
+_FADING = 0.9
+"""The part of the fastest rate that is believed after each slower step."""
 _DOUBT = 0.9
 """The part of that time which is believed after each copy that was not made for it."""
 
@@ -31,12 +33,12 @@ class Pace:
     def __init__(self) -> None:
         self.rate = FIRST_RATE
         """Tokens of prompts a second."""
+        self._best = 0.0
+        """The same of the fastest step lately: of a long prompt, or what each token more takes."""
         self.step = 0.0
         """Seconds of a step in which all decode."""
         self.any_step = 0.0
         """Seconds of a step, whatever is in it."""
-        self._best = 0.0
-        """The same of long prompts, or of the fastest lately: what each token more takes."""
         self._byte = 0.0
         """Seconds of copying a byte, 0 until that is measured."""
 
@@ -46,7 +48,7 @@ class Pace:
         if tokens >= LEAST_PROMPT:
             now = tokens / seconds
             self.rate += (now - self.rate) / 2
-            self._best = max(now, self._best * _DOUBT)
+            self._best = max(now, self._best * _FADING)
 
     def decoded(self, seconds: float) -> None:
         """A step without prompts took so many ``seconds``."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..llama.adapters import Scales
 from .cache import Cache, Choice
+from .costs import CPU
 from .sequence import LOOKAHEAD, RESUME, Sequence, State
 
 MAX_WAITING = 1024
@@ -79,7 +80,7 @@ class Scheduler:
     While more than ``drafting`` decode, none drafts: they fill a step by themselves.
     """
 
-    def __init__(self, cache: Cache, room: SwapRoom, *, drafting: int = 2) -> None:
+    def __init__(self, cache: Cache, room: SwapRoom, *, drafting: int = CPU.sequences) -> None:
         self.waiting: deque[Sequence] = deque()
         self.preempted: deque[Sequence] = deque()
         self.running: list[Sequence] = []
