@@ -117,7 +117,8 @@ def test_eight_streams_and_a_ninth_request_all_progress(client: OpenAI) -> None:
     enough, ended = threading.Event(), threading.Event()
 
     def read(number: int) -> None:
-        with stream(client, max_completion_tokens=200) as chunks:
+        endless = {"ignore_eos": True}
+        with stream(client, max_completion_tokens=900, extra_body=endless) as chunks:
             for _ in chunks:
                 progress[number] += 1
                 if enough.is_set():
