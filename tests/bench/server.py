@@ -24,6 +24,11 @@ def model_file() -> Path:
     return Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
+def _environment() -> dict[str, str]:
+    """As a user's, whose Python compiles a module once."""
+    return {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
 class Server:
     """`llamaedge run` on a free port; ``first_answer`` is the seconds to an answered request."""
 
@@ -32,13 +37,13 @@ class Server:
     ) -> None:
         self.port = port = free_port()
         started = time.perf_counter()
-        program = "from llamaedge_launcher.cli import main; main()"
         model = [MODEL] if MODEL else []
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        command = [sys.executable, "-P", "-m", "llamaedge_launcher", "run", *model]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, "run", *model, "--port", str(port), *options],
+            [*command, "--port", str(port), *options],
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
-            env=os.environ | (environment or {}),
+            env=_environment() | (environment or {}),
         )  # fmt: skip
         self.pid = self._process.pid
         self.url = f"http://127.0.0.1:{port}"

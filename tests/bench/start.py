@@ -21,7 +21,8 @@ def cpu_seconds(pid: int) -> float:
 
 def measure(report: Report, rounds: int) -> None:
     guest = Path(str(files("llamaedge_launcher") / "llama-api-server.wasm"))
-    Guest(guest).close()
+    with Server():
+        pass
     for _ in range(rounds):
         with Server() as server:
             computed = sum(map(cpu_seconds, family(server.pid)))
