@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,6 +86,17 @@ def test_what_is_wrong_is_said(
         backend.load(path, Target.AUTO, None)
     assert raised.value.errno == NnErrno.INVALID_ARGUMENT
     assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("length", [2**40, 2**62, 2**64 - 1])
+def test_a_text_that_claims_more_than_the_file_is_refused(tmp_path: Path, length: int) -> None:
+    """The first of an array, so that the next one would lie past anything."""
+    path = tmp_path / "model.gguf"
+    header = struct.pack("<4sIQQ", b"GGUF", 3, 0, 1)
+    array = struct.pack("<Q", 1) + b"k" + struct.pack("<IIQQ", 9, 8, 3, length)
+    path.write_bytes(header + array + bytes(64))
+    with pytest.raises(gguf.GgufError, match="cut off within its header"):
+        gguf.read(path)
 
 
 def test_a_missing_file_and_a_folder(backend: GgmlBackend, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ MAX_STRING = 1 << 30
 KEPT_STRINGS = 8
 """Of an array of texts; of numbers, one is kept for each layer that a model can have."""
 TOKENS = "tokenizer.ggml.tokens"
+_TOKEN_ID = "_token_id"
 SPLIT_COUNT = "split.count"
 """Of a model in several files, how many there are."""
 SPLIT_NUMBER = "split.no"
@@ -125,6 +126,12 @@ class Gguf:
         value = self.metadata.get(f"{self.architecture}.{key}", 0)
         return value if isinstance(value, int) else 0
 
+    @property
+    def named_tokens(self) -> list[int]:
+        """The tokens that the metadata has a name for, as ``tokenizer.ggml.eom_token_id``."""
+        found = (value for key, value in self.metadata.items() if key.endswith(_TOKEN_ID))
+        return [each for each in found if isinstance(each, int)]
+
     def by_layer(self, key: str) -> list[int]:
         """The architecture's integer ``key`` of each layer, whether it is one for all or an array.
 
@@ -218,25 +225,25 @@ class _Reader:
 
     def _strings(self, count: int, key: str) -> list[object]:
         self._fits(count, _U64.size, f"strings in {key}")
-        kept: list[object] = []
-        distinct: set[bytes] = set()
-        at, size, data, unpack = self._at, self._size, self._data, _U64.unpack_from
-        for index in range(count):
-            if at + 8 > size:
-                raise GgufError("it is cut off within its header")
-            end = at + 8 + unpack(data, at)[0]
-            if index < KEPT_STRINGS or key == TOKENS:
-                text = data[at + 8 : min(end, size)]
-                if index < KEPT_STRINGS:
-                    kept.append(text.decode(errors="replace"))
-                distinct.add(text.partition(b"\0")[0] or b"%d" % index)
-            at = end
-        if at > size:
+        texts: list[bytes] = []
+        at, data, unpack = self._at, self._data, _U64.unpack_from
+        seen = count if key == TOKENS else min(count, KEPT_STRINGS)
+        try:
+            for _ in range(seen):
+                begin = at + 8
+                at = begin + unpack(data, at)[0]
+                texts.append(data[begin:at])
+            for _ in range(count - seen):
+                at += 8 + unpack(data, at)[0]
+        except (struct.error, OverflowError):
+            raise GgufError("it is cut off within its header") from None
+        if at > self._size:
             raise GgufError(f"a string in {key} ends past the file's end")
         if key == TOKENS:
-            self._tokens = distinct
+            whole = (text.partition(b"\0")[0] for text in texts)
+            self._tokens = {text or b"%d" % index for index, text in enumerate(whole)}
         self._at = at
-        return kept
+        return [text.decode(errors="replace") for text in texts[:KEPT_STRINGS]]
 
     def _value(self, kind: int, key: str) -> object:
         if kind == _STRING:

@@ -4,8 +4,10 @@ import codecs
 import ctypes
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from .library import llama
 
 _PIECE = 64
 _CONTROL = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
+_WHOLE = _CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED
+_ENDS = llama.llama_vocab_eos, llama.llama_vocab_eot
 
 _NAMED = {
     "bos_token": llama.llama_vocab_bos,
@@ -47,10 +51,14 @@ class Special:
 
 
 class Vocabulary:
-    """The vocabulary of a loaded model. Raises GgmlError for one that cannot be used."""
+    """The vocabulary of a loaded model, whose metadata has names for the tokens ``named``.
 
-    def __init__(self, pointer: ctypes.c_void_p) -> None:
+    Raises GgmlError for one that cannot be used.
+    """
+
+    def __init__(self, pointer: ctypes.c_void_p, named: Iterable[int] = ()) -> None:
         self.pointer = pointer
+        self._named = named
         _check(pointer)
         self.size: int = llama.llama_vocab_n_tokens(pointer)
         self._pieces: list[bytes | None] = [None] * self.size
@@ -100,9 +108,9 @@ class Vocabulary:
     def specials(self) -> tuple["Special", ...]:
         """The tokens that llama.cpp reads whole, by name, before it tokenises the rest."""
         found = []
-        for token in range(self.size):
-            kind = llama.llama_vocab_get_attr(self.pointer, token)
-            if kind & (_CONTROL | llama.LLAMA_TOKEN_ATTR_USER_DEFINED):
+        kinds = map(llama.llama_vocab_get_attr, repeat(self.pointer), range(self.size))
+        for token, kind in enumerate(kinds):
+            if kind & _WHOLE:
                 name: bytes = llama.llama_vocab_get_text(self.pointer, token) or b""
                 found.append(
                     Special(
@@ -154,8 +162,14 @@ class Vocabulary:
 
     @cached_property
     def ends(self) -> list[int]:
-        """The tokens that end a generation."""
-        return [token for token in range(self.size) if self.is_end(token)]
+        """The tokens that end a generation.
+
+        llama.cpp takes them by their texts, and makes these special, or as the metadata names
+        them; for the end of a sequence and of a turn it has defaults.
+        """
+        known = {each.token for each in self.specials}.union(self._named)
+        known |= {token(self.pointer) for token in _ENDS}
+        return sorted(each for each in known if 0 <= each < self.size and self.is_end(each))
 
     def named(self, name: str) -> int:
         """The token that a grammar's <name> or <[number]> is, -1 if it is none."""
