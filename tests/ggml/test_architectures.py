@@ -3,13 +3,17 @@
 import json
 import re
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.chat.conversation import Conversation
-from llamaedge_host.ggml.llama.library import recorded
+from llamaedge_host.ggml.llama.gguf import TOKENS
+from llamaedge_host.ggml.llama.library import llama, recorded
+from llamaedge_host.ggml.llama.model import Models
+from llamaedge_host.ggml.metadata.parse import Settings
 from llamaedge_host.nn import Target
 
 from ..models import architectures, tiny
@@ -34,13 +38,35 @@ def used(lines: list[str]) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("name", [*architectures.CONTEXTS, *TINY])
-def test_each_starts_with_its_own_context_template_and_sizes(tmp_path: Path, name: str) -> None:
-    path = tmp_path / f"{name}.gguf"
+def made(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.gguf"
     if name in TINY:
         TINY[name](path)
     else:
         architectures.model(path, name)
+    return path
+
+
+@pytest.mark.parametrize("name", [*architectures.CONTEXTS, *TINY])
+def test_each_is_sized_without_reading_its_vocabulary(tmp_path: Path, name: str) -> None:
+    path = made(tmp_path, name)
+    with closing(Models().hollow(path, Settings(), Target.CPU, vocabulary=False)) as hollow:
+        vocabulary = llama.llama_model_get_vocab(hollow.pointer)
+        assert llama.llama_vocab_type(vocabulary) == llama.LLAMA_VOCAB_TYPE_NONE
+        assert llama.llama_vocab_n_tokens(vocabulary) == hollow.header.lengths[TOKENS]
+
+
+@pytest.mark.parametrize("name", [*architectures.CONTEXTS, *TINY])
+def test_the_tokens_that_end_are_all_that_llama_cpp_ends_at(tmp_path: Path, name: str) -> None:
+    with closing(Models().hollow(made(tmp_path, name), Settings(), Target.CPU)) as hollow:
+        vocabulary = hollow.vocabulary
+        all_ = [token for token in range(vocabulary.size) if vocabulary.is_end(token)]
+        assert vocabulary.ends == all_
+
+
+@pytest.mark.parametrize("name", [*architectures.CONTEXTS, *TINY])
+def test_each_starts_with_its_own_context_template_and_sizes(tmp_path: Path, name: str) -> None:
+    path = made(tmp_path, name)
     context = architectures.CONTEXTS.get(name, tiny.CONTEXT)
     embedding = name == "bert"
     backend = GgmlBackend()

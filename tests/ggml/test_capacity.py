@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
-from llamaedge_host.ggml.engine import engine
+from llamaedge_host.ggml.engine import engine, engines
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import capacity, gguf, memory
 from llamaedge_host.ggml.llama.adapters import AdapterFile
-from llamaedge_host.ggml.llama.context import ContextError, ContextParameters, LlamaContext
+from llamaedge_host.ggml.llama.context import (
+    AUTO,
+    CACHE_TYPES,
+    ContextError,
+    ContextParameters,
+    LlamaContext,
+)
 from llamaedge_host.ggml.llama.devices import Device
 from llamaedge_host.ggml.llama.model import Model
 from llamaedge_host.ggml.llama.needs import Needs, needs
@@ -149,6 +155,19 @@ def test_the_context_is_the_models_own_or_what_memory_allows(
         cells = load_on(backend, tiny_llama, ctx_size=256).engine().cells
     assert cells == 256
     assert "trained" not in caplog.text
+
+
+def test_what_suits_is_found_once(
+    machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for a guest that asks for the types of the cache that nobody asked for."""
+    machine(HUGE)
+    with closing(GgmlBackend()) as backend:
+        suited = backend.suited(tiny_llama, Target.AUTO, {"threads": 1})
+        monkeypatch.setattr(engines, "size", None)
+        keys = {**suited.settings, "cache-type-k": CACHE_TYPES["f16"], "cache-type-v": AUTO}
+        LOADED.append(backend.load(tiny_llama, Target.AUTO, json.dumps(keys)))
+        assert sequences(LOADED[-1]) == suited.parallel == capacity.DEFAULT_PARALLEL
 
 
 def test_as_many_layers_lie_on_the_gpu_as_leave_room(machine: Machine, tiny_llama: Path) -> None:

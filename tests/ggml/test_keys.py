@@ -10,7 +10,7 @@ import pytest
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.llama import library
 from llamaedge_host.ggml.llama.library import llama
-from llamaedge_host.ggml.llama.model import _BufferOverride
+from llamaedge_host.ggml.llama.model_parameters import _BufferOverride
 from llamaedge_host.ggml.metadata.keys import KEYS, Change
 from llamaedge_host.nn import NnErrno, Target
 from llamaedge_host.nn.backend import BackendError

@@ -21,7 +21,8 @@ from .llama.context import ContextParameters
 from .llama.draft import check as check_draft
 from .llama.draft import draft_path
 from .llama.library import cpus, logging_to
-from .llama.model import Model, ModelParameters, Models
+from .llama.model import Model, Models
+from .llama.model_parameters import ModelParameters
 from .media.audio import SILENCED, samples, wav
 from .media.pictures import Projector, Projectors
 from .media.speech import codes

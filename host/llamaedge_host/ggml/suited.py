@@ -9,7 +9,8 @@ from ..nn.preload import Target
 from .engine.engines import Engines
 from .llama.capacity import Free, layers_on_gpu, swap_bytes
 from .llama.draft import check as check_draft
-from .llama.model import Model, ModelParameters, Models, check_room
+from .llama.model import Model, Models, check_room
+from .llama.model_parameters import ModelParameters
 from .llama.needs import Needs
 from .metadata.parse import Settings, Value
 
@@ -53,7 +54,8 @@ def suit(
     drafts for it. Raises GgmlError for what does not fit, and for what ``acquire`` refuses.
     """
     settings = Settings().with_changes(given)
-    with closing(models.hollow(path, settings, target)) as found:
+    compared = draft is not None
+    with closing(models.hollow(path, settings, target, vocabulary=compared)) as found:
         gpu_layers = 0
         if found.parameters.gpu_layers:
             adapters = engines.adapters_needed(found, settings)
@@ -63,7 +65,7 @@ def suit(
             with _drafting(models, draft, found, layers, target) as small:
                 return _suit(found, engines, layers, given, beside, sharing, small)
     with (
-        closing(models.hollow(path, layers, target)) as hollow,
+        closing(models.hollow(path, layers, target, vocabulary=compared)) as hollow,
         _drafting(models, draft, hollow, layers, target) as small,
     ):
         return _suit(hollow, engines, layers, given, beside, sharing, small)

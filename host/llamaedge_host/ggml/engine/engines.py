@@ -15,9 +15,10 @@ from ..keeping import Keeping
 from ..llama.adapters import AdapterFile
 from ..llama.capacity import Free, Sizing, size, swap_bytes
 from ..llama.compute import ComputeThread
-from ..llama.context import ContextError, ContextParameters
+from ..llama.context import ContextError, ContextParameters, made_types
 from ..llama.memory import shown
-from ..llama.model import Model, ModelParameters
+from ..llama.model import Model
+from ..llama.model_parameters import ModelParameters
 from ..llama.needs import NOTHING, Needs, adapters
 from ..llama.unmet import unmet
 from ..llama.zeroing import ON_USE
@@ -30,6 +31,13 @@ from .engine import Engine
 from .store import private_folder
 
 _log = logging.getLogger("llamaedge_host.nn")
+_Asked = tuple[Path, ModelParameters, ContextParameters]
+
+
+def _asked(model: Model, context: ContextParameters) -> _Asked:
+    """What tells a sizing from others: guests also ask for the types that nobody asks for."""
+    types = made_types(*context.cache_types)
+    return model.path, model.parameters, replace(context, cache_types=types)
 
 
 class Engines:
@@ -49,7 +57,7 @@ class Engines:
         self._adapters = adapters
         self._keeping = keeping or Keeping()
         self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
-        self._sizings: dict[tuple[Path, ModelParameters, ContextParameters], Sizing] = {}
+        self._sizings: dict[_Asked, Sizing] = {}
         self._users: Counter[Engine | Embedder] = Counter()
         self._vocoders: WeakValueDictionary[tuple[Path, bool], Vocoder] = WeakValueDictionary()
         self._thread = ComputeThread()
@@ -99,7 +107,7 @@ class Engines:
                 adapters=self.adapters_needed(hollow, settings),
             )
             asked = self._asked(hollow, settings.with_changes(sizing.told))
-            self._sizings[hollow.path, hollow.parameters, asked] = sizing
+            self._sizings[_asked(hollow, asked)] = sizing
             return sizing
 
     def vocoder(self, path: Path, *, gpu: bool) -> Vocoder:
@@ -183,7 +191,7 @@ class Engines:
     def _make(
         self, model: Model, settings: Settings, asked: ContextParameters, draft: Model | None
     ) -> Engine | Embedder:
-        sizing = self._sizings.get((model.path, model.parameters, asked))
+        sizing = self._sizings.get(_asked(model, asked))
         if sizing is None:
             with ExitStack() as hollow:
                 parallel = self._sequences(settings)

@@ -177,7 +177,7 @@ class _Sizer:
         """What suits; ``parallel`` as ``size`` takes it."""
         cells = self._alone.cells
         if not self._settings["ctx-size"]:
-            cells = self._own_context(parallel or LEAST_PARALLEL)
+            cells = self._own_context(parallel)
         made = self._sequences(cells, parallel)
         if not made and self._may_be_smaller():
             types = {"cache-type-k": Q8_0, "cache-type-v": Q8_0}
@@ -231,7 +231,10 @@ class _Sizer:
     def _own_context(self, parallel: int) -> int:
         """The model's own context, or the largest that the memory allows."""
         own = self._alone.cells
-        for count, shares in ((parallel, CONTEXT), (1, CONTEXT), (1, ALL)):
+        usual = not parallel and not self._alone.embeddings
+        if usual and self._fits(own, DEFAULT_PARALLEL, SEQUENCES):  # which need be tried once alone
+            return own
+        for count, shares in ((parallel or LEAST_PARALLEL, CONTEXT), (1, CONTEXT), (1, ALL)):
             if cells := self._largest(own, count, shares):
                 return cells
         raise self._refusal(min(own, MIN_CONTEXT))

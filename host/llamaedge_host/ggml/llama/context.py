@@ -41,6 +41,11 @@ F16, Q8_0 = CACHE_TYPES["f16"], CACHE_TYPES["q8_0"]
 _PLAIN = (AUTO, CACHE_TYPES["f32"], F16, CACHE_TYPES["bf16"])
 
 
+def made_types(keys: int, values: int) -> tuple[int, int]:
+    """The types of a cache that is asked for by these types."""
+    return F16 if keys == AUTO else keys, F16 if values == AUTO else values
+
+
 @dataclass(frozen=True)
 class ContextParameters:
     """What makes two llama contexts on one model different."""
@@ -71,8 +76,8 @@ class ContextParameters:
     @property
     def types_shown(self) -> str:
         """The types of the cache, as people write them."""
-        names = {number: name for name, number in CACHE_TYPES.items()} | {AUTO: "f16"}
-        return " and ".join(dict.fromkeys(names[each] for each in self.cache_types))
+        names = {number: name for name, number in CACHE_TYPES.items()}
+        return " and ".join(dict.fromkeys(names[each] for each in made_types(*self.cache_types)))
 
     @classmethod
     def of(cls, settings: Settings, model: Model, parallel: int) -> "ContextParameters":
@@ -343,7 +348,7 @@ def _parameters(parameters: ContextParameters) -> llama.llama_context_params:
     asked.pooling_type = parameters.pooling
     asked.attention_type = parameters.attention
     asked.flash_attn_type = parameters.flash
-    asked.type_k, asked.type_v = (F16 if each == AUTO else each for each in parameters.cache_types)
+    asked.type_k, asked.type_v = made_types(*parameters.cache_types)
     asked.offload_kqv = parameters.offload
     asked.rope_scaling_type, asked.rope_freq_base, asked.rope_freq_scale = parameters.rope
     (

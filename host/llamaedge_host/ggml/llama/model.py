@@ -1,11 +1,9 @@
 """Models: loaded once per process for one file and one set of parameters."""
 
-import ctypes
 import logging
-import re
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ...nn.errno import NnErrno
@@ -14,90 +12,25 @@ from ..errors import GgmlError
 from ..metadata.parse import Settings
 from . import gguf, split
 from .huge_pages import HugePages, mappings
-from .library import build, first_error, forget_errors, ggml, llama
+from .library import build, first_error, llama
 from .memory import all_here, gpu_count, gpu_free, lacking, shown, weights
+from .model_parameters import ModelParameters, load
 from .pages import buffers
 from .vocabulary import Vocabulary
 
 _log = logging.getLogger("llamaedge_host.nn")
 
-ALL_LAYERS = -1
 _Identity = tuple[int, ...]
-_SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
-_LOAD_MODES = {
-    (False, False): llama.LLAMA_LOAD_MODE_NONE,
-    (True, False): llama.LLAMA_LOAD_MODE_MMAP,
-    (False, True): llama.LLAMA_LOAD_MODE_MLOCK,
-    (True, True): llama.LLAMA_LOAD_MODE_MMAP_MLOCK,
-}
-
-
-class _BufferOverride(ctypes.Structure):
-    """llama_model_tensor_buft_override: tensors whose name matches go to a buffer type."""
-
-    _fields_ = (("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p))
-
-
-@dataclass(frozen=True)
-class ModelParameters:
-    """What makes a loaded model another one than the same file's with other parameters."""
-
-    gpu_layers: int
-    main_gpu: int = 0
-    split_mode: str = "layer"
-    tensor_split: tuple[float, ...] = ()
-    cpu_experts: int = 0
-    mmap: bool = True
-    mlock: bool = False
-    check_tensors: bool = False
-
-    def on_gpu(self, layers: int) -> int:
-        """How many of ``layers`` layers, and the output as one more, are on the GPU."""
-        return layers + 1 if self.gpu_layers == ALL_LAYERS else self.gpu_layers
-
-    @property
-    def only_gpu(self) -> int | None:
-        """The one GPU that is used, None for all."""
-        return self.main_gpu if self.split_mode == "none" else None
-
-    @classmethod
-    def of(cls, settings: Settings, target: Target, layers: int) -> "ModelParameters":
-        """What ``settings`` ask for, on ``target``, of a model with ``layers`` layers."""
-        shares = _shares(settings["tensor-split"])
-        memory = (settings["use-mmap"], settings["use-mlock"], settings["check-tensors"])
-        if target == Target.CPU or not llama.llama_supports_gpu_offload():
-            return cls(0, mmap=memory[0], mlock=memory[1], check_tensors=memory[2])
-        wanted = settings["n-gpu-layers"]
-        return cls(
-            ALL_LAYERS if wanted < 0 or wanted > layers else wanted,
-            settings["main-gpu"],
-            settings["split-mode"],
-            shares,
-            layers if settings["cpu-moe"] else min(settings["n-cpu-moe"], layers),
-            *memory,
-        )
-
-
-def _shares(text: str) -> tuple[float, ...]:
-    """The numbers of ``text``: 3,2 as WasmEdge has it, 3/2 as llama.cpp, 3:2 as LlamaEdge."""
-    try:
-        shares = tuple(float(part) for part in re.split("[,/: ]+", text.strip()) if part)
-    except ValueError:
-        shares = (-1.0,)
-    if len(shares) > llama.LLAMA_MAX_DEVICES or any(not 0 <= share < 1e9 for share in shares):
-        raise GgmlError(
-            NnErrno.INVALID_ARGUMENT,
-            f"the option tensor-split cannot be used: {text!r:.60} is not a list of at most"
-            f" {llama.LLAMA_MAX_DEVICES} shares",
-        )
-    return shares
 
 
 class Model:
     """A loaded model. ``release`` it once for each time it was acquired.
 
     A ``hollow`` one has no weights: it is good for nothing but to tell what contexts would take.
+    For that it needs no ``vocabulary`` either, which takes most of the time.
     """
+
+    vocabulary: Vocabulary
 
     def __init__(
         self,
@@ -106,6 +39,7 @@ class Model:
         parameters: ModelParameters,
         *,
         hollow: bool = False,
+        vocabulary: bool = True,
     ) -> None:
         self.path = path
         self.header = header
@@ -113,14 +47,19 @@ class Model:
         files = split.paths(path)
         before = mappings(files)
         with buffers() as allocated:
-            self.pointer = _load(path, parameters, hollow=hollow)
+            self.pointer = load(path, header, parameters, hollow=hollow, vocabulary=vocabulary)
+        if not self.pointer:
+            raise _unusable(path, first_error("llama.cpp does not say why"))
         mapped = {at: what for at, what in mappings(files).items() if at not in before}
         self._huge_pages = HugePages(mapped, allocated)
-        try:
-            self.vocabulary = Vocabulary(llama.llama_model_get_vocab(self.pointer))
-        except GgmlError:
-            llama.llama_model_free(self.pointer)
-            raise
+        if vocabulary:
+            try:
+                self.vocabulary = Vocabulary(
+                    llama.llama_model_get_vocab(self.pointer), header.named_tokens
+                )
+            except GgmlError:
+                llama.llama_model_free(self.pointer)
+                raise
         self.layers: int = llama.llama_model_n_layer(self.pointer)
         self.context_length: int = llama.llama_model_n_ctx_train(self.pointer)
         self.window: int = llama.llama_model_n_swa(self.pointer)
@@ -148,49 +87,19 @@ class Model:
         )
 
     def hollow(self, *, gpu_layers: int | None = None) -> "Model":
-        """The same without weights, with so many layers on the GPU. Close it. Raises GgmlError."""
+        """The same without weights and vocabulary, with so many layers on the GPU. Close it.
+
+        Raises GgmlError.
+        """
         parameters = self.parameters
         if gpu_layers is not None:
             parameters = replace(parameters, gpu_layers=gpu_layers)
-        return Model(self.path, self.header, parameters, hollow=True)
+        return Model(self.path, self.header, parameters, hollow=True, vocabulary=False)
 
     def close(self) -> None:
         """Free it."""
         self._huge_pages.end()
         llama.llama_model_free(self.pointer)
-
-
-def _load(path: Path, parameters: ModelParameters, *, hollow: bool) -> ctypes.c_void_p:
-    asked = llama.llama_model_default_params()
-    asked.n_gpu_layers = parameters.gpu_layers
-    asked.main_gpu = parameters.main_gpu
-    asked.split_mode = _SPLIT_MODES[parameters.split_mode]
-    asked.load_mode = _LOAD_MODES[parameters.mmap, parameters.mlock]
-    asked.check_tensors = parameters.check_tensors
-    if hollow:
-        asked.no_alloc, asked.load_mode = True, llama.LLAMA_LOAD_MODE_NONE
-    if parameters.tensor_split:
-        shares = (ctypes.c_float * llama.LLAMA_MAX_DEVICES)(*parameters.tensor_split)
-        asked.tensor_split = ctypes.cast(shares, ctypes.POINTER(ctypes.c_float))
-    overrides = _experts_on_cpu(parameters.cpu_experts)
-    if overrides is not None:
-        asked.tensor_buft_overrides = ctypes.addressof(overrides)
-    forget_errors()
-    pointer: ctypes.c_void_p | None = llama.llama_model_load_from_file(str(path).encode(), asked)
-    if not pointer:
-        reason = first_error("llama.cpp does not say why")
-        raise _unusable(path, reason)
-    return pointer
-
-
-def _experts_on_cpu(layers: int) -> "ctypes.Array[_BufferOverride] | None":
-    if not layers:
-        return None
-    ggml.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
-    cpu = ggml.ggml_backend_cpu_buffer_type()
-    patterns = (rf"blk\.{layer}\.ffn_(up|down|gate)_exps".encode() for layer in range(layers))
-    rows = (_BufferOverride(pattern, cpu) for pattern in patterns)
-    return (_BufferOverride * (layers + 1))(*rows, _BufferOverride(None, None))
 
 
 class Models:
@@ -216,13 +125,20 @@ class Models:
             identity = _identity(path)
             self._kept[identity] = self._header(path, identity)
 
+    def headers(self) -> list[gguf.Gguf]:
+        """What the files say that ``keep`` named."""
+        with self._lock:
+            return list(self._kept.values())
+
     def close(self) -> None:
         """Keep no model any longer."""
         with self._lock:
             self._kept.clear()
             self._free_unused()
 
-    def hollow(self, path: Path, settings: Settings, target: Target) -> Model:
+    def hollow(
+        self, path: Path, settings: Settings, target: Target, *, vocabulary: bool = True
+    ) -> Model:
         """The model in the file ``path`` without its weights. Close it.
 
         Raises GgmlError as ``acquire`` does, but not for what does not fit into memory.
@@ -230,7 +146,7 @@ class Models:
         with self._lock:
             header = self._header(path, _identity(path))
         parameters = ModelParameters.of(settings, target, header.integer("block_count"))
-        return Model(path, header, parameters, hollow=True)
+        return Model(path, header, parameters, hollow=True, vocabulary=vocabulary)
 
     def acquire(self, path: Path, settings: Settings, target: Target) -> Model:
         """The model in the file ``path``, loaded if it is not yet.

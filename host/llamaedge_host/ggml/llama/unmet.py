@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..metadata.parse import DEFAULTS, Settings
-from .context import ContextParameters
+from .context import ContextParameters, made_types
 from .library import cpus
 from .memory import gpu_free
 from .model import Model
@@ -30,7 +30,8 @@ def _context(settings: Settings, model: Model, made: ContextParameters) -> Itera
             f"the context is {made.cells} tokens of the model's {own}, as many as memory allows"
             " (ctx-size asks for more)"
         )
-    if made.cache_types != (settings["cache-type-k"], settings["cache-type-v"]):
+    types = made_types(settings["cache-type-k"], settings["cache-type-v"])
+    if made_types(*made.cache_types) != types:
         yield (
             f"the KV cache is of {made.types_shown}, since one of f16 for ctx-size {made.cells}"
             " does not fit into memory (cache-type-k and cache-type-v ask for another)"
