@@ -47,11 +47,20 @@ class LoadingNetwork(NeuralNetwork):
             adapters=self._adapters,
         )
 
+    def begin_rendering(self) -> None:
+        """Start what renders the models' chat templates, for guests that ask for it."""
+        if self.limits is None:
+            self._backend.begin_rendering()
+
     def keep(self) -> None:
         """Write what rests in KV caches to files now, where there are to be any. Blocks."""
+        self._backend.keep()
+
+    @property
+    def _backend(self) -> GgmlBackend:
         backend = self.backend(Encoding.GGML)
         assert isinstance(backend, GgmlBackend)
-        backend.keep()
+        return backend
 
     @property
     def problem(self) -> str | None:

@@ -45,9 +45,12 @@ def main() -> None:
     """Serve until the front ends."""
     front = _take_stdin()
     lines = front.makefile("rb")
+    importing = threading.Thread(target=_import, daemon=True)
+    with suppress(RuntimeError):  # no further threads, which is told below
+        importing.start()
     line = lines.readline()
     if not line:
-        return
+        os._exit(0)
     config = WorkerConfig.decode(line)
     log.configure(config.log_level, config.log_format)
     log.never_wait()
@@ -61,7 +64,17 @@ def main() -> None:
     except RuntimeError as error:
         front.sendall(encode_event(Failed(f"the worker cannot run: {error}")))
         sys.exit(1)
+    if importing.is_alive():
+        importing.join()
     worker.run()
+
+
+def _import() -> None:
+    """Import what every worker needs, while the front may still be reading its command line."""
+    with suppress(ImportError):  # which run() meets
+        from llamaedge_host import Guest  # noqa: F401
+
+        from . import answers, loading, sizing  # noqa: F401
 
 
 def _take_stdin() -> socket.socket:
@@ -143,6 +156,7 @@ class Worker:
             self._statistics = nn.statistics
             self._answers = Answers(nn)
             nn.preload_all()
+            nn.begin_rendering()
             args, sized = suited(config.args, Path(config.guest), nn, sharing=config.sharing)
             if sized.models:
                 self._tell(sized)

@@ -2,15 +2,20 @@
 
 import re
 import signal
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.chat.renderer import (
     BrokenTemplate,
     Renderer,
     TemplateFailure,
     TemplateRefusal,
 )
+
+from ..models import architectures, tiny
 
 ENDLESS = {
     "a loop": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
@@ -54,6 +59,29 @@ def renderer():
     renderer = Renderer()
     yield renderer
     renderer.close()
+
+
+def test_the_process_is_one_whether_it_begins_early_or_not() -> None:
+    with closing(Renderer()) as renderer:
+        renderer.begin()
+        begun = renderer._process
+        assert begun is not None
+        assert renderer.render("{{ x }}", {"x": 1}) == "1"
+        renderer.begin()
+        assert renderer._process is begun
+        begun.kill()
+        begun.wait()
+        assert renderer.render("{{ x }}", {"x": 1}) == "1"
+
+
+def test_it_begins_early_for_a_model_with_a_template(tmp_path: Path) -> None:
+    with closing(GgmlBackend()) as backend:
+        backend.preload(tiny.bert(tmp_path / "bert.gguf"))
+        backend.begin_rendering()
+        assert backend._renderer._process is None
+        backend.preload(architectures.model(tmp_path / "llama.gguf", "llama"))
+        backend.begin_rendering()
+        assert backend._renderer._process is not None
 
 
 @pytest.mark.parametrize("name", ENDLESS)

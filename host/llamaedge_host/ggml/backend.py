@@ -10,6 +10,7 @@ from typing import TypeVar
 from ..nn.errno import NnErrno
 from ..nn.preload import Target
 from .chat.renderer import Renderer
+from .chat.sources import sources
 from .engine.counters import Counters
 from .engine.engine import Engine
 from .engine.engines import Engines
@@ -66,6 +67,11 @@ class GgmlBackend:
         Raises GgmlError for a file that cannot be a model.
         """
         self._models.keep(path)
+
+    def begin_rendering(self) -> None:
+        """Start what renders chat templates, if one of the preloaded models has any."""
+        if any(sources(header.metadata) for header in self._models.headers()):
+            self._renderer.begin()
 
     def load(self, path: Path, target: Target, config: str | None) -> GgmlGraph:
         """A graph on the model at ``path`` with metadata JSON. Raises GgmlError.

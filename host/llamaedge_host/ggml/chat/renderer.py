@@ -79,6 +79,11 @@ class Renderer:
         error, message = _ERRORS[kind]
         raise error(NnErrno.INVALID_ARGUMENT, message.format(why or "it does not say why"))
 
+    def begin(self) -> None:
+        """Start the process now, as far as that goes: the first text need not wait for it."""
+        with self._lock, suppress(GgmlError):  # which render() raises
+            self._running()
+
     def close(self) -> None:
         """End the process."""
         with self._lock:
