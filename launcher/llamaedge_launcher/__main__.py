@@ -1,6 +1,7 @@
 """``python -m llamaedge_launcher``: as the command ``llamaedge``."""
 
 import signal
+import sys
 
 
 def main() -> None:
@@ -8,11 +9,18 @@ def main() -> None:
     heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if heard:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from .cli import main as llamaedge
+    from . import early
 
-    if heard:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    llamaedge()
+    if sys.argv[1:2] == ["run"] and not {"-h", "--help"}.intersection(sys.argv):
+        early.begin()
+    try:
+        from .cli import main as llamaedge
+
+        if heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        llamaedge()
+    finally:
+        early.end()
 
 
 if __name__ == "__main__":

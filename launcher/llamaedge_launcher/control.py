@@ -14,11 +14,12 @@ from typing import Any
 from llamaedge_host.ggml.keeping import DISK
 
 from . import log
-from .settings import HANG_TIMEOUT
 
 STATISTICS = b"statistics\n"
 ALIVE = 1.0
 """Seconds between two events by which a worker shows that it is alive."""
+HANG_TIMEOUT = 30
+"""Seconds after which a guest that hangs is replaced, unless told."""
 LAST_WORDS = 10.0
 """Seconds that a worker may take at its end to write what is kept of KV caches."""
 LONGEST_LINE = 4 * 1024 * 1024  # bytes of an event

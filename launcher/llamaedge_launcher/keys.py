@@ -8,8 +8,8 @@ from pathlib import Path
 from setproctitle import setproctitle
 
 from .storage import urls
+from .variables import API_KEY
 
-VARIABLE = "API_KEY"
 _OPTION = "--api-key"
 _HIDDEN = "***"
 
@@ -57,10 +57,10 @@ def _hidden(arguments: Sequence[str]) -> list[str]:
             each = urls.shown(each)
         elif equals and name in urls.OPTIONS:
             each = f"{name}={urls.shown(each.removeprefix(f'{name}='))}"
-        elif equals and name in (_OPTION, VARIABLE):
+        elif equals and name in (_OPTION, API_KEY):
             each = f"{name}={_HIDDEN}"
-        elif each.startswith(f"--env={VARIABLE}="):
-            each = f"--env={VARIABLE}={_HIDDEN}"
+        elif each.startswith(f"--env={API_KEY}="):
+            each = f"--env={API_KEY}={_HIDDEN}"
         shown.append(each)
         before = each
     return shown

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import platformdirs
 
+from .control import HANG_TIMEOUT
 from .storage.places import Places
 from .tls import Tls
 
 DATA_DIR = platformdirs.user_data_path("llamaedge")
 MAX_FILE_SIZE = 512 * 1024 * 1024
 DRAIN_TIMEOUT = 30
-HANG_TIMEOUT = 30
 MAX_QUEUE = 128
 REQUEST_TIMEOUT = 3600
 MAX_BODY_SIZE = 64 * 1024 * 1024

@@ -4,9 +4,7 @@ import asyncio
 import logging
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -15,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from . import early
 from .asking import Inquiries
 from .control import (
     ALIVE,
@@ -38,7 +37,6 @@ from .pool import Pool, Unavailable
 
 _log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-P", "-m", "llamaedge_launcher.worker")
 _FIRST_DELAY = 0.5  # seconds before a worker is started again
 _LONGEST_DELAY = 30.0
 _STEADY = 60.0  # seconds of service after which the delay is the first again
@@ -53,17 +51,12 @@ class WorkerProcess:
     Raises LauncherError, and leaves nothing behind, where the system lacks what it takes.
     """
 
-    def __init__(self, config: WorkerConfig, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, config: WorkerConfig, command: Sequence[str] = early.COMMAND) -> None:
         with ExitStack() as undo:
             try:
                 self._folder = Path(tempfile.mkdtemp(prefix="llamaedge-"))
                 undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
-                self._socket, theirs = socket.socketpair()
-                undo.enter_context(self._socket)
-                with theirs:
-                    self._process = subprocess.Popen(
-                        command, stdin=theirs.fileno(), start_new_session=True
-                    )
+                self._socket, self._process = early.take(command)
             except OSError as error:
                 raise LauncherError(f"the worker cannot be started: {error}") from error
             undo.pop_all()

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import LauncherError
-
-PASSWORD = "LLAMAEDGE_SSL_KEY_PASSWORD"
-"""The variable with the password of the key."""
+from .variables import KEY_PASSWORD
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Tls:
         if error.reason == "KEY_VALUES_MISMATCH":
             return f"the key in {key} is not that of the certificate in {self.certfile}"
         if _is_encrypted(key):
-            wrong = f"{PASSWORD} does not open it" if self.password else f"set {PASSWORD}"
+            wrong = f"{KEY_PASSWORD} does not open it" if self.password else f"set {KEY_PASSWORD}"
             return f"the key in {key} has a password: {wrong}"
         return f"{self.certfile} and {key} are not a certificate and its key as PEM"
 
@@ -52,4 +50,4 @@ def _is_encrypted(key: Path) -> bool:
 
 def take_password() -> str:
     """The key's password, which the processes that are started do not see."""
-    return os.environ.pop(PASSWORD, "")
+    return os.environ.pop(KEY_PASSWORD, "")

@@ -15,13 +15,14 @@ from typing import Any
 from llamaedge_launcher import log
 from llamaedge_launcher.address import Address
 from llamaedge_launcher.control import WorkerConfig
+from llamaedge_launcher.early import COMMAND
 from llamaedge_launcher.errors import LauncherError
 from llamaedge_launcher.fleet.fleet import Fleet
 from llamaedge_launcher.fleet.recipe import Kind, Model, Recipe
 from llamaedge_launcher.proxy import connection
 from llamaedge_launcher.serve import serve
 from llamaedge_launcher.settings import Settings
-from llamaedge_launcher.supervisor import COMMAND, WorkerProcess
+from llamaedge_launcher.supervisor import WorkerProcess
 from llamaedge_launcher.tls import Tls
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))

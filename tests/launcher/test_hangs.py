@@ -23,8 +23,8 @@ from llamaedge_launcher.control import (
     WorkerConfig,
     decode_event,
 )
+from llamaedge_launcher.early import COMMAND
 from llamaedge_launcher.keeper import Keeper
-from llamaedge_launcher.supervisor import COMMAND
 
 LIMIT = 1.5  # seconds
 LOOPS = "(loop $again (br $again))"

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from llamaedge_launcher.control import Alive, Event, Failed, WorkerConfig, decode_event
-from llamaedge_launcher.supervisor import COMMAND
+from llamaedge_launcher.early import COMMAND
 
 
 def first_event(config: WorkerConfig) -> Event:

@@ -10,16 +10,17 @@ import click
 from llamaedge_host.paths import expanded
 
 from .. import rlimit, tls
+from ..control import HANG_TIMEOUT
 from ..errors import LauncherError
 from ..proxy.remote.hosts import Hosts
 from ..settings import (
     FOR_EVER,
-    HANG_TIMEOUT,
     MAX_BODY_SIZE,
     MAX_CONNECTIONS,
     MAX_QUEUE,
     REQUEST_TIMEOUT,
 )
+from ..variables import KEY_PASSWORD
 from .values import Size, Whole
 
 _OTHERS = 128  # descriptors that are no connections
@@ -158,7 +159,7 @@ OPTIONS = (
         "--ssl-keyfile",
         metavar="PATH",
         help="The certificate's key, if it is in a file of its own; its password is"
-        f" {tls.PASSWORD} of the environment",
+        f" {KEY_PASSWORD} of the environment",
     ),
     click.option(
         "--root-path",

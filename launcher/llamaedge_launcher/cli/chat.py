@@ -6,11 +6,11 @@ from contextlib import ExitStack
 
 import click
 
-from .. import keys
 from ..address import Address
 from ..errors import LauncherError
 from ..models.reference import parse
 from ..models.resolve import resolve
+from ..variables import API_KEY
 from .console import stderr, stdout
 from .naming import fetch
 
@@ -41,7 +41,7 @@ def chat(model: str | None, options: tuple[str, ...], url: str | None, system: s
     from ..chat.terminal import Chat
 
     with ExitStack() as stack:
-        key = os.environ.get(keys.VARIABLE, "")
+        key = os.environ.get(API_KEY, "")
         place = url or _running(model, key) or _start(model, options, stack)
         client = stack.enter_context(Client(place, key=key))
         names = client.models()

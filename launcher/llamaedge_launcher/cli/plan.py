@@ -13,11 +13,10 @@ from llamaedge_host.paths import expanded
 
 from .. import demo, guests, log
 from ..address import Address, Addresses
-from ..control import WorkerConfig
+from ..control import HANG_TIMEOUT, WorkerConfig
 from ..errors import LauncherError
 from ..fleet.recipe import DEFAULT, Model, Recipe
 from ..models.check import BESIDE, check, check_beside
-from ..settings import HANG_TIMEOUT
 from . import draft_model, templates
 from . import embeddings as embedding_model
 from .naming import ALIAS, Named, Options, name_by_aliases, name_models, take_model

@@ -16,6 +16,7 @@ from .. import keys
 from ..errors import LauncherError
 from ..files import ARCHIVES
 from ..settings import DATA_DIR, DRAIN_TIMEOUT, MAX_FILE_SIZE, PAGE, Settings
+from ..variables import API_KEY
 from . import bounds, keeping, storing
 from .values import Secret, Size, Whole
 
@@ -163,19 +164,19 @@ def take_settings(given: Mapping[str, Any], environment: dict[str, str]) -> Sett
     server asks for it instead. Without any, API_KEY of this process's environment is it.
     """
     known = [*given["api_keys"], *(given["api_key_file"] or ())]
-    inherited = os.environ.get(keys.VARIABLE, "")
+    inherited = os.environ.get(API_KEY, "")
     try:
-        if keys.VARIABLE in environment:
-            known.append(keys.check(environment.pop(keys.VARIABLE)))
+        if API_KEY in environment:
+            known.append(keys.check(environment.pop(API_KEY)))
         if not known and inherited:
             known.append(keys.check(inherited))
     except ValueError as error:
-        raise click.UsageError(f"{keys.VARIABLE}: {error}") from error
+        raise click.UsageError(f"{API_KEY}: {error}") from error
     stores = storing.take_stores(given)
     if known or storing.has_secret(stores):
         keys.hide()
     if known:
-        os.environ.pop(keys.VARIABLE, None)
+        os.environ.pop(API_KEY, None)
     storing.forget()
     return Settings(
         keys=tuple(known),

@@ -13,8 +13,8 @@ from ..cli.plan import BUNDLED, PARALLEL, TURNS, Plan, web_folder
 from ..cli.public import give_page
 from ..cli.run import prepare, public_settings, run, server_options
 from ..errors import LauncherError
-from ..keys import VARIABLE
 from ..settings import Settings
+from ..variables import API_KEY
 
 Options = Mapping[str, Any]
 
@@ -51,8 +51,8 @@ def check(options: Options, *, of_server: bool) -> None:
     context = _context(_anywhere(options))
     given = [key for key, param in parameters(run).items() if _is_given(context, param)]
     _check_place(given, of_server=of_server)
-    if of_server and VARIABLE in dict(context.params["environment"]):
-        raise ValueError(f"env: {VARIABLE} is for all servers; it stands beside 'servers'")
+    if of_server and API_KEY in dict(context.params["environment"]):
+        raise ValueError(f"env: {API_KEY} is for all servers; it stands beside 'servers'")
     if context.params["max_queue"] == 0:
         raise ValueError("max-queue: Ray Serve lets one request wait at least; 1 or more will do")
 

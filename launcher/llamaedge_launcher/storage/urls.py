@@ -2,9 +2,11 @@
 
 import re
 
+from ..variables import STORES
+
 FILES, RECORDS = OPTIONS = ("--store-files", "--store-records")
 """The options that name them."""
-VARIABLES = {each: f"LLAMAEDGE_{each.strip('-').replace('-', '_').upper()}" for each in OPTIONS}
+VARIABLES = dict(zip(OPTIONS, STORES, strict=True))
 """The variables of the environment that may do so too."""
 _HIDDEN = r"\1***"
 _USER = re.compile(r"(://[^:@/?#]*:).*@")
