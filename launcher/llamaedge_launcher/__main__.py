@@ -10,11 +10,13 @@ def main() -> None:
     if heard:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from . import early
+    from .importing import uncollected
 
     if sys.argv[1:2] == ["run"] and not {"-h", "--help"}.intersection(sys.argv):
         early.begin()
     try:
-        from .cli import main as llamaedge
+        with uncollected():
+            from .cli import main as llamaedge
 
         if heard:
             signal.signal(signal.SIGINT, signal.default_int_handler)

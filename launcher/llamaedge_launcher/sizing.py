@@ -4,7 +4,6 @@ A guest has defaults of its own, which know neither the model nor the machine. S
 that it gets says what was chosen.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from .control import ModelSize, Sized
 OF_EACH_MODEL = ("ctx-size", "batch-size", "ubatch-size")
 OF_ALL_MODELS = ("threads", "n-gpu-layers")
 """Options of the server that are chosen: also the names of their metadata keys."""
-_MARKS = {"threads": rb"[Tt]hreads to (use|compute)"}
+_MARKS = {"threads": (b"hreads to use", b"hreads to compute")}
 """What the help says of an option whose name is everywhere."""
 _WORDS = ("split-mode", "tensor-split")
 _NUMBERS = (*OF_ALL_MODELS, "main-gpu", "threads-batch")
@@ -124,7 +123,7 @@ def _size(alias: str, found: Suited) -> ModelSize:
 
 def _knows(module: bytes, option: str) -> bool:
     """Whether a guest's file speaks of ``option``: every file has threads, but not all take any."""
-    return re.search(_MARKS.get(option, option.encode()), module) is not None
+    return any(mark in module for mark in _MARKS.get(option, (option.encode(),)))
 
 
 def _completed(

@@ -30,6 +30,7 @@ from .control import (
     WorkerConfig,
     encode_event,
 )
+from .importing import uncollected
 from .keeper import Keeper
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def main() -> None:
 
 def _import() -> None:
     """Import what every worker needs, while the front may still be reading its command line."""
-    with suppress(ImportError):  # which run() meets
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # they spin, and numpy has no work for them
+    with uncollected(), suppress(ImportError):  # which run() meets
         from llamaedge_host import Guest  # noqa: F401
 
         from . import answers, loading, sizing  # noqa: F401

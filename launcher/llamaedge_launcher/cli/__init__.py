@@ -10,6 +10,7 @@ import click
 
 from .. import log, rlimit
 from ..errors import LauncherError
+from ..importing import uncollected
 from .encoding import take_any_text
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[name].partition(":")
-        found: click.Command = getattr(import_module(module, __package__), attribute)
+        with uncollected():
+            found: click.Command = getattr(import_module(module, __package__), attribute)
         return found
 
     def resolve_command(

@@ -12,6 +12,7 @@ from click.core import augment_usage_errors
 
 from .. import log
 from ..address import Address, Addresses, listen
+from ..importing import uncollected
 from ..settings import Settings
 from . import line
 from .adapters import LORA, check_adapters
@@ -279,18 +280,20 @@ def _serve(
     plan: Plan, settings: Settings, listeners: Sequence[socket.socket], descriptor: int | None
 ) -> int:
     """Start the workers first: the server's modules are imported while they load."""
-    from ..fleet.fleet import Fleet
-    from ..supervisor import WorkerProcess
-    from .local import LocalModels
+    with uncollected():
+        from ..fleet.fleet import Fleet
+        from ..supervisor import WorkerProcess
+        from .local import LocalModels
 
     bound, *others = [Address(*each.getsockname()[:2]) for each in listeners]
     hang = settings.hang_timeout
     local = LocalModels(partial(plan.serve, bound=bound, hang_timeout=hang))
     fleet = Fleet(plan.recipes(bound, hang_timeout=hang), WorkerProcess, settings, local)
     try:
-        from ..parent import Parent
-        from ..serve import serve
-        from .screen import Screen
+        with uncollected():
+            from ..parent import Parent
+            from ..serve import serve
+            from .screen import Screen
 
         screen = Screen(plan, settings, bound, *others)
         screen.show_plan()

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 
 from ...nn.errno import NnErrno
@@ -39,6 +38,8 @@ def identity(
     The ``adapters`` are some of it. A file is told by its size, the time of its last change, and
     256 places of it. Raises GgmlError for a model whose files cannot be read any more.
     """
+    from importlib.metadata import version  # late: a start need not wait for it
+
     settings = {name: value for name, value in asdict(parameters).items() if name not in _FREE}
     told = json.dumps([COMMIT, version("llama_cpp_python"), settings], sort_keys=True)
     digest = sha256(told.encode())
