@@ -1,4 +1,6 @@
-"""Other servers on the same model and threads, where they are installed: 1 to 32 streams.
+"""Other servers on the same model and threads, where they are installed.
+
+1 to 32 streams, and the first token after a long prompt that was seen but for its end.
 
 xllamacpp is llama.cpp's own server, with as many slots as ours; `scripts/bench peers` installs it
 into an environment of its own, which PEER_PYTHON names. LLAMA_SERVER names a llama-server that is
@@ -15,6 +17,8 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count, islice
+from statistics import median
 
 import httpx
 from client import Client, frames, has_text
@@ -28,6 +32,9 @@ TOKENS = 100
 TURNS = 3
 SLOTS = 8
 CLIENTS = (1, 4, SLOTS, 2 * SLOTS, 4 * SLOTS)
+QUESTIONS = 10
+SEEN = " ".join(f"The {number}th cat sat on the mat." for number in range(86))  # 936 tokens
+_NUMBERS = count()
 PYTHON = os.environ.get("PEER_PYTHON", sys.executable)
 LLAMA_SERVER = os.environ.get("LLAMA_SERVER", "")
 CONTEXT = 4096  # tokens of a slot
@@ -120,6 +127,18 @@ def rate(url: str, clients: int) -> float:
     return sum(has_text(frame) for lines in answers for _, frame in frames(lines)) / seconds
 
 
+def first_token(url: str) -> float:
+    """Milliseconds to the first text of an answer whose prompt was seen but for its question."""
+    seconds = []
+    for number in islice(_NUMBERS, QUESTIONS):
+        question = f"{SEEN} What about number {number}?"
+        body = BODY | {"messages": [{"role": "user", "content": question}], "max_tokens": 4}
+        started = time.perf_counter()
+        answer = frames(Client(url).chat(body))
+        seconds.append(next(at for at, frame in answer if has_text(frame)) - started)
+    return 1e3 * median(seconds)
+
+
 def measure(report: Report, rounds: int) -> None:
     with Server(OURS) as server:
         rate(server.url, SLOTS)
@@ -133,3 +152,8 @@ def measure(report: Report, rounds: int) -> None:
                             f"llamaedge run, {clients} at once": partial(rate, server.url, clients),
                         }
                         report.compare("tokens/s", calls, TURNS)
+                    firsts = {
+                        f"{name}, first token": partial(first_token, peer.url),
+                        "llamaedge run, first token": partial(first_token, server.url),
+                    }
+                    report.compare("ms", firsts, TURNS)
