@@ -185,6 +185,24 @@ def test_a_thread_that_gives_way_to_all_others_tells_of_nothing() -> None:
 
 
 @LINUX
+def test_cpus_are_idle_while_nothing_computes() -> None:
+    """In whole: none may be while others compute, and at most all of them."""
+    idle = contention.Idle()
+    assert idle.look()
+    time.sleep(0.2)
+    assert 0.0 <= idle.cpus() <= len(os.sched_getaffinity(0)) + 0.2
+
+
+def test_where_nothing_tells_of_idle_cpus_nobody_looks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "stat").write_text("cpu  1 2 3 4 5\nintr 0\n")
+    for place in (Path("/nowhere"), tmp_path / "stat"):
+        monkeypatch.setattr(contention, "_STAT", place)
+        assert not contention.Idle().look()
+
+
+@LINUX
 def test_threads_of_one_cpu_wait_for_each_other() -> None:
     """More threads than CPUs that compute: one of them has to wait, whatever else runs."""
     program = """

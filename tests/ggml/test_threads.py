@@ -27,6 +27,7 @@ class Machine:
     serial: float = 0.3  # of the work, which no further thread speeds up
     tells: bool = False  # whether it is known that others take CPUs
     seconds: float = 0.0
+    idled: float = 0.0  # seconds of CPUs that nobody used
     used: Counter[int] = field(default_factory=Counter)
     _random: random.Random = field(default_factory=lambda: random.Random(1))
 
@@ -57,8 +58,25 @@ class Machine:
             seconds, cpu = self.step(count, number)
             self.used[count] += 1
             self.seconds += seconds
+            self.idled += max(self.cpus - self.busy - count, 0) * seconds
             threads.took(number, seconds, cpu, contended=self.told(count))
         return self.seconds - before
+
+
+@dataclass
+class Idle:
+    """What tells of the machine's idle CPUs."""
+
+    machine: Machine
+    _since: tuple[float, float] = (0.0, 0.0)
+
+    def look(self) -> bool:
+        self._since = self.machine.seconds, self.machine.idled
+        return True
+
+    def cpus(self) -> float:
+        seconds, idled = self._since
+        return (self.machine.idled - idled) / (self.machine.seconds - seconds)
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4, 16])
@@ -93,6 +111,20 @@ def test_it_comes_back_when_they_are_free_again(cpus: int, tells: bool) -> None:
     assert not tells or threads.count == cpus
     quiet = Machine(cpus).run(Threads(cpus), 1000)
     assert machine.run(threads, 1000) < 1.05 * quiet
+
+
+@pytest.mark.parametrize(("cpus", "busy"), [(2, 1), (4, 1), (4, 2), (16, 1), (16, 4)])
+def test_more_are_not_tried_while_no_cpu_is_idle(cpus: int, busy: int) -> None:
+    machine = Machine(cpus, busy, tells=True)
+    threads = Threads(cpus, Idle(machine))
+    machine.run(threads, 1000)
+    machine.run(threads, 3000)
+    assert all(count <= cpus - busy for count in machine.used)
+    machine.busy = 0
+    gone = machine.seconds
+    while threads.count < cpus and machine.seconds - gone < 3 * len(ladder(cpus)) * LONGEST_WAIT:
+        machine.run(threads, 10)
+    assert threads.count == cpus
 
 
 @pytest.mark.parametrize("cpus", [2, 4, 16])

@@ -3,10 +3,12 @@
 llama.cpp's threads wait for each other many times a step, so one that shares its CPU with another
 process slows all of them down, and fewer threads may be faster. If other work takes CPUs, or steps
 stall where nothing tells of that, a few are tried with fewer threads, later now and then with more,
-and the fastest number stays.
+and the fastest number stays. A step stalls that has more threads than there are CPUs for, so that
+more are tried only where CPUs were idle, if the system tells that.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 WINDOW = 8
 """Steps by which the present number of threads is judged, if it is the one that was asked for."""
@@ -22,6 +24,11 @@ FASTER = 0.95
 """The part of the time that another number must do with to be taken."""
 FIRST_WAIT, LONGEST_WAIT = 0.25, 4.0
 """Seconds of steps between trials: twice as long after each that changes nothing."""
+LOOK, NEXT_LOOK = 0.1, 1.0
+"""Seconds of steps in which CPUs must be idle before more threads are tried, and between two such
+looks at most."""
+ROOM = 0.5
+"""The part of the CPUs for further threads that must be idle."""
 _LEARNING = 0.05
 
 
@@ -35,11 +42,27 @@ class _Steps:
     cpu: float = 0.0
 
 
-class Threads:
-    """Chooses a number of threads up to ``most``: ``count`` is that of the next step."""
+class Idle(Protocol):
+    """Tells of CPUs that nobody used."""
 
-    def __init__(self, most: int) -> None:
+    def look(self) -> bool:
+        """Look from now on; whether anything tells of it."""
+
+    def cpus(self) -> float:
+        """How many were idle since then, on average."""
+
+
+class Threads:
+    """Chooses a number of threads up to ``most``: ``count`` is that of the next step.
+
+    Without ``idle`` nothing tells of idle CPUs.
+    """
+
+    def __init__(self, most: int, idle: Idle | None = None) -> None:
         self.most = most
+        self._idle = idle
+        self._looks_until: float | None = None
+        """Of the seconds of steps; None if it does not look."""
         self._ladder = ladder(most)
         self._rung = 0
         self._usual: dict[int, float] = {}
@@ -99,16 +122,35 @@ class Threads:
             stalled = cost > STALLED or steps.cpu < IDLE * self.count * steps.seconds
         if not (stalled or self._rung):
             self._since = 0.0
-        elif self._since >= self._wait:
+        elif self._since >= self._wait and self._has_looked():
             self._begin(cost, stalled=stalled)
+
+    def _has_looked(self) -> bool:
+        """Whether it is known if CPUs are idle, as far as that matters; if not, look from now on."""
+        if self._looks_until is not None:
+            return self._since >= self._looks_until
+        if not self._rung or self._idle is None or not self._idle.look():
+            return True
+        self._looks_until = self._since + LOOK
+        return False
 
     def _begin(self, cost: float, *, stalled: bool) -> None:
         """Try other numbers than the present one, with which a step costs ``cost``."""
         self._costs = {self._rung: cost}
+        looked, self._looks_until = self._looks_until is not None, None
         self._untried = list(range(self._rung + 1, len(self._ladder))) if stalled else []
-        if self._rung:
+        if self._rung and not (looked and self._lacks_room()):
             self._untried.append(self._rung - 1)
-        self._try_next()
+        if self._untried:
+            self._try_next()
+        else:
+            self._costs.clear()
+            self._since, self._wait = 0.0, min(2 * self._wait, NEXT_LOOK)
+
+    def _lacks_room(self) -> bool:
+        """Whether too few CPUs were idle for the next larger number of threads."""
+        further = self._ladder[self._rung - 1] - self._ladder[self._rung]
+        return self._idle is not None and self._idle.cpus() < ROOM * further
 
     def _try_next(self) -> None:
         self._steps = _Steps()

@@ -24,6 +24,7 @@ LOOKS = 2
 """Looks, one after another, that must find the same before it is believed."""
 _LEAST_PRIORITY = 19
 _TASKS = Path("/proc/self/task")
+_STAT = Path("/proc/stat")
 _humble: set[str] = set()
 """Threads that give way to all others."""
 
@@ -94,6 +95,36 @@ class Contention:
         elif sign < 0:
             self.there = False
             team.go()
+
+
+class Idle:
+    """Tells how many of this process's CPUs nobody used."""
+
+    def __init__(self) -> None:
+        self._since = self._before = 0.0
+
+    def look(self) -> bool:
+        """Look from now on; whether the system tells of it."""
+        idle = _idle_seconds()
+        self._since, self._before = time.monotonic(), idle or 0.0
+        return idle is not None
+
+    def cpus(self) -> float:
+        """How many were idle since then, on average."""
+        idle = (_idle_seconds() or self._before) - self._before
+        return idle / max(time.monotonic() - self._since, 1e-9)
+
+
+def _idle_seconds() -> float | None:
+    """Seconds that the CPUs that this process may use have been idle, all together."""
+    try:
+        lines = _STAT.read_text().splitlines()
+        mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        rows = (fields for line in lines if (fields := line.split(maxsplit=6))[0] in mine)
+        ticks = [int(fields[4]) + int(fields[5]) for fields in rows]
+    except (OSError, AttributeError, IndexError, ValueError):
+        return None
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if len(ticks) == len(mine) else None
 
 
 @contextmanager
