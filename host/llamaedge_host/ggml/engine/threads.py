@@ -24,7 +24,7 @@ FASTER = 0.95
 """The part of the time that another number must do with to be taken."""
 FIRST_WAIT, LONGEST_WAIT = 0.25, 4.0
 """Seconds of steps between trials: twice as long after each that changes nothing."""
-LOOK, NEXT_LOOK = 0.1, 1.0
+LOOK, NEXT_LOOK = 0.1, 0.5
 """Seconds of steps in which CPUs must be idle before more threads are tried, and between two such
 looks at most."""
 ROOM = 0.5
@@ -126,7 +126,7 @@ class Threads:
             self._begin(cost, stalled=stalled)
 
     def _has_looked(self) -> bool:
-        """Whether it is known if CPUs are idle, as far as that matters; if not, look from now on."""
+        """Whether it is known if CPUs are idle, where that matters; if not, look from now on."""
         if self._looks_until is not None:
             return self._since >= self._looks_until
         if not self._rung or self._idle is None or not self._idle.look():
