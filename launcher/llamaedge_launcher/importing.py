@@ -11,9 +11,11 @@ def uncollected() -> Iterator[None]:
 
     What is there then is left out of later looks too.
     """
+    looks = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if looks:
+            gc.enable()
