@@ -186,11 +186,30 @@ def test_a_thread_that_gives_way_to_all_others_tells_of_nothing() -> None:
 
 @LINUX
 def test_cpus_are_idle_while_nothing_computes() -> None:
-    """In whole: none may be while others compute, and at most all of them."""
-    idle = contention.Idle()
+    """None may be while others compute, and at most all of them; a tick is 10 ms of each."""
+    idle, cpus = contention.Idle(), len(os.sched_getaffinity(0))
     assert idle.look()
-    time.sleep(0.2)
-    assert 0.0 <= idle.cpus() <= len(os.sched_getaffinity(0)) + 0.2
+    time.sleep(0.5)
+    assert -0.1 * cpus <= idle.cpus() <= 1.1 * cpus
+
+
+@LINUX
+def test_one_cpu_alone_is_not_idle_while_this_thread_computes() -> None:
+    program = """
+import os, time
+from llamaedge_host.ggml.llama.contention import Idle
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+idle = Idle()
+assert idle.look()
+until = time.process_time() + 0.5
+while time.process_time() < until:
+    pass
+print(idle.cpus())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 0.2
 
 
 def test_where_nothing_tells_of_idle_cpus_nobody_looks(
