@@ -18,6 +18,7 @@ from llamaedge_host.ggml.llama.contention import (
     LOOKS,
     QUIET,
     Contention,
+    IdleCpus,
     humbly,
     waited,
 )
@@ -184,32 +185,26 @@ def test_a_thread_that_gives_way_to_all_others_tells_of_nothing() -> None:
     assert str(threading.get_native_id()) in waited()
 
 
-@LINUX
-def test_cpus_are_idle_while_nothing_computes() -> None:
-    """None may be while others compute, and at most all of them; a tick is 10 ms of each."""
-    idle, cpus = contention.Idle(), len(os.sched_getaffinity(0))
+def test_idle_cpus_are_those_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Idle, or waiting for a disk: 0.5 and 0.5 s of the two in half a second."""
+    ticks, stat = os.sysconf("SC_CLK_TCK"), tmp_path / "stat"
+
+    def told(*idle: tuple[int, int]) -> None:
+        rows = (f"cpu{at} 9 9 9 {one} {two} 9 9 0 0 0" for at, (one, two) in enumerate(idle))
+        stat.write_text("\n".join(["cpu  9 9 9 9 9 9 9 0 0 0", *rows, "intr 7 0 0"]))
+
+    monkeypatch.setattr(contention, "_STAT", stat)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2})
+    now = [7.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    told((100, 5), (0, 0), (30, 0))
+    idle = IdleCpus()
     assert idle.look()
-    time.sleep(0.5)
-    assert -0.1 * cpus <= idle.cpus() <= 1.1 * cpus
-
-
-@LINUX
-def test_one_cpu_alone_is_not_idle_while_this_thread_computes() -> None:
-    program = """
-import os, time
-from llamaedge_host.ggml.llama.contention import Idle
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-idle = Idle()
-assert idle.look()
-until = time.process_time() + 0.5
-while time.process_time() < until:
-    pass
-print(idle.cpus())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout) < 0.2
+    now[0] += 0.5
+    told((100 + ticks // 2, 5), (9000, 0), (30, ticks // 2))
+    assert idle.cpus() == pytest.approx(2.0)
 
 
 def test_where_nothing_tells_of_idle_cpus_nobody_looks(
@@ -218,7 +213,7 @@ def test_where_nothing_tells_of_idle_cpus_nobody_looks(
     (tmp_path / "stat").write_text("cpu  1 2 3 4 5\nintr 0\n")
     for place in (Path("/nowhere"), tmp_path / "stat"):
         monkeypatch.setattr(contention, "_STAT", place)
-        assert not contention.Idle().look()
+        assert not IdleCpus().look()
 
 
 @LINUX

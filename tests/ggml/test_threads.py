@@ -13,6 +13,7 @@ from llamaedge_host.ggml.engine.threads import (
     Threads,
     ladder,
 )
+from llamaedge_host.ggml.llama.contention import IdleCpus
 
 
 @dataclass
@@ -63,20 +64,18 @@ class Machine:
         return self.seconds - before
 
 
-@dataclass
-class Idle:
-    """What tells of the machine's idle CPUs."""
+class Idle(IdleCpus):
+    """What tells of a made-up machine's idle CPUs."""
 
-    machine: Machine
-    _since: tuple[float, float] = (0.0, 0.0)
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
 
     def look(self) -> bool:
-        self._since = self.machine.seconds, self.machine.idled
+        self._since, self._before = self._machine.seconds, self._machine.idled
         return True
 
     def cpus(self) -> float:
-        seconds, idled = self._since
-        return (self.machine.idled - idled) / (self.machine.seconds - seconds)
+        return (self._machine.idled - self._before) / (self._machine.seconds - self._since)
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4, 16])

@@ -80,7 +80,7 @@ class Renderer:
         raise error(NnErrno.INVALID_ARGUMENT, message.format(why or "it does not say why"))
 
     def begin(self) -> None:
-        """Start the process now, as far as that goes: the first text need not wait for it."""
+        """Start the process now, if it can be started: the first text need not wait for it."""
         with self._lock, suppress(GgmlError):  # which render() raises
             self._running()
 

@@ -15,7 +15,7 @@ from ..errors import GgmlError
 from ..llama.adapters import AdapterFile, Adapters
 from ..llama.capacity import Sizing
 from ..llama.compute import UNLOADED, ComputeThread
-from ..llama.contention import Idle
+from ..llama.contention import IdleCpus
 from ..llama.context import LlamaContext
 from ..llama.library import first_error, forget_errors
 from ..llama.model import Model
@@ -111,7 +111,7 @@ class Engine:
         room = SwapRoom(swap, sizing.sequence_bytes, cells=1 if fixed else self.cells)
         self._scheduler = Scheduler(self._cache, room, drafting=self._costs.sequences)
         self.concurrent = self.parallel + self._scheduler.most_preempted
-        self._threads = Threads(max(sizing.parameters.threads), Idle())
+        self._threads = Threads(max(sizing.parameters.threads), IdleCpus())
         self._thread = thread
         self._handover = Handover(arrivals)
         self._lock = threading.Lock()

@@ -31,10 +31,10 @@ from .engine import Engine
 from .store import private_folder
 
 _log = logging.getLogger("llamaedge_host.nn")
-_Asked = tuple[Path, ModelParameters, ContextParameters]
+_SizingKey = tuple[Path, ModelParameters, ContextParameters]
 
 
-def _asked(model: Model, context: ContextParameters) -> _Asked:
+def _sizing_key(model: Model, context: ContextParameters) -> _SizingKey:
     """What tells a sizing from others: guests also ask for the types that nobody asks for."""
     types = made_types(*context.cache_types)
     return model.path, model.parameters, replace(context, cache_types=types)
@@ -57,7 +57,7 @@ class Engines:
         self._adapters = adapters
         self._keeping = keeping or Keeping()
         self._engines: dict[tuple[Model, ContextParameters], Engine | Embedder] = {}
-        self._sizings: dict[_Asked, Sizing] = {}
+        self._sizings: dict[_SizingKey, Sizing] = {}
         self._users: Counter[Engine | Embedder] = Counter()
         self._vocoders: WeakValueDictionary[tuple[Path, bool], Vocoder] = WeakValueDictionary()
         self._thread = ComputeThread()
@@ -107,7 +107,7 @@ class Engines:
                 adapters=self.adapters_needed(hollow, settings),
             )
             asked = self._asked(hollow, settings.with_changes(sizing.told))
-            self._sizings[_asked(hollow, asked)] = sizing
+            self._sizings[_sizing_key(hollow, asked)] = sizing
             return sizing
 
     def vocoder(self, path: Path, *, gpu: bool) -> Vocoder:
@@ -191,7 +191,7 @@ class Engines:
     def _make(
         self, model: Model, settings: Settings, asked: ContextParameters, draft: Model | None
     ) -> Engine | Embedder:
-        sizing = self._sizings.get(_asked(model, asked))
+        sizing = self._sizings.get(_sizing_key(model, asked))
         if sizing is None:
             with ExitStack() as hollow:
                 parallel = self._sequences(settings)

@@ -8,7 +8,8 @@ more are tried only where CPUs were idle, if the system tells that.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+
+from ..llama.contention import IdleCpus
 
 WINDOW = 8
 """Steps by which the present number of threads is judged, if it is the one that was asked for."""
@@ -42,23 +43,13 @@ class _Steps:
     cpu: float = 0.0
 
 
-class Idle(Protocol):
-    """Tells of CPUs that nobody used."""
-
-    def look(self) -> bool:
-        """Look from now on; whether anything tells of it."""
-
-    def cpus(self) -> float:
-        """How many were idle since then, on average."""
-
-
 class Threads:
     """Chooses a number of threads up to ``most``: ``count`` is that of the next step.
 
     Without ``idle`` nothing tells of idle CPUs.
     """
 
-    def __init__(self, most: int, idle: Idle | None = None) -> None:
+    def __init__(self, most: int, idle: IdleCpus | None = None) -> None:
         self.most = most
         self._idle = idle
         self._looks_until: float | None = None
@@ -137,9 +128,8 @@ class Threads:
     def _begin(self, cost: float, *, stalled: bool) -> None:
         """Try other numbers than the present one, with which a step costs ``cost``."""
         self._costs = {self._rung: cost}
-        looked, self._looks_until = self._looks_until is not None, None
         self._untried = list(range(self._rung + 1, len(self._ladder))) if stalled else []
-        if self._rung and not (looked and self._lacks_room()):
+        if self._rung and not self._lacks_room():
             self._untried.append(self._rung - 1)
         if self._untried:
             self._try_next()
@@ -148,9 +138,12 @@ class Threads:
             self._since, self._wait = 0.0, min(2 * self._wait, NEXT_LOOK)
 
     def _lacks_room(self) -> bool:
-        """Whether too few CPUs were idle for the next larger number of threads."""
+        """Whether it looked, and too few CPUs were idle for the next larger number of threads."""
+        looked, self._looks_until = self._looks_until, None
+        if looked is None or self._idle is None:
+            return False
         further = self._ladder[self._rung - 1] - self._ladder[self._rung]
-        return self._idle is not None and self._idle.cpus() < ROOM * further
+        return self._idle.cpus() < ROOM * further
 
     def _try_next(self) -> None:
         self._steps = _Steps()

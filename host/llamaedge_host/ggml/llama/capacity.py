@@ -232,7 +232,7 @@ class _Sizer:
         """The model's own context, or the largest that the memory allows."""
         own = self._alone.cells
         usual = not parallel and not self._alone.embeddings
-        if usual and self._fits(own, DEFAULT_PARALLEL, SEQUENCES):  # which need be tried once alone
+        if usual and self._fits(own, DEFAULT_PARALLEL, SEQUENCES):  # no less need be tried
             return own
         for count, shares in ((parallel or LEAST_PARALLEL, CONTEXT), (1, CONTEXT), (1, ALL)):
             if cells := self._largest(own, count, shares):

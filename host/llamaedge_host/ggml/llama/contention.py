@@ -97,7 +97,7 @@ class Contention:
             team.go()
 
 
-class Idle:
+class IdleCpus:
     """Tells how many of this process's CPUs nobody used."""
 
     def __init__(self) -> None:
