@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from llamaedge_launcher import __main__, early
+from llamaedge_launcher.control import WorkerConfig
+from llamaedge_launcher.supervisor import WorkerProcess
 from llamaedge_launcher.variables import SECRETS
 
 TELLS = "import os, socket; socket.socket(fileno=0).sendall(' '.join(os.environ).encode())"
@@ -48,6 +50,14 @@ def test_it_is_the_first_that_is_taken(begun: list[early.Started]) -> None:
     assert early.take() is begun[1]
     early.end()
     assert [process.poll() for _, process in begun] == [None, None]
+
+
+def test_the_first_supervised_worker_is_it(begun: list[early.Started]) -> None:
+    early.begin()
+    config = WorkerConfig("", "serve", (), {}, (), (), 1, None, "info")
+    worker = WorkerProcess(config)
+    assert [worker._process] == [process for _, process in begun]
+    worker.kill()
 
 
 def test_another_command_gets_a_process_of_its_own(begun: list[early.Started]) -> None:
