@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +117,68 @@ def test_threads_sleep_soon_while_there_is_a_team_that_does_nothing() -> None:
         pytest.skip("this llama.cpp is built without libgomp")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("True"), done.stdout
+
+
+ENDED = """
+import ctypes, os, time
+from llamaedge_host.ggml.llama import library, openmp
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+def fewer(count):  # a thread is there a little longer than whoever waits for it believes
+    until = time.monotonic() + 60
+    while threads() > count and time.monotonic() < until:
+        time.sleep(0.01)
+    return threads() <= count
+
+team = openmp.IdleTeam()
+if not team.possible:
+    raise SystemExit("no libgomp")
+openmp.end_team()
+alone = threads()
+nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)
+for _ in range(2):
+    team._parallel(nothing, None, 3, 0)
+    assert threads() == alone + 2, (threads(), alone)
+    openmp.end_team()
+    assert fewer(alone), (threads(), alone)
+"""
+
+
+def test_a_team_ends_whose_thread_has_computed_what_it_had_to() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED], capture_output=True, text=True, timeout=120
+    )
+    if "no libgomp" in done.stderr:
+        pytest.skip("this llama.cpp is built without libgomp")
+    assert done.returncode == 0, done.stderr
+
+
+LOADED = """
+import os, sys, time
+from pathlib import Path
+from llamaedge_host.ggml.llama import gguf
+from llamaedge_host.ggml.llama.model import Model
+from llamaedge_host.ggml.llama.model_parameters import ModelParameters
+
+before, path = len(os.listdir("/proc/self/task")), Path(sys.argv[1])
+model = Model(path, gguf.read(path), ModelParameters(0))
+until = time.monotonic() + 60
+while len(os.listdir("/proc/self/task")) > before and time.monotonic() < until:
+    time.sleep(0.01)
+print(before, len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_no_team_is_left_of_loading_a_model(smollm2: Path) -> None:
+    """Where weights are laid out for AMX, all threads of a team do that."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, smollm2], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert after <= before
 
 
 def test_who_chose_how_long_threads_spin_gets_no_such_team(

@@ -11,6 +11,7 @@ from ..errors import GgmlError
 from ..metadata.parse import Settings
 from .gguf import TOKENS, Gguf
 from .library import forget_errors, ggml, llama
+from .openmp import end_team
 
 ALL_LAYERS = -1
 _SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
@@ -113,6 +114,7 @@ def load(
     if not pointer:  # what is wrong is told of the file as it is
         forget_errors()
         pointer = llama.llama_model_load_from_file(file, asked)
+    end_team()
     return pointer
 
 

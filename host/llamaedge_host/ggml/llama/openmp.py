@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ twentieth of them on a quiet machine."""
 WAITED = Path("/proc/thread-self/schedstat")
 """Where Linux tells how long a thread has waited for a CPU."""
 
+_POINTER, _N = ctypes.c_void_p, ctypes.c_uint
+_SOFT = 1
+"""omp_pause_soft: what threads keep of their own stays."""
+
 _log = logging.getLogger("llamaedge_host.nn")
 
 
@@ -34,7 +39,7 @@ def limit_spinning() -> None:
     """
     if chosen() or WAITED.exists():
         return
-    if _mapped("libgomp"):
+    if mapped("libgomp"):
         _log.info(
             "[WASI-NN] GGML backend: OpenMP is loaded already, so its threads spin as they did; set"
             " %s=%s in the environment, or import llamaedge_host first",
@@ -49,7 +54,7 @@ def chosen() -> bool:
     return SPINCOUNT in os.environ or WAIT_POLICY in os.environ
 
 
-def _mapped(name: str) -> list[str]:
+def mapped(name: str) -> list[str]:
     """The libraries of this process with ``name`` in theirs."""
     try:
         maps = Path("/proc/self/maps").read_text()
@@ -58,22 +63,38 @@ def _mapped(name: str) -> list[str]:
     return list(dict.fromkeys(re.findall(rf"/\S*/{name}[-.]\S*", maps)))
 
 
-def _parallel() -> Any:
-    """libgomp's function that runs something in a team, of the libgomp that llama.cpp has."""
-    for library in (*_mapped("libggml-cpu"), *_mapped("libllama")):
-        found: Any = getattr(ctypes.CDLL(library), "GOMP_parallel", None)
+def _function(name: str, result: Any, *arguments: Any) -> Any:
+    """OpenMP's function ``name``, of the OpenMP that llama.cpp has; None if it has none such."""
+    for library in (*mapped("libggml-cpu"), *mapped("libllama")):
+        found: Any = getattr(ctypes.CDLL(library), name, None)
         if found is not None:
-            found.restype = None
-            found.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+            found.restype, found.argtypes = result, list(arguments)
             return found
     return None
+
+
+@cache
+def _pause() -> Any:
+    return _function("omp_pause_resource_all", ctypes.c_int, ctypes.c_int)
+
+
+def end_team() -> None:
+    """End the team that this thread has of something computed in it, such as weights laid out.
+
+    It would count, as any team, while the thread is there, and the one that computes would not
+    spin. Source: omp_pause_resource_all of OpenMP 5.0.
+    """
+    if (pause := _pause()) is not None:
+        pause(_SOFT)
 
 
 class IdleTeam:
     """A team of OpenMP threads that does nothing, and is larger than there are CPUs."""
 
     def __init__(self) -> None:
-        self._parallel: Any = None if chosen() else _parallel()
+        self._parallel: Any = (
+            None if chosen() else _function("GOMP_parallel", None, _POINTER, _POINTER, _N, _N)
+        )
         self._over: threading.Event | None = None
 
     @property

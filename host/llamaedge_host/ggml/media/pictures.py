@@ -27,6 +27,7 @@ from ..llama import gguf
 from ..llama.library import first_error, forget_errors, llama, log_callback
 from ..llama.memory import lacking
 from ..llama.model import Model
+from ..llama.openmp import end_team
 from . import image, recording, trial
 from .recording import MAX_SECONDS
 
@@ -91,6 +92,7 @@ class Projector:
         asked.warmup = False
         forget_errors()
         self.pointer = mtmd.mtmd_init_from_file(str(path).encode(), model.pointer, asked)
+        end_team()
         if not self.pointer:
             raise _unusable(path, first_error("mtmd does not say why"))
         self._path = path

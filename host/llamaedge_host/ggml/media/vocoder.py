@@ -14,6 +14,7 @@ from ..llama import gguf
 from ..llama.compute import ComputeThread
 from ..llama.library import cpus, first_error, forget_errors, llama
 from ..llama.memory import lacking
+from ..llama.openmp import end_team
 from .audio import SPECTRUM, Floats
 
 ARCHITECTURE = "wavtokenizer-dec"
@@ -48,6 +49,7 @@ class Vocoder:
             asked.n_gpu_layers = 0
         forget_errors()
         self._pointer = llama.llama_model_load_from_file(str(path).encode(), asked)
+        end_team()
         if not self._pointer:
             raise _unusable(path, first_error("llama.cpp does not say why"))
         vocabulary = llama.llama_model_get_vocab(self._pointer)
