@@ -33,7 +33,7 @@ class Machine:
     """``build`` is llama.cpp's; memory in bytes, of the machine or the container.
 
     ``problem`` says why llama.cpp cannot be loaded, and is "" if it can. ``on_use`` says that a KV
-    cache takes its memory as it is used.
+    cache takes its memory as it is used; ``amx`` is False if what llama.cpp has for AMX fails here.
     """
 
     build: str
@@ -43,6 +43,7 @@ class Machine:
     available: int
     problem: str = ""
     on_use: bool = False
+    amx: bool = True
 
     @property
     def gpus(self) -> tuple[Device, ...]:
@@ -87,6 +88,7 @@ def _end(code: int, errors: str) -> str:
 
 
 def _main() -> None:
+    from llamaedge_host.ggml.llama import amx
     from llamaedge_host.ggml.llama.devices import devices
     from llamaedge_host.ggml.llama.library import build, cpus
     from llamaedge_host.ggml.llama.memory import available_memory
@@ -99,6 +101,7 @@ def _main() -> None:
         total_memory(),
         available_memory(),
         on_use=ON_USE,
+        amx=amx.works(),
     )
     sys.stdout.write(f"\n{json.dumps(asdict(found))}\n")
 

@@ -23,6 +23,8 @@ _CARDS = (
     (Path("/dev/nvidia0"), "an NVIDIA GPU", "-DGGML_CUDA=on", "the CUDA toolkit's nvcc"),
     (Path("/dev/kfd"), "an AMD GPU", "-DGGML_HIP=on", "ROCm's hipcc"),
 )
+_SOUND = "-DCMAKE_CXX_FLAGS=-fno-dse"
+"""With this a gcc before 12.4 and 13.3 compiles llama.cpp's kernels for AMX as they are meant."""
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -58,6 +60,10 @@ def _cpu(found: Machine) -> Finding:
     used = set(re.findall(r"(\w+) = 1", found.build))
     name = next((each.description for each in found.devices if each.kind == "CPU"), "CPU")
     text = f"{name}, {found.cpus} CPUs; llama.cpp uses {', '.join(sorted(used)) or 'no features'}"
+    if not found.amx:
+        return Finding(
+            "CPU", f"{text}, but AMX fails as it was compiled", State.NOTE, rebuild(_SOUND)
+        )
     unused = {_FEATURES[flag] for flag in _flags() & _FEATURES.keys()} - used
     if unused:
         missing = f"{text}, but not {', '.join(sorted(unused))}: it was compiled for another CPU"

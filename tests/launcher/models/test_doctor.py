@@ -125,6 +125,10 @@ TROUBLE: dict[str, tuple[Break, str, str, str, str]] = {
         lambda it: it.flags("avx avx2 avx512f avx512_vnni"),
         "CPU", "note", "but not AVX512, AVX512_VNNI: it was compiled for another CPU", REBUILD,
     ),
+    "a build whose AMX fails": (
+        lambda it: it.computer(replace(COMPUTER, amx=False)),
+        "CPU", "note", "but AMX fails", f"CMAKE_ARGS='-DCMAKE_CXX_FLAGS=-fno-dse' {REBUILD}",
+    ),
     "a GPU without a build": (
         lambda it: it.card("-DGGML_CUDA=on"),
         "GPU", "note", "an NVIDIA GPU is here, but", f"CMAKE_ARGS='-DGGML_CUDA=on' {REBUILD}",

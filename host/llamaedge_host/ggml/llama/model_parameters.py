@@ -9,6 +9,7 @@ from ...nn.errno import NnErrno
 from ...nn.preload import Target
 from ..errors import GgmlError
 from ..metadata.parse import Settings
+from . import amx
 from .gguf import TOKENS, Gguf
 from .library import forget_errors, ggml, llama
 from .openmp import end_team
@@ -97,6 +98,7 @@ def load(
     asked.split_mode = _SPLIT_MODES[parameters.split_mode]
     asked.load_mode = _LOAD_MODES[parameters.mmap, parameters.mlock]
     asked.check_tensors = parameters.check_tensors
+    asked.use_extra_bufts = amx.works()
     if hollow:
         asked.no_alloc, asked.load_mode = True, llama.LLAMA_LOAD_MODE_NONE
     if parameters.tensor_split:

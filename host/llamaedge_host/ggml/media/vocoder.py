@@ -10,7 +10,7 @@ import numpy as np
 
 from ...nn.errno import NnErrno
 from ..errors import GgmlError
-from ..llama import gguf
+from ..llama import amx, gguf
 from ..llama.compute import ComputeThread
 from ..llama.library import cpus, first_error, forget_errors, llama
 from ..llama.memory import lacking
@@ -45,6 +45,7 @@ class Vocoder:
         _check(path, gpu=gpu)
         self._thread = thread
         asked = llama.llama_model_default_params()
+        asked.use_extra_bufts = amx.works()
         if not gpu:
             asked.n_gpu_layers = 0
         forget_errors()

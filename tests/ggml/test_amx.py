@@ -1,0 +1,72 @@
+"""llama.cpp's kernels for AMX are tried before they are used."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llamaedge_host.ggml.llama import amx, openmp
+from llamaedge_host.ggml.llama.library import llama
+
+pytestmark = pytest.mark.skipif(not openmp.mapped("libggml-cpu"), reason="it is one library")
+AMX = b"CPU : AVX512 = 1 | AMX_INT8 = 1 | "
+
+
+@pytest.fixture(autouse=True)
+def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amx, "works", amx.works.__wrapped__)
+
+
+def libraries() -> list[str]:
+    return [openmp.mapped(name)[0] for name in ("libggml-base", "libggml-cpu")]
+
+
+def test_this_build_computes_with_what_it_has() -> None:
+    assert amx.works()
+    assert amx.main(*libraries()) is None
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("raise SystemExit('12 of 1024 sums are wrong')", "12 of 1024 sums are wrong"),
+        ("raise SystemExit(3)", "status 3"),
+        ("import time; time.sleep(60)", "it took 1 s"),
+    ],
+)
+def test_kernels_that_fail_are_not_used_and_told_of(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    program: str,
+    why: str,
+) -> None:
+    trial = tmp_path / "trial.py"
+    trial.write_text(program)
+    monkeypatch.setattr(amx, "__file__", str(trial))
+    monkeypatch.setattr(amx, "SECONDS", 1.0)
+    monkeypatch.setattr(llama, "llama_print_system_info", lambda: AMX)
+    with caplog.at_level(logging.WARNING):
+        assert not amx.works()
+    (line,) = caplog.messages
+    assert f"does not work here ({why})" in line
+
+
+def test_no_process_is_started_where_nothing_is_for_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(llama, "llama_print_system_info", lambda: b"CPU : AVX512 = 1 | ")
+    monkeypatch.setattr(subprocess, "run", run)
+    assert amx.works()
+
+
+def test_where_no_process_can_be_started_kernels_are_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(llama, "llama_print_system_info", lambda: AMX)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    assert amx.works()
