@@ -11,7 +11,7 @@ from openai import OpenAI
 
 from llamaedge_launcher import Server
 
-QUESTION = "What is the capital of France?"
+QUESTION = "Name the capital of France."
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

@@ -39,7 +39,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
         yield OpenAI(base_url=f"{server.wait_ready()}/v1", api_key="none", max_retries=0)
 
 
-def ask(client: OpenAI, given: Any = "What is the capital of France?", **options: Any) -> Response:
+def ask(client: OpenAI, given: Any = "Name the capital of France.", **options: Any) -> Response:
     settings = {"model": "default", "temperature": 0, "max_output_tokens": 40} | options
     made = client.responses.create(input=given, **settings)
     assert isinstance(made, Response)
@@ -61,7 +61,7 @@ def test_a_response_is_made_and_kept(client: OpenAI) -> None:
     kept = client.responses.retrieve(made.id)
     assert kept.to_dict() == made.to_dict()
     items = client.responses.input_items.list(made.id)
-    part = {"type": "input_text", "text": "What is the capital of France?"}
+    part = {"type": "input_text", "text": "Name the capital of France."}
     assert [each.to_dict()["content"] for each in items] == [[part]]
     client.responses.delete(made.id)
     with pytest.raises(NotFoundError):
@@ -91,7 +91,7 @@ def test_what_is_not_kept_cannot_be_gone_on_from(client: OpenAI) -> None:
 
 def test_a_stream_tells_the_response_as_it_is_made(client: OpenAI) -> None:
     whole = ask(client)
-    events = stream(client, "What is the capital of France?")
+    events = stream(client, "Name the capital of France.")
     assert [event.sequence_number for event in events] == [*range(len(events))]
     kinds = [event.type for event in events]
     assert kinds[:4] == [
@@ -164,7 +164,7 @@ def test_an_answer_follows_a_schema(client: OpenAI) -> None:
 
 
 def test_tokens_are_counted(client: OpenAI) -> None:
-    count = client.responses.input_tokens.count(input="What is the capital of France?")
+    count = client.responses.input_tokens.count(input="Name the capital of France.")
     usage = ask(client).usage
     assert usage is not None
     assert count.input_tokens == usage.input_tokens
