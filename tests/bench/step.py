@@ -104,9 +104,9 @@ class Watch:
         setattr(owner, name, wrapped)
 
     def timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
             started = _clock()
-            result = function(*arguments)
+            result = function(*arguments, **named)
             self._now[part] += _clock() - started
             self._now["calls"] += 1
             return result
