@@ -34,7 +34,7 @@ type Options struct {
 	TensorSplit      string
 	Threads          *int
 	ThreadsBatch     *int
-	CacheTypeK       string // ggml's name of a type of numbers
+	CacheTypeK       string // ggml's name of a type of numbers; none is for the host to choose
 	CacheTypeV       string
 	DraftMax         int // tokens
 	Seed             *int

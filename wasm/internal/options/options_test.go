@@ -48,8 +48,8 @@ func TestParse(t *testing.T) {
 				ModelNames: []string{"default"}, ModelAliases: []string{"default", "embedding"},
 				CtxSizes: []int{4096, 384}, BatchSizes: []int{512, 512}, UbatchSizes: []int{512, 512},
 				Templates: []string{"chatml"}, Reasoning: "auto", ReasoningBudget: -1, ReasoningFormat: "auto", Truncation: "auto", NPredict: 1024, NGPULayers: 100, SplitMode: "layer",
-				CacheTypeK: "f16", CacheTypeV: "f16", DraftMax: 31,
-				Temp: 1, TopP: 1, RepeatPenalty: 1.1, Port: 8080, WebUI: "chatbot-ui",
+				DraftMax: 31,
+				Temp:     1, TopP: 1, RepeatPenalty: 1.1, Port: 8080, WebUI: "chatbot-ui",
 			}
 			row.change(want)
 			got, err := Parse(strings.Fields(row.arguments), names3)

@@ -78,10 +78,16 @@ func choice(target *string, allowed ...string) rule {
 	}
 }
 
-// cacheType is the name of a type of which the host is told the number.
+// cacheType is the name of a type of which the host is told the number; it chooses one where none
+// is given.
 func cacheType(target *string) rule {
 	kept := choice(target, slices.Sorted(maps.Keys(cacheTypes))...)
-	kept.get = func(int) any { return cacheTypes[*target] }
+	kept.get = func(int) any {
+		if *target == "" {
+			return nil
+		}
+		return cacheTypes[*target]
+	}
 	return kept
 }
 
