@@ -3,12 +3,19 @@
 import logging
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import gguf
 import pytest
 
+from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.engine import costs
 from llamaedge_host.ggml.llama import amx, openmp
 from llamaedge_host.ggml.llama.library import llama
+from llamaedge_host.nn import Target
+
+from ..models import sized
 
 pytestmark = pytest.mark.skipif(not openmp.mapped("libggml-cpu"), reason="it is one library")
 AMX = b"CPU : AVX512 = 1 | AMX_INT8 = 1 | "
@@ -26,6 +33,31 @@ def libraries() -> list[str]:
 def test_this_build_computes_with_what_it_has() -> None:
     assert amx.works()
     assert amx.main(*libraries()) is None
+
+
+@pytest.mark.parametrize(
+    ("has", "kind", "works", "expected"),
+    [
+        (AMX, gguf.GGMLQuantizationType.Q8_0, True, costs.AMX),
+        (AMX, gguf.GGMLQuantizationType.F16, True, costs.AMX),
+        (AMX, gguf.GGMLQuantizationType.F32, True, costs.CPU),
+        (AMX, gguf.GGMLQuantizationType.Q8_0, False, costs.CPU),
+        (b"CPU : AVX512 = 1 | ", gguf.GGMLQuantizationType.Q8_0, True, costs.CPU),
+    ],
+)
+def test_drafts_cost_less_where_weights_are_computed_with_amx(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has: bytes,
+    kind: gguf.GGMLQuantizationType,
+    works: bool,
+    expected: costs.Costs,
+) -> None:
+    path = sized.llama(tmp_path / "model.gguf", width=128, layers=1, feed=256, kind=kind)
+    monkeypatch.setattr(amx, "works", lambda: works)
+    with closing(GgmlBackend().load(path, Target.CPU, "{}")) as graph:
+        monkeypatch.setattr(llama, "llama_print_system_info", lambda: has)
+        assert costs.costs(graph.model) is expected
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ They are constants, so that how much is drafted depends on no clock: a text is t
 
 from dataclasses import dataclass, replace
 
+from ..llama import amx
 from ..llama.draft import cost, weights_read
 from ..llama.model import Model
 
@@ -59,6 +60,8 @@ class Costs:
 
 CPU = Costs(0.0, 0.5, 15, 0.35, group=4, model_row=0.57, prompt_row=0.35, sequences=2)
 """Measured on a CPU of two cores."""
+AMX = Costs(0.35, 0.16, 15, 0.18, group=4, model_row=0.2, prompt_row=0.15, sequences=2)
+"""Measured on a CPU of two cores that multiplies matrices in a unit of its own."""
 GPU = Costs(0.0, 0.1, 15, 0.035, group=1, model_row=0.1, prompt_row=0.04, sequences=4)
 """Measured on an H100, with a model of 7 billion weights of four bits; ``draft`` is the model's."""
 _LAYER = 38e-6
@@ -72,8 +75,10 @@ together: their graphs are built, and launched kernel by kernel."""
 
 def costs(model: Model) -> Costs:
     """Those of ``model``. Each row of a mixture of experts reads weights of its own."""
-    if model.header.integer("expert_count") or not model.on_gpu:
+    if model.header.integer("expert_count"):
         return CPU
+    if not model.on_gpu:
+        return AMX if amx.computes(model.header) else CPU
     return replace(GPU, draft=_anew(model) / _step(model))
 
 

@@ -12,10 +12,16 @@ import subprocess
 import sys
 from functools import cache
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # this file is a program too, without its package
+    from .gguf import Gguf
 
 SECONDS = 60.0
 """After so long the kernels are taken for ones that do not work."""
+KINDS = frozenset((1, 2, 3, 8, 12, 13, 14, 23))
+"""The ggml_type of weights that llama.cpp has kernels for: F16, Q4_0, Q4_1, Q8_0, Q4_K, Q5_K, Q6_K,
+IQ4_XS."""
 _ROWS, _COLUMNS, _VECTORS = 64, 256, 16
 """Of the weights that are tried, and how many vectors they are multiplied by."""
 _F32, _Q8_0 = 0, 8  # ggml_type
@@ -24,13 +30,26 @@ _P, _N = ctypes.c_void_p, ctypes.c_size_t
 _log = logging.getLogger("llamaedge_host.nn")
 
 
+def computes(header: "Gguf") -> bool:
+    """Whether most of the weights of the model of ``header`` are computed with AMX."""
+    sizes = [0, 0]
+    for tensor in header.tensors:
+        sizes[tensor.kind in KINDS] += tensor.size
+    return sizes[True] > sizes[False] and _compiled() and works()
+
+
+def _compiled() -> bool:
+    from .library import llama
+
+    return b"AMX_INT8 = 1" in (llama.llama_print_system_info() or b"")
+
+
 @cache
 def works() -> bool:
     """Whether models may be computed with AMX; True where llama.cpp has nothing for it anyway."""
-    from .library import llama
     from .openmp import mapped
 
-    if b"AMX_INT8 = 1" not in (llama.llama_print_system_info() or b"") or not sys.executable:
+    if not (_compiled() and sys.executable):
         return True
     libraries = [*mapped("libggml-base")[:1], *mapped("libggml-cpu")[:1]]
     try:
