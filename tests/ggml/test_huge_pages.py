@@ -58,6 +58,12 @@ def said(graph: GgmlGraph) -> bytes:
         return run(context, PROMPT)
 
 
+def resident(begin: int) -> int:
+    """Bytes of the mapping from ``begin`` on whose pages this process has."""
+    text = Path("/proc/self/smaps").read_text().partition(f"{begin:x}-")[2]
+    return int(text.partition("Rss:")[2].split()[0]) << 10
+
+
 def bytes_at(begin: int, size: int) -> bytes:
     return ctypes.string_at(begin, size)
 
@@ -175,11 +181,17 @@ def test_weights_that_llama_cpp_has_arranged_anew_are_not_copied_too(
     file = sized.llama(tmp_path / "quantised.gguf", width=512, layers=4, feed=2048, kind=Q4_0)
     moved: list[int] = []
     monkeypatch.setattr(huge_pages, "_replace", lambda begin, *_: moved.append(begin))
+    with loaded(file, **{"use-mmap": False}) as graph:
+        plain = said(graph)
     with loaded(file) as graph:
         pages = graph.model._huge_pages
         pages.wait()
         owned = sum(size for _, size in pages._allocated)
         assert bool(moved) == (owned < HUGE)
+        if owned > HUGE:
+            left = mappings([file])
+            assert sum(map(resident, left)) < file.stat().st_size / 2
+        assert said(graph) == plain
 
 
 def test_a_file_that_ends_too_soon_leaves_the_mapping_as_it_was(

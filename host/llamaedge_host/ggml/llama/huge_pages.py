@@ -33,7 +33,7 @@ MOSTLY = 0.9
 instead, it has a copy that nobody reads."""
 _ENABLED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r--s ([0-9a-f]+) \S+ \d+ +(.*)")
-_HUGE_PAGES, _COLLAPSE = 14, 25  # MADV_
+_NOT_NEEDED, _HUGE_PAGES, _COLLAPSE = 4, 14, 25  # MADV_
 _MAY_MOVE, _FIXED = 1, 2  # MREMAP_
 _FAILED = ctypes.c_void_p(-1).value
 _log = logging.getLogger("llamaedge_host.nn")
@@ -95,9 +95,16 @@ class HugePages:
         owned = sum(size for _, size in self._allocated)
         size = sum(size for size, _, _ in self._mapped.values())
         if owned > (1 - MOSTLY) * (owned + size):
+            if 2 * owned > size:
+                self._give_back()
             self._mapped, size = {}, 0
         if possible() and size <= SHARE * available_memory() and size + owned >= HUGE:
             self._thread.start()
+
+    def _give_back(self) -> None:
+        """Take the pages of the mapping out of this process: what of them is read comes again."""
+        for begin, (size, _, _) in self._mapped.items():
+            _madvise(begin, size, _NOT_NEEDED)
 
     def wait(self) -> None:
         """Wait until all is done."""
