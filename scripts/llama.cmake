@@ -10,7 +10,8 @@ if(GGML_BACKEND_DL)
 endif()
 
 # An older gcc leaves out what its own intrinsics need (amx.h).
-if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14 AND
+        (LLAMA_BUILD OR NOT DEFINED LLAMA_BUILD))
     set(AMX_INTRINSICS ${CMAKE_CURRENT_LIST_DIR}/amx.h)
     cmake_language(DEFER CALL set_source_files_properties # of a directory that is yet to come
         ${CMAKE_CURRENT_SOURCE_DIR}/vendor/llama.cpp/ggml/src/ggml-cpu/amx/mmq.cpp
