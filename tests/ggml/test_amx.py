@@ -17,7 +17,6 @@ from llamaedge_host.nn import Target
 
 from ..models import sized
 
-pytestmark = pytest.mark.skipif(not openmp.mapped("libggml-cpu"), reason="it is one library")
 AMX = b"CPU : AVX512 = 1 | AMX_INT8 = 1 | "
 
 
@@ -26,13 +25,9 @@ def _untried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(amx, "works", amx.works.__wrapped__)
 
 
-def libraries() -> list[str]:
-    return [openmp.mapped(name)[0] for name in ("libggml-base", "libggml-cpu")]
-
-
 def test_this_build_computes_with_what_it_has() -> None:
     assert amx.works()
-    assert amx.main(*libraries()) is None
+    assert amx.main(*amx._libraries()) is None
 
 
 @pytest.mark.parametrize(
@@ -94,6 +89,13 @@ def test_no_process_is_started_where_nothing_is_for_amx(monkeypatch: pytest.Monk
     monkeypatch.setattr(llama, "llama_print_system_info", lambda: b"CPU : AVX512 = 1 | ")
     monkeypatch.setattr(subprocess, "run", run)
     assert amx.works()
+
+
+def test_a_library_that_has_everything_is_tried_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        openmp, "mapped", lambda name: {"libllama": ["/a/libllama.so"]}.get(name, [])
+    )
+    assert amx._libraries() == ["/a/libllama.so"]
 
 
 def test_where_no_process_can_be_started_kernels_are_trusted(

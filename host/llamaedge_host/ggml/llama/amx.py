@@ -44,14 +44,19 @@ def _compiled() -> bool:
     return b"AMX_INT8 = 1" in (llama.llama_print_system_info() or b"")
 
 
+def _libraries() -> list[str]:
+    """Those with ggml's functions: two, or llama.cpp's own if it is one library."""
+    from .openmp import mapped
+
+    return mapped("libggml-base")[:1] + mapped("libggml-cpu")[:1] or mapped("libllama")[:1]
+
+
 @cache
 def works() -> bool:
     """Whether models may be computed with AMX; True where llama.cpp has nothing for it anyway."""
-    from .openmp import mapped
-
-    if not (_compiled() and sys.executable):
+    libraries = _libraries()
+    if not (_compiled() and sys.executable and libraries):
         return True
-    libraries = [*mapped("libggml-base")[:1], *mapped("libggml-cpu")[:1]]
     try:
         done = subprocess.run(
             [sys.executable, "-P", __file__, *libraries],
