@@ -16,8 +16,6 @@ from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import capacity, gguf, memory
 from llamaedge_host.ggml.llama.adapters import AdapterFile
 from llamaedge_host.ggml.llama.context import (
-    AUTO,
-    CACHE_TYPES,
     ContextError,
     ContextParameters,
     LlamaContext,
@@ -160,13 +158,11 @@ def test_the_context_is_the_models_own_or_what_memory_allows(
 def test_what_suits_is_found_once(
     machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also for a guest that asks for the types of the cache that nobody asked for."""
     machine(HUGE)
     with closing(GgmlBackend()) as backend:
         suited = backend.suited(tiny_llama, Target.AUTO, {"threads": 1})
         monkeypatch.setattr(engines, "size", None)
-        keys = {**suited.settings, "cache-type-k": CACHE_TYPES["f16"], "cache-type-v": AUTO}
-        LOADED.append(backend.load(tiny_llama, Target.AUTO, json.dumps(keys)))
+        LOADED.append(backend.load(tiny_llama, Target.AUTO, json.dumps(suited.settings)))
         assert sequences(LOADED[-1]) == suited.parallel == capacity.DEFAULT_PARALLEL
 
 

@@ -15,7 +15,7 @@ from ..keeping import Keeping
 from ..llama.adapters import AdapterFile
 from ..llama.capacity import Free, Sizing, size, swap_bytes
 from ..llama.compute import ComputeThread
-from ..llama.context import ContextError, ContextParameters, made_types
+from ..llama.context import ContextError, ContextParameters
 from ..llama.memory import shown
 from ..llama.model import Model
 from ..llama.model_parameters import ModelParameters
@@ -32,12 +32,6 @@ from .store import private_folder
 
 _log = logging.getLogger("llamaedge_host.nn")
 _SizingKey = tuple[Path, ModelParameters, ContextParameters]
-
-
-def _sizing_key(model: Model, context: ContextParameters) -> _SizingKey:
-    """What tells a sizing from others: guests also ask for the types that nobody asks for."""
-    types = made_types(*context.cache_types)
-    return model.path, model.parameters, replace(context, cache_types=types)
 
 
 class Engines:
@@ -107,7 +101,7 @@ class Engines:
                 adapters=self.adapters_needed(hollow, settings),
             )
             asked = self._asked(hollow, settings.with_changes(sizing.told))
-            self._sizings[_sizing_key(hollow, asked)] = sizing
+            self._sizings[hollow.path, hollow.parameters, asked] = sizing
             return sizing
 
     def vocoder(self, path: Path, *, gpu: bool) -> Vocoder:
@@ -191,7 +185,7 @@ class Engines:
     def _make(
         self, model: Model, settings: Settings, asked: ContextParameters, draft: Model | None
     ) -> Engine | Embedder:
-        sizing = self._sizings.get(_sizing_key(model, asked))
+        sizing = self._sizings.get((model.path, model.parameters, asked))
         if sizing is None:
             with ExitStack() as hollow:
                 parallel = self._sequences(settings)
