@@ -51,7 +51,7 @@ def rich(longest: int = 15) -> Speculation:
     ("tokens", "draft"),
     [
         ([1, 2, 3, 4, 5, 6, 1, 2, 3], [4, 5, 6, 1, 2, 3, 4]),
-        ([1, 2, 3, 4, 1, 2, 3, 5, 6, 1, 2, 3], [5, 6, 1, 2, 3, 5, 6]),
+        ([1, 2, 3, 4, 1, 2, 3, 4, 6, 1, 2, 3], [4, 6, 1, 2, 3, 4, 6]),
         ([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3], [4, 5, 6, 7, 8, 9, 1]),
         ([7, 7, 7, 7], [7, 7, 7, 7, 7, 7, 7]),
         ([1, 2, 3, -2, -3, 5, 1, 2, 3], []),
@@ -66,6 +66,11 @@ def rich(longest: int = 15) -> Speculation:
             [9, 8, 7, 6, 1, 2, 3, 50, 51, 5, 1, 2, 3, 60, 9, 8, 7, 6, 1, 2, 3],
             [50, 51, 5, 1, 2, 3, 60],
         ),
+        # few are the same, and the last of them was followed by others too
+        ([1, 2, 3, 4, 1, 2, 3, 5, 6, 1, 2, 3], []),
+        ([1, 2, 3, 4, 5, 3, 6, 1, 2, 3], []),
+        ([3, 6, *[3, 5] * 3, 1, 2, 3, 5, 8, 1, 2, 3], [5, 8, 1, 2, 3, 5, 8]),  # but lately
+        ([1, 2, 3, 4, 5, 6, 7, 8, 6, 9, 1, 2, 3, 4, 5, 6], [7, 8, 6, 9, 1, 2, 3]),
         # three tokens whose bytes occur before, but across the borders of tokens
         ([0x100, 0x200, 0x300, 0x900, 1, 2, 3], []),
     ],
@@ -130,13 +135,14 @@ def test_drafts_lose_a_small_part_at_most(costs: Costs, shares: list[float]) -> 
     """Whatever share of each draft comes true, and however those are spread."""
     speculation, tokens = Speculation(31, costs), [5] * 80
     plain = saved = 0.0
+    advance = max(ADVANCE, costs.spent(costs.least))
     for share in shares:
         drafted = len(speculation.draft(tokens, 32))
         right = int(drafted * share)
         speculation.judge(drafted, right)
         plain += 1
         saved += right - costs.spent(drafted)
-        assert saved >= -ADVANCE - SHARE * plain
+        assert saved >= -advance - SHARE * plain
 
 
 def test_a_text_that_is_repeated_takes_few_steps(load: Load, smollm2: Path) -> None:
@@ -180,7 +186,7 @@ def test_a_greedy_text_is_as_good_as_without_drafts(
 
 def test_a_seed_makes_the_text_that_it_makes_without_drafts(load: Load, tiny_llama: Path) -> None:
     """Sampling is from the same distribution, by the same numbers."""
-    keys = {"n_predict": 120, "temp": 0.9, "seed": 7, "ignore_eos": True, "top_k": 3}
+    keys = {"n_predict": 120, "temp": 0.5, "seed": 7, "ignore_eos": True, "top_k": 3}
     drafting, plain = load(tiny_llama, **keys), load(tiny_llama, **keys, **OFF)
     assert run(drafting.context(), SEA * 4) == run(plain.context(), SEA * 4)
     assert counters(drafting).draft_tokens > counters(drafting).draft_tokens_accepted > 0

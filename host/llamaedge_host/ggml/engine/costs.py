@@ -60,7 +60,7 @@ class Costs:
 
 CPU = Costs(0.0, 0.5, 15, 0.35, group=4, model_row=0.57, prompt_row=0.35, sequences=2)
 """Measured on a CPU of two cores."""
-AMX = Costs(0.35, 0.16, 15, 0.18, group=4, model_row=0.2, prompt_row=0.15, sequences=2)
+AMX = Costs(0.6, 0.22, 15, 0.28, group=4, model_row=0.2, prompt_row=0.15, sequences=2)
 """Measured on a CPU of two cores that multiplies matrices in a unit of its own."""
 GPU = Costs(0.0, 0.1, 15, 0.035, group=1, model_row=0.1, prompt_row=0.04, sequences=4)
 """Measured on an H100, with a model of 7 billion weights of four bits; ``draft`` is the model's."""

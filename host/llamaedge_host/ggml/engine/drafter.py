@@ -23,7 +23,6 @@ from .costs import Costs, drafting
 from .counters import Counters
 from .scheduler import Part
 from .sequence import Sequence, State
-from .speculation import SHARE
 
 FIRST_READ = 1.5
 """Plain steps that reading a new text's end may take."""
@@ -31,6 +30,8 @@ SHORTEST = 16
 """Tokens that are read of a new text at least."""
 ADVANCE = 4.0
 """Plain steps that all sequences together may lose before anything is saved."""
+SHARE = 0.02
+"""The part of their plain steps that they may lose for ever."""
 MOST_SAVED = 32.0
 BINS = 10
 PRIOR = 4

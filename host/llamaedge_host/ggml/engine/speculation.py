@@ -12,7 +12,9 @@ Source of the idea: Saxena, Prompt Lookup Decoding, 2023.
 """
 
 from array import array
+from collections.abc import Iterator
 from collections.abc import Sequence as Tokens
+from itertools import islice
 
 from .costs import CPU, Costs
 
@@ -20,9 +22,12 @@ NGRAM = 3
 """Tokens that must have followed each other before for those after them to be a draft."""
 LONGER = (16, 6)
 """Numbers of tokens that are looked for first: where more are the same, more is likely to be."""
-ADVANCE = 1.5
-"""Plain steps that may be lost before anything is saved."""
-SHARE = 0.02
+AGREEING = 4
+"""Times that the last token came last: where so few are the same, the same must have followed it
+each time for what once followed to be a draft."""
+ADVANCE = 1.0
+"""Plain steps that may be lost before anything is saved; more if no draft costs so little."""
+SHARE = 0.01
 """The part of its plain steps that a sequence may lose for ever."""
 MOST_SAVED = 16.0
 """Savings that are remembered, in plain steps."""
@@ -37,7 +42,7 @@ class Speculation:
     def __init__(self, longest: int, costs: Costs = CPU) -> None:
         self.longest = longest
         self._costs = costs
-        self._savings = ADVANCE
+        self._savings = max(ADVANCE, costs.spent(costs.least))
         self._known = bytearray()
         self._trusted = longest
         """Tokens that are looked up at most: about as many as came true in a row lately."""
@@ -90,7 +95,15 @@ class Speculation:
         for count in LONGER:
             if (place := self._last_place(count)) is not None:
                 return place
-        return self._behind_a_change(tokens) or self._last_place(NGRAM)
+        if (place := self._behind_a_change(tokens)) is not None:
+            return place
+        place = self._last_place(NGRAM)
+        return place if place is not None and self._always_followed(tokens, place) else None
+
+    def _always_followed(self, tokens: list[int], place: int) -> bool:
+        """Whether the token at ``place`` followed the last one each time that this came lately."""
+        lately = islice(self._places(1), AGREEING)
+        return all(tokens[each] == tokens[place] for each in lately)
 
     def _behind_a_change(self, tokens: list[int]) -> int | None:
         """Where a draft would have gone on, had only a word or two been others there.
@@ -107,14 +120,17 @@ class Speculation:
         return place if place < len(tokens) and tokens[place - 1] == tokens[-1] else None
 
     def _last_place(self, count: int) -> int | None:
-        """Where the last ``count`` tokens were followed by others before, the latest such place."""
+        """The last place of ``_places``."""
+        return next(self._places(count), None)
+
+    def _places(self, count: int) -> Iterator[int]:
+        """Where the last ``count`` tokens were followed by others before, the latest first."""
         end = len(self._known) - _BYTES
         wanted = self._known[-count * _BYTES :]
         while count * _BYTES <= end and (at := self._known.rfind(wanted, 0, end)) >= 0:
             if at % _BYTES == 0:
-                return at // _BYTES + count
+                yield at // _BYTES + count
             end = at + len(wanted) - 1
-        return None
 
 
 def _again(tokens: list[int], count: int) -> list[int]:
