@@ -42,6 +42,7 @@ class Costs:
 
     def affordable(self, steps: float) -> int:
         """Tokens that can be drafted for so many plain steps."""
+        steps += _ROUNDING
         past = (steps - self.spent(self.cheap_from)) / self.cheap
         few = max(int((steps - self.draft) / self.row), 0)
         return few if past < 0 else self.cheap_from + int(past)
@@ -64,6 +65,7 @@ AMX = Costs(0.6, 0.22, 15, 0.28, group=4, model_row=0.2, prompt_row=0.15, sequen
 """Measured on a CPU of two cores that multiplies matrices in a unit of its own."""
 GPU = Costs(0.0, 0.1, 15, 0.035, group=1, model_row=0.1, prompt_row=0.04, sequences=4)
 """Measured on an H100, with a model of 7 billion weights of four bits; ``draft`` is the model's."""
+_ROUNDING = 1e-9
 _LAYER = 38e-6
 """Seconds of a layer on a GPU at least, whatever its size: its kernels are launched."""
 _BANDWIDTH = 1.3e12
