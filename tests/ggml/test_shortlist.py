@@ -82,7 +82,7 @@ def test_a_token_is_chosen_as_if_all_had_been_seen(
     vocabulary: Vocabulary, keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few, seen = texts(vocabulary, keys, monkeypatch)
-    assert max(seen) < TOKENS / WORTH
+    assert max(seen, default=1) < TOKENS / WORTH  # none if there was but one
     monkeypatch.setattr(Shortlist, "of", lambda sampling: None)
     every, seen = texts(vocabulary, keys, monkeypatch)
     assert min(seen) == TOKENS
@@ -115,3 +115,16 @@ def test_logits_that_are_no_numbers_are_left_to_the_samplers() -> None:
     shortlist = Shortlist(1, frozenset(), 0)
     assert shortlist.of_values(np.full(1000, np.nan, dtype=np.float32)) is None
     assert Shortlist(5, frozenset(), 0).of_values(np.full(1000, np.nan, dtype=np.float32)) is None
+    assert shortlist.only(np.full(1000, np.nan, dtype=np.float32)) is None
+    assert shortlist.only(np.full(1000, -np.inf, dtype=np.float32)) is None
+
+
+def test_one_token_is_left_where_it_is_the_likeliest_as_the_model_says_it() -> None:
+    values = np.array([0, 3, 3, 1], dtype=np.float32)
+    assert Shortlist(1, frozenset(), 0).only(values) == 1
+    assert Shortlist(2, frozenset(), 0).only(values) is None
+    assert Shortlist(1, frozenset({0}), 0).only(values) is None
+    penalised = Shortlist(1, frozenset(), 5)
+    assert penalised.only(values) == 1
+    penalised.made(1)
+    assert penalised.only(values) is None

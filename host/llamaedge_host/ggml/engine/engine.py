@@ -328,12 +328,14 @@ class Engine:
         context, threads = self._context, self._threads
         prompt = sum(part.rows for part in parts if not part.decodes)
         context.use_threads(threads.most if prompt else threads.count)
-        cpu, started = time.process_time(), time.perf_counter()
+        contended = self._thread.contention.there
+        cpu = time.process_time() if contended is None else 0.0
+        started = time.perf_counter()
         result = context.decode(rows)
         seconds = time.perf_counter() - started
         if not prompt:
-            cpu = time.process_time() - cpu
-            threads.took(rows, seconds, cpu, contended=self._thread.contention.there)
+            cpu = time.process_time() - cpu if contended is None else 0.0
+            threads.took(rows, seconds, cpu, contended=contended)
             self._pace.decoded(seconds)
         self._pace.read(prompt, seconds)
         self._account(parts, rows, seconds, reads=prompt > 0)

@@ -233,20 +233,9 @@ class Scheduler:
         return any(sequence.state is State.DECODING for sequence in self.running)
 
     def plan(self, rows: int, prompt_rows: int) -> list[Part]:
-        """The parts of a step of at most ``rows`` tokens, ``prompt_rows`` of them of prompts.
-
-        Half of these are of the prompt that began first, the others of the shortest, so that a
-        short one need not wait for a long one, nor a long one for many short ones.
-        """
+        """The parts of a step of at most ``rows`` tokens, ``prompt_rows`` of them of prompts."""
         counts = {each: count for each in self._alike() if (count := each.pending)}
-        prompts = sorted((each for each in counts if counts[each] > 1), key=lambda each: each.since)
-        left = min(rows - (len(counts) - len(prompts)), prompt_rows)
-        shares = dict.fromkeys(prompts[:1], min(counts[prompts[0]], left // 2) if prompts else 0)
-        left -= sum(shares.values())
-        for each in (*sorted(prompts[1:], key=lambda each: counts[each]), *prompts[:1]):
-            more = min(counts[each] - shares.get(each, 0), left)
-            shares[each] = shares.get(each, 0) + more
-            left -= more
+        shares = _shares(counts, rows, prompt_rows)
         most = self._longest_draft(rows - sum(shares.get(each, 1) for each in counts))
         parts = (Part(each, shares.get(each, 1), each.draft(most)) for each in counts)
         return [part for part in parts if part.count]
@@ -312,3 +301,23 @@ class Scheduler:
     def sort(self) -> None:
         """Let sequences run in the order of their slots: llama.cpp computes neighbours together."""
         self.running.sort(key=lambda each: each.slot)
+
+
+def _shares(counts: dict[Sequence, int], rows: int, prompt_rows: int) -> dict[Sequence, int]:
+    """How many tokens a step computes of each prompt, of those that are pending.
+
+    Half of them are of the prompt that began first, the others of the shortest, so that a short
+    one need not wait for a long one, nor a long one for many short ones.
+    """
+    prompts = [each for each in counts if counts[each] > 1]
+    if not prompts:
+        return {}
+    first, *others = sorted(prompts, key=lambda each: each.since)
+    left = min(rows - (len(counts) - len(prompts)), prompt_rows)
+    shares = {first: min(counts[first], left // 2)}
+    left -= shares[first]
+    for each in (*sorted(others, key=lambda each: counts[each]), first):
+        more = min(counts[each] - shares.get(each, 0), left)
+        shares[each] = shares.get(each, 0) + more
+        left -= more
+    return shares

@@ -4,6 +4,7 @@ Source: llama.cpp's common/sampling.cpp.
 """
 
 import ctypes
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -78,9 +79,15 @@ class Sampler:
         if forced is not None:
             self._left = None
             return self._accept(forced)
+        values = logits(context, row, self._vocabulary.size)
         if self._matcher is not None:
-            return self._constrained(context, row, self._matcher)
-        return self._accept(self._choose(self._candidates(context, row)))
+            return self._constrained(values, self._matcher)
+        token = self._foregone(values)
+        return self._accept(self._choose(self._candidates(values)) if token is None else token)
+
+    def _foregone(self, values: Floats) -> int | None:
+        """The token, if the samplers have no choice and nobody asks what they left."""
+        return None if self._shortlist is None or self._after else self._shortlist.only(values)
 
     def _accept(self, token: int) -> int:
         _accept(self._chain, token)
@@ -103,14 +110,14 @@ class Sampler:
             llama.llama_sampler_free(self._chain)
             self._chain = None
 
-    def _constrained(self, context: ctypes.c_void_p, row: int, matcher: Matcher) -> int | None:
+    def _constrained(self, values: Floats, matcher: Matcher) -> int | None:
         """Sample first, and again from what may come next if that cannot."""
-        token = self._choose(self._candidates(context, row))
+        token = self._choose(self._candidates(values))
         if not matcher.follows(token):
             allowed = matcher.allowed()
             if not allowed.size:
                 return None
-            token = self._choose(self._candidates(context, row, allowed))
+            token = self._choose(self._candidates(values, allowed))
             if not matcher.follows(token):
                 return None
         return self._accept(token)
@@ -124,17 +131,13 @@ class Sampler:
         token: int = array.data[array.selected].id  # a sampler may have rows of its own
         return token
 
-    def _candidates(
-        self, context: ctypes.c_void_p, row: int, tokens: Tokens | None = None
-    ) -> "_Candidates":
+    def _candidates(self, values: Floats, tokens: Tokens | None = None) -> "_Candidates":
         """``tokens`` with their logits, or all of them that the samplers can leave."""
-        size = self._vocabulary.size
-        values = logits(context, row, size)
         listed: npt.NDArray[np.integer] | None = tokens
         if tokens is None and self._shortlist is not None:
             listed = self._shortlist.of_values(values)
         if listed is None:
-            listed = np.arange(size, dtype=np.int32)
+            listed = np.arange(len(values), dtype=np.int32)
         else:
             values = values[listed]
         candidates = self._few if len(listed) <= _FEW else _Candidates(len(listed))
@@ -164,5 +167,10 @@ class _Candidates:
 
 def logits(context: ctypes.c_void_p, row: int, size: int) -> Floats:
     """The logits after the batch's row ``row``; a view that the next decode overwrites."""
-    memory = (ctypes.c_float * size).from_address(_logits(context, row))
+    return _floats(_logits(context, row), size)
+
+
+@lru_cache(maxsize=1024)
+def _floats(address: int, size: int) -> Floats:
+    memory = (ctypes.c_float * size).from_address(address)
     return np.frombuffer(memoryview(memory), dtype=np.float32)

@@ -65,6 +65,13 @@ class Shortlist:
         """``token`` has been made."""
         self._last.append(token)
 
+    def only(self, values: Floats) -> int | None:
+        """The only token that can be left, of which ``values`` are the logits; None for several."""
+        if self._count > 1 or self._moved or self._last:
+            return None
+        token = int(values.argmax())
+        return token if values[token] > -np.inf else None
+
     def of_values(self, values: Floats) -> Tokens | None:
         """The tokens to look at, of which ``values`` are the logits; None for all of them.
 
