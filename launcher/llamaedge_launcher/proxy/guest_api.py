@@ -157,7 +157,8 @@ _CHAT = record(
                         tool_calls=array(_CALL),
                     ),
                     "finish_reason": _FINISH,
-                }
+                },
+                stop_reason=STRING,
             )
         ),
         "usage": _USAGE,
@@ -169,7 +170,9 @@ _TEXT = record(
         "object": const("text_completion"),
         "created": INTEGER,
         "model": STRING,
-        "choices": array(record({"index": COUNT, "text": STRING, "finish_reason": _FINISH})),
+        "choices": array(
+            record({"index": COUNT, "text": STRING, "finish_reason": _FINISH}, stop_reason=STRING)
+        ),
         "usage": _USAGE,
     }
 )

@@ -57,7 +57,11 @@ _COUNTERS = (
     ),
     ("draft_model_steps", "llamaedge_draft_model_steps", "Steps of the draft model"),
     ("sequences_ended", "llamaedge_sequences_ended", "Sequences that ended"),
-    ("cancellations", "llamaedge_cancellations", "Sequences that were given up before they ended"),
+    (
+        "cancellations",
+        "llamaedge_cancellations",
+        "Sequences that their guest gave up: a stop text came, or the client left",
+    ),
     ("preemptions", "llamaedge_preemptions", "Sequences that left their slot to another"),
     ("evictions", "llamaedge_evictions", "Prefixes given up for others"),
     ("moves", "llamaedge_moves", "Sequences moved between slots"),

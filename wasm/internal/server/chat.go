@@ -65,6 +65,7 @@ type chatChoice struct {
 	Logprobs     *chatLogprobs `json:"logprobs"`
 	Tokens       []int         `json:"tokens,omitempty"`
 	FinishReason *string       `json:"finish_reason"`
+	StopReason   string        `json:"stop_reason,omitempty"` // the request's text that ended it
 }
 
 type chatAnswer struct {
@@ -275,6 +276,9 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 		reply.Choices[index] = chatChoice{
 			Index: index, Message: message, Logprobs: request.logprobs.chat(tokens), FinishReason: &result.finish,
 		}
+		if result.finish == finishStop {
+			reply.Choices[index].StopReason = request.stopReason(result)
+		}
 		if request.ReturnTokens {
 			reply.Choices[index].Tokens = numbersOf(tokens)
 		}
@@ -336,7 +340,7 @@ func (s *Server) streamChat(ctx context.Context, events eventStream, model *Mode
 			last = timings
 		}
 		chunks.reply.Verbose = request.verbosely(model, &one, index, work.written, text.String(), tokens, &result)
-		return chunks.finish(result.finish, timings)
+		return chunks.finish(result, timings)
 	})
 	if err != nil {
 		return events.fail(err)

@@ -54,18 +54,18 @@ func (c *chunks) part(part answer.Part) error {
 	case part.Content != "" && c.plain():
 		return c.text(part.Content)
 	case part.Content != "":
-		return c.delta(chatDelta{Content: &part.Content}, nil)
+		return c.delta(chatDelta{Content: &part.Content})
 	case part.Call != nil:
 		c.calls++
 		return c.call(beginCall(c.calls-1, part.Call))
 	case part.Arguments != "":
 		return c.call(goOnWithCall(c.calls-1, part.Arguments))
 	}
-	return c.delta(chatDelta{Reasoning: part.Reasoning}, nil)
+	return c.delta(chatDelta{Reasoning: part.Reasoning})
 }
 
 func (c *chunks) call(call callDelta) error {
-	return c.delta(chatDelta{ToolCalls: []callDelta{call}}, nil)
+	return c.delta(chatDelta{ToolCalls: []callDelta{call}})
 }
 
 // text sends content, which most frames are.
@@ -89,15 +89,17 @@ func (c *chunks) text(content string) error {
 	return c.events.write(frame)
 }
 
-func (c *chunks) finish(reason string, timings *timings) error {
-	if c.calls > 0 && reason == finishStop {
-		reason = finishCalls
+// finish tells how the answer ended.
+func (c *chunks) finish(result outcome, timings *timings) error {
+	end := chatChoice{FinishReason: &result.finish, StopReason: c.request.stopReason(result)}
+	if c.calls > 0 && result.finish == finishStop {
+		result.finish, end.StopReason = finishCalls, ""
 	}
 	if err := c.begin(); err != nil {
 		return err
 	}
 	c.reply.Timings = timings
-	return c.delta(chatDelta{}, &reason)
+	return c.choice(chatDelta{}, end)
 }
 
 // begin sends the role before everything else.
@@ -115,11 +117,14 @@ func (c *chunks) begin() error {
 	return c.events.send(reply)
 }
 
-func (c *chunks) delta(delta chatDelta, finish *string) error {
+func (c *chunks) delta(delta chatDelta) error { return c.choice(delta, chatChoice{}) }
+
+// choice sends delta, with what else choice tells.
+func (c *chunks) choice(delta chatDelta, choice chatChoice) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
-	choice := chatChoice{Index: c.index, Delta: &delta, Logprobs: c.request.logprobs.chat(c.tokens), FinishReason: finish}
+	choice.Index, choice.Delta, choice.Logprobs = c.index, &delta, c.request.logprobs.chat(c.tokens)
 	if c.request.ReturnTokens {
 		choice.Tokens = numbersOf(c.tokens)
 	}

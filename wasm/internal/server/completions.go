@@ -42,6 +42,7 @@ type completionChoice struct {
 	Logprobs     *completionLogprobs `json:"logprobs"`
 	Tokens       []int               `json:"tokens,omitempty"`
 	FinishReason *string             `json:"finish_reason"`
+	StopReason   string              `json:"stop_reason,omitempty"` // the request's text that ended it
 	Verbose      *verbose            `json:"__verbose,omitempty"`
 
 	timings *timings
@@ -117,7 +118,7 @@ func (s *Server) completions(w *http1.Response, r *http1.Request) error {
 	answer.Choices = make([]completionChoice, len(request.prompts)*request.choices())
 	err = made.each(r.Context(), func(more completionChoice) error {
 		choice := &answer.Choices[more.Index]
-		choice.Index, choice.FinishReason = more.Index, more.FinishReason
+		choice.Index, choice.FinishReason, choice.StopReason = more.Index, more.FinishReason, more.StopReason
 		choice.Text += more.Text
 		choice.Logprobs = choice.Logprobs.joined(more.Logprobs)
 		choice.Tokens = append(choice.Tokens, more.Tokens...)
@@ -234,7 +235,7 @@ func (c *completing) one(ctx context.Context, prompt source, choice int, begun f
 	if err != nil {
 		return err
 	}
-	end := completionChoice{Text: echo, FinishReason: &result.finish}
+	end := completionChoice{Text: echo, FinishReason: &result.finish, StopReason: request.stopReason(result)}
 	end.Verbose = request.verbosely(c.model, &work, choice, written, text.String(), tokens, &result)
 	if request.TimesTokens {
 		end.timings = result.timings()

@@ -110,6 +110,14 @@ type sampling struct {
 	logprobs logprobsAsked
 }
 
+// stopReason is the request's own text that ended an answer, "" if none of these did.
+func (s *sampling) stopReason(result outcome) string {
+	if slices.Contains(s.Stop.texts, result.stop) {
+		return result.stop
+	}
+	return ""
+}
+
 type streamOptions struct {
 	IncludeUsage bool `json:"include_usage"`
 }

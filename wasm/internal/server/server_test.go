@@ -239,6 +239,40 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// The request's own text that ended an answer is told; a template's, or an end, is not.
+func TestStopReason(t *testing.T) {
+	table := []struct {
+		name   string
+		pieces []string
+		fields string
+		reason any
+	}{
+		{"an end", []string{"a"}, ``, nil},
+		{"the request's stop", []string{"a", " b", "c"}, `,"stop":["x"," b"]`, " b"},
+		{"a stop not come", []string{"a"}, `,"stop":["x"]`, nil},
+		{"the template's stop", []string{"a", "<|im_end|>", "c"}, `,"stop":["x"]`, nil},
+		{"a limit before the stop", []string{"a", " b"}, `,"stop":[" b"],"max_tokens":1`, nil},
+	}
+	for _, row := range table {
+		t.Run(row.name, func(t *testing.T) {
+			address := serve(t, &nntest.Graph{Pieces: row.pieces}, "-p", "chatml")
+			for path, body := range map[string]string{
+				"/v1/chat/completions": `{"messages":[{"role":"user","content":"x"}]` + row.fields,
+				"/v1/completions":      `{"prompt":"x"` + row.fields,
+			} {
+				whole := do(t, "POST", address+path, body+"}")
+				chunks := decoded(t, do(t, "POST", address+path, body+`,"stream":true}`).body)
+				for name, told := range map[string]any{"whole": whole.json, "streamed": chunks[len(chunks)-1]} {
+					choice := at(t, told, "choices", 0).(map[string]any)
+					if choice["stop_reason"] != row.reason {
+						t.Errorf("%s %s: %v", path, name, choice)
+					}
+				}
+			}
+		})
+	}
+}
+
 func TestLimits(t *testing.T) {
 	table := []struct {
 		name, fields, text, finish string

@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 )
 
@@ -47,7 +46,7 @@ func (s *sampling) verbosely(model *Model, work *generation, index int, prompt, 
 	switch {
 	case result.finish == finishLength:
 		told.StopType = "limit"
-	case slices.Contains(s.Stop.texts, result.stop):
+	case s.stopReason(*result) != "":
 		told.StopType, told.StoppingWord = "word", result.stop
 	}
 	return told
