@@ -274,10 +274,8 @@ func (s *Server) wholeChat(w *http1.Response, r *http1.Request, model *Model, re
 			result.finish = finishCalls
 		}
 		reply.Choices[index] = chatChoice{
-			Index: index, Message: message, Logprobs: request.logprobs.chat(tokens), FinishReason: &result.finish,
-		}
-		if result.finish == finishStop {
-			reply.Choices[index].StopReason = request.stopReason(result)
+			Index: index, Message: message, Logprobs: request.logprobs.chat(tokens),
+			FinishReason: &result.finish, StopReason: request.stopReason(result),
 		}
 		if request.ReturnTokens {
 			reply.Choices[index].Tokens = numbersOf(tokens)

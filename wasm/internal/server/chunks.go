@@ -91,15 +91,14 @@ func (c *chunks) text(content string) error {
 
 // finish tells how the answer ended.
 func (c *chunks) finish(result outcome, timings *timings) error {
-	end := chatChoice{FinishReason: &result.finish, StopReason: c.request.stopReason(result)}
 	if c.calls > 0 && result.finish == finishStop {
-		result.finish, end.StopReason = finishCalls, ""
+		result.finish = finishCalls
 	}
 	if err := c.begin(); err != nil {
 		return err
 	}
 	c.reply.Timings = timings
-	return c.choice(chatDelta{}, end)
+	return c.choice(chatDelta{}, chatChoice{FinishReason: &result.finish, StopReason: c.request.stopReason(result)})
 }
 
 // begin sends the role before everything else.

@@ -110,9 +110,9 @@ type sampling struct {
 	logprobs logprobsAsked
 }
 
-// stopReason is the request's own text that ended an answer, "" if none of these did.
+// stopReason is the request's own text that ended an answer, "" if none of these did, or a call.
 func (s *sampling) stopReason(result outcome) string {
-	if slices.Contains(s.Stop.texts, result.stop) {
+	if result.finish == finishStop && slices.Contains(s.Stop.texts, result.stop) {
 		return result.stop
 	}
 	return ""
