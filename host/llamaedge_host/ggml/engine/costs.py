@@ -66,6 +66,7 @@ AMX = Costs(0.6, 0.22, 15, 0.28, group=4, model_row=0.2, prompt_row=0.15, sequen
 GPU = Costs(0.0, 0.1, 15, 0.035, group=1, model_row=0.1, prompt_row=0.04, sequences=4)
 """Measured on an H100, with a model of 7 billion weights of four bits; ``draft`` is the model's."""
 _ROUNDING = 1e-9
+"""Plain steps that sums of costs are off at most."""
 _LAYER = 38e-6
 """Seconds of a layer on a GPU at least, whatever its size: its kernels are launched."""
 _BANDWIDTH = 1.3e12
