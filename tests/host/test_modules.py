@@ -1,5 +1,6 @@
 """The cache of compiled modules."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -104,6 +105,36 @@ with Guest(bytes(wat2wasm('(module (func (export "f") (result i32) (i32.const 7)
 """
 
 
+MEMORY = """
+import sys
+from pathlib import Path
+from llamaedge_host import modules
+settings, wasm = modules.EngineSettings(), Path(sys.argv[1]).read_bytes()
+module = modules.load(settings.engine(), settings, wasm, "test")
+print(Path("/proc/self/smaps_rollup").read_text().split("Anonymous:")[1].split()[0])
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim") or not Path("/proc/self/smaps_rollup").exists(),
+    reason="the memory that a process allocated is glibc's to give back, and Linux's to tell",
+)
+def test_a_process_that_compiled_has_the_memory_of_one_that_did_not(
+    folder: Path, tmp_path: Path
+) -> None:
+    steps = " ".join(f"(local.set 0 (i32.add (local.get 0) (i32.load offset={at} (local.get 0))))"
+                     for at in range(400))  # fmt: skip
+    function = f"(func (param i32) (result i32) {steps} (local.get 0))"
+    (tmp_path / "large.wasm").write_bytes(wat2wasm(f"(module (memory 1) {function * 1000})"))
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "large.wasm")]
+    compiled, found = (
+        int(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
+        for _ in range(2)
+    )
+    assert len(list(folder.iterdir())) == 1
+    assert compiled - found < 10_000, "KB; 40,000 if what compiling took is not given back"
+
+
 def test_a_full_disk_leaves_nothing_and_the_guest_runs(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK], capture_output=True, text=True, timeout=60, check=False
@@ -176,17 +207,19 @@ def test_a_file_that_is_removed_in_between_is_compiled_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load()
-    find = ModuleCache.find
+    find, found = ModuleCache.find, list[Path | None]()
 
-    def removed(cache: ModuleCache, key: str) -> Path | None:
+    def removed_at_first(cache: ModuleCache, key: str) -> Path | None:
         path = find(cache, key)
-        assert path is not None
-        path.unlink()
+        if path is not None and not found:
+            path.unlink()
+        found.append(path)
         return path
 
-    monkeypatch.setattr(ModuleCache, "find", removed)
+    monkeypatch.setattr(ModuleCache, "find", removed_at_first)
     load()
     assert caplog.text == ""
+    assert found[0] is not None
     assert len(names(folder)) == 1
 
 
