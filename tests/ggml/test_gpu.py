@@ -11,13 +11,14 @@ import pytest
 from llamaedge_host.ggml import GgmlBackend
 from llamaedge_host.ggml.engine.costs import CPU, GPU, costs, drafting
 from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.ggml.engine.sequence import Sequence
 from llamaedge_host.ggml.engine.speculation import Speculation
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import huge_pages, memory
 from llamaedge_host.ggml.llama.devices import Device
 from llamaedge_host.ggml.llama.huge_pages import HugePages
 from llamaedge_host.ggml.llama.library import llama
-from llamaedge_host.nn import Target
+from llamaedge_host.nn import NnErrno, Target
 
 from ..models import architectures, sized
 from .conftest import HUGE, Machine, run
@@ -52,6 +53,36 @@ def test_a_step_is_awaited_before_its_logits_are_asked_for(
             steps = engine.counters.step_seconds.total
         assert steps > 0
         assert len(awaited) == steps * of_steps
+
+
+def test_tokens_are_handed_over_while_the_next_ones_are_computed(
+    machine: Machine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU computes on behind llama_decode, a CPU within it."""
+    calls = list[str]()
+
+    def noted(owner: object, name: str, short: str) -> None:
+        original = getattr(owner, name)
+
+        def call(*given: object) -> object:
+            calls.append(short)
+            return original(*given)
+
+        monkeypatch.setattr(owner, name, call)
+
+    noted(llama, "llama_decode", "decode")
+    noted(llama, "llama_synchronize", "await")
+    noted(Sequence, "hand_over", "hand over")
+    for gpus, expected in (
+        ((), ["decode", *["hand over", "decode"] * 3]),
+        ((HUGE,), ["decode", "await", *["decode", "hand over", "await"] * 3]),
+    ):
+        machine(HUGE, *gpus)
+        with closing(load(tiny_llama)) as graph, closing(graph.context()) as context:
+            context.set_input(0, 3, SEA)
+            calls.clear()
+            assert [context.compute_single() for _ in range(4)] == [NnErrno.SUCCESS] * 4
+            assert calls[: len(expected)] == expected
 
 
 def test_drafts_cost_less_on_a_gpu_that_computes_all(machine: Machine, tiny_llama: Path) -> None:

@@ -248,7 +248,6 @@ class Engine:
             wanted = 1 + len(part.draft) if last else 0
             rows = context.put(rows, tokens, begin, sequence.slot, wanted)
         forget_errors()
-        self._handover.now()
         result = self._decode(parts, rows)
         if result:
             failed = [part.sequence for part in parts]
@@ -331,7 +330,7 @@ class Engine:
         contended = self._thread.contention.there
         cpu = time.process_time() if contended is None else 0.0
         started = time.perf_counter()
-        result = context.decode(rows)
+        result = context.decode(rows, self._handover.now)
         seconds = time.perf_counter() - started
         if not prompt:
             cpu = time.process_time() - cpu if contended is None else 0.0

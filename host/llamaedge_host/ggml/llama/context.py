@@ -5,6 +5,7 @@ Only one thread computes with a context. Its pointer is freed by ``close``.
 
 import array
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -236,11 +237,17 @@ class LlamaContext:
             one, more = (min(most, asked) for asked in self._threads)
             llama.llama_set_n_threads(self.pointer, one, more)
 
-    def decode(self, rows: int) -> int:
-        """Compute the first ``rows`` rows; llama_decode's result, 0 for success."""
+    def decode(self, rows: int, meanwhile: Callable[[], None] = lambda: None) -> int:
+        """Compute the first ``rows`` rows; llama_decode's result, 0 for success.
+
+        ``meanwhile`` is called while a GPU computes, or just before the CPU does.
+        """
         self._batch.n_tokens = rows
+        if not self._on_gpu:
+            meanwhile()
         result: int = llama.llama_decode(self.pointer, self._batch)
         if self._on_gpu:  # which computes on: whoever asks for logits would wait, with the GIL
+            meanwhile()
             llama.llama_synchronize(self.pointer)
         return result
 
