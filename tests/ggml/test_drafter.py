@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 
 from llamaedge_host.ggml import GgmlBackend
+from llamaedge_host.ggml.engine import drafter, engine
+from llamaedge_host.ggml.engine.costs import GPU
 from llamaedge_host.ggml.engine.counters import Counters
 from llamaedge_host.ggml.engine.drafter import Drafter
 from llamaedge_host.ggml.engine.engine import Engine
+from llamaedge_host.ggml.engine.scheduler import Part
 from llamaedge_host.ggml.errors import GgmlError
 from llamaedge_host.ggml.graph import GgmlGraph
 from llamaedge_host.ggml.llama import draft
@@ -76,9 +80,9 @@ def load(backend: GgmlBackend, path: Path, name: str = "draft", **keys: Any) -> 
 
 
 def told(graph: GgmlGraph) -> Counters:
-    engine = graph.engine()
-    assert isinstance(engine, Engine)
-    return engine.counters
+    computing = graph.engine()
+    assert isinstance(computing, Engine)
+    return computing.counters
 
 
 def answer(backend: GgmlBackend, path: Path, name: str, **keys: Any) -> bytes:
@@ -163,9 +167,9 @@ def test_several_sequences_are_drafted_for_at_once(
     widths: list[int] = []
     make = Drafter._make
 
-    def counted(drafter: Drafter, drafts: list[Any], least: float) -> None:
+    def counted(made: Drafter, drafts: list[Any], value: float) -> None:
         widths.append(len(drafts))
-        make(drafter, drafts, least)
+        make(made, drafts, value)
 
     monkeypatch.setattr(Drafter, "_make", counted)
     contexts = [graph.context() for _ in prompts]
@@ -194,6 +198,37 @@ def test_a_model_that_foretells_badly_is_hardly_asked(drafting: GgmlBackend, oth
     graph.close()
 
 
+def test_a_model_that_can_save_nothing_is_not_asked(
+    drafting: GgmlBackend, same: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafter, "drafting", lambda *_: (0.6, 0.0))
+    graph = load(drafting, same, top_k=1)
+    run(graph.context(), TEXT)
+    assert told(graph).draft_model_steps == 0
+    graph.close()
+
+
+def test_where_a_draft_begins_dear_it_is_long_or_none(
+    drafting: GgmlBackend, same: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    judge = Drafter.judge
+
+    def noted(made: Drafter, part: Part, right: int, value: float) -> None:
+        lengths.extend([len(part.draft)] * bool(part.further))
+        judge(made, part, right, value)
+
+    monkeypatch.setattr(Drafter, "judge", noted)
+    monkeypatch.setattr(engine, "costs", lambda _: replace(GPU, draft=3.0))
+    monkeypatch.setattr(drafter, "drafting", lambda *_: (0.2, 0.5))
+    graph = load(drafting, same, top_k=1, n_predict=150)
+    run(graph.context(), TEXT)
+    graph.close()
+    assert lengths[0] >= 5, "3.5 steps are saved by five tokens of which each saves 0.7"
+    assert min(filter(None, lengths)) >= 5
+    assert max(lengths) > 20
+
+
 def test_a_text_longer_than_the_draft_models_memory_goes_on(
     drafting: GgmlBackend, same: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,9 +238,9 @@ def test_a_text_longer_than_the_draft_models_memory_goes_on(
     context.set_input(0, 3, TEXT)
     assert context.compute() is NnErrno.CONTEXT_FULL
     counters = told(graph)
-    engine = graph.engine()
-    assert isinstance(engine, Engine) and engine._drafter is not None
-    assert engine._drafter._slots[0].begin > 100
+    computing = graph.engine()
+    assert isinstance(computing, Engine) and computing._drafter is not None
+    assert computing._drafter._slots[0].begin > 100
     assert counters.draft_model_tokens_accepted > 0.5 * counters.draft_model_tokens > 5
     assert counters.failed_steps == 0
     graph.close()

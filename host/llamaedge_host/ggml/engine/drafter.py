@@ -29,7 +29,8 @@ FIRST_READ = 1.5
 SHORTEST = 16
 """Tokens that are read of a new text at least."""
 ADVANCE = 4.0
-"""Plain steps that all sequences together may lose before anything is saved."""
+"""Plain steps that all sequences together may lose before anything is saved; more if no draft that
+saves anything costs so little."""
 SHARE = 0.02
 """The part of their plain steps that they may lose for ever."""
 MOST_SAVED = 32.0
@@ -58,6 +59,8 @@ class _Draft:
     missing: list[int]
     made: list[int] = field(default_factory=list)
     sure: list[float] = field(default_factory=list)
+    hoped: float = 0.0
+    """Tokens that come true, as far as is known."""
     likely: float = 1.0
     cost: float = 0.0
     row: int = 0
@@ -113,13 +116,24 @@ class Drafter:
         self._slots = [_Slot() for _ in range(parameters.parallel)]
         self._vocabulary = min(model.vocabulary.size, target.vocabulary.size)
         self._size = model.vocabulary.size
-        self._step, begin = drafting(model, target)
-        self._begin = begin + costs.draft
+        self._step, self._begin = drafting(model, target)
+        self._token = costs.model_row + self._step
         self._window = max(int(FIRST_READ / (self._costs.prompt_row * self._step)), SHORTEST)
         self._window = min(self._window, self._context.cells // 2)
-        self._savings = ADVANCE
+        shortest = self._least(1.0)
+        self._savings = max(ADVANCE, FIRST_READ + self._dear + self._token * shortest)
         self._odds = _Odds()
         self._values = np.empty(self._vocabulary, dtype=np.float32)
+
+    @property
+    def _dear(self) -> float:
+        """Plain steps that a draft takes whatever its length."""
+        return self._begin + self._costs.draft
+
+    def _least(self, value: float) -> int:
+        """Tokens that save something if all come true, each of ``value``; 0 if none do."""
+        saved = value - self._token
+        return max(math.ceil(self._dear / saved), self._costs.least) if saved > 0 else 0
 
     def fill(self, parts: list[Part], room: int) -> list[Part]:
         """``parts`` with drafts where they have none, in a batch of ``room`` rows."""
@@ -128,11 +142,14 @@ class Drafter:
             return parts
         value = self._costs.worth(len(decoding))
         most = (room - sum(part.rows for part in parts)) // len(decoding)
-        drafts = self._begun([part for part in decoding if not part.draft], most, value)
+        least = self._least(value)
+        if not 0 < least <= most:
+            return parts
+        drafts = self._begun([part for part in decoding if not part.draft], least, most, value)
         if not drafts:
             return parts
         started = time.perf_counter()
-        self._make(drafts, (self._costs.model_row + self._step) / value)
+        self._make(drafts, value)
         self._counters.decode_seconds += time.perf_counter() - started
         made = {each.sequence: each for each in drafts}
         return [
@@ -149,20 +166,26 @@ class Drafter:
             self._counters.draft_model_tokens += len(part.draft)
             self._counters.draft_model_tokens_accepted += right
             self._odds.learn(part.sure, right)
-            saved += right * value - self._costs.model_row * len(part.draft) - part.further
-            saved -= self._begin
+            saved += right * value - self._computed(len(part.draft)) - part.further - self._begin
         self._savings = min(self._savings + saved, MOST_SAVED)
 
-    def _begun(self, parts: list[Part], most: int, value: float) -> list[_Draft]:
-        """Those drafts that can be paid, with what the model has not seen of their sequences."""
+    def _computed(self, drafted: int) -> float:
+        """Plain steps that so many tokens take the large model."""
+        return self._costs.draft * bool(drafted) + self._costs.model_row * drafted
+
+    def _begun(self, parts: list[Part], least: int, most: int, value: float) -> list[_Draft]:
+        """Those drafts of ``least`` tokens or more that can be paid, ``most`` at most each.
+
+        With what the model has not seen of their sequences.
+        """
         drafts: list[_Draft] = []
         rows = self._context.room
-        cost = (self._costs.model_row + self._step) / value
+        cost = self._token / value
         for part in parts:
             sequence = part.sequence
-            affordable = max(int((self._savings - self._begin) / cost), 0)
+            affordable = max(int((self._savings - self._dear) / cost), 0)
             longest = self._costs.whole(sequence.longest_draft(min(most, affordable)))
-            missing = self._missing(sequence) if longest >= self._costs.least else 0
+            missing = self._missing(sequence) if longest >= least else 0
             if not 0 < missing <= rows:
                 continue
             rows -= missing
@@ -194,8 +217,13 @@ class Drafter:
     def _full(self, slot: _Slot, missing: int) -> bool:
         return len(slot.tokens) + missing + LONGEST > self._context.cells
 
-    def _make(self, drafts: list[_Draft], least: float) -> None:
-        """Make ``drafts``, each until all of it would be less likely than ``least``."""
+    def _make(self, drafts: list[_Draft], value: float) -> None:
+        """Make ``drafts``, each until a further token is not likely to save anything.
+
+        A token is of ``value``. Those that are not likely to save what computing them takes are
+        given up.
+        """
+        least = self._token / value
         going = drafts
         while going:
             rows = 0
@@ -214,7 +242,8 @@ class Drafter:
             going = [each for each in going if self._extend(each, least)]
         for each in drafts:
             count = self._costs.whole(len(each.made))
-            each.cut(count if count >= self._costs.least else 0)
+            pays = each.hoped * value > self._computed(len(each.made))
+            each.cut(count if pays and count >= self._costs.least else 0)
 
     def _extend(self, each: _Draft, least: float) -> bool:
         """Add the likeliest token to a draft, if it is likely enough; whether to go on."""
@@ -224,6 +253,7 @@ class Drafter:
             return False
         each.made.append(token)
         each.sure.append(sure)
+        each.hoped += each.likely
         return len(each.made) < each.most
 
     def _likeliest(self, row: int) -> tuple[int, float]:
