@@ -148,8 +148,16 @@ def test_a_draft_that_is_dear_is_long_or_none() -> None:
 @pytest.mark.parametrize("draft", [0.3, 1.2])
 def test_drafts_that_come_true_become_long_where_each_is_dear(draft: float) -> None:
     lengths = copied(Speculation(31, replace(GPU, draft=draft)))
+    assert lengths[:5] == [0] * 5, "eight tokens must be the same"
     assert lengths[-1] == 31
-    assert len(lengths) < 16
+    assert len(lengths) < 20
+
+
+def test_where_a_draft_is_very_dear_more_must_be_the_same() -> None:
+    lengths = copied(Speculation(31, replace(GPU, draft=5.0)))
+    assert lengths[:13] == [0] * 13
+    assert lengths[13] > 5, "fewer would save nothing"
+    assert lengths[-1] == 31
 
 
 def test_each_row_of_a_mixture_of_experts_is_as_dear_there(

@@ -124,9 +124,9 @@ def copied(speculation: Speculation) -> list[int]:
 
 def test_a_long_copy_is_drafted_at_once_in_the_end() -> None:
     lengths = copied(Speculation(31))
-    assert lengths[:3] == [3, 3, 7]
+    assert lengths[:8] == [0, 0, 0, 0, 0, 3, 3, 7], "eight tokens must be the same first"
     assert lengths[-1] == 31
-    assert len(lengths) < 16
+    assert len(lengths) < 20
 
 
 @pytest.mark.parametrize("costs", [CPU, GPU])
@@ -229,11 +229,11 @@ def test_a_constrained_text_keeps_to_its_grammar(load: Load, tiny_llama: Path) -
 def test_what_was_drafted_wrongly_is_cut_from_the_cache(
     backend: GgmlBackend, tiny_llama: Path
 ) -> None:
-    keys = {"temp": 0.9, "seed": 11, "threads": 1, "ctx-size": 512, "ignore-eos": True, "top-k": 4}
+    keys = {"temp": 0.5, "seed": 11, "threads": 1, "ctx-size": 512, "ignore-eos": True, "top-k": 3}
     prompts = [SEA * 4, SEA * 4 + b" and", SEA * 3]
 
     def texts(*prompts: bytes) -> list[bytes]:
-        graph = backend.load(tiny_llama, Target.AUTO, json.dumps(keys | {"n-predict": 50}))
+        graph = backend.load(tiny_llama, Target.AUTO, json.dumps(keys | {"n-predict": 120}))
         made = [run(graph.context(), prompt) for prompt in prompts]
         told = counters(graph)
         assert told.draft_tokens > told.draft_tokens_accepted

@@ -20,7 +20,13 @@ from .costs import CPU, Costs
 
 NGRAM = 3
 """Tokens that must have followed each other before for those after them to be a draft."""
-LONGER = (16, 6)
+LIKELY = 8
+"""As many must have until drafts have saved ``EARNED`` plain steps."""
+EARNED = 1.0
+SURE = 16
+"""As many must have where a draft begins with ``DEAR`` plain steps or more."""
+DEAR = 2.0
+LONGER = (SURE, LIKELY, 6)
 """Numbers of tokens that are looked for first: where more are the same, more is likely to be."""
 AGREEING = 4
 """Times that the last token came last: where so few are the same, the same must have followed it
@@ -43,6 +49,8 @@ class Speculation:
         self.longest = longest
         self._costs = costs
         self._savings = max(ADVANCE, costs.spent(costs.least))
+        self._earned = 0.0
+        """Plain steps that drafts have saved, less what they cost."""
         self._known = bytearray()
         self._trusted = longest
         """Tokens that are looked up at most: about as many as came true in a row lately."""
@@ -83,21 +91,30 @@ class Speculation:
         if drafted:
             self._streak = self._streak + right if right == drafted else 0
             self._trusted = max(self._costs.whole(self._streak + 1), self._costs.least)
-        saved = SHARE + right * value - self._costs.spent(drafted)
-        self._savings = min(self._savings + saved, MOST_SAVED)
+        saved = right * value - self._costs.spent(drafted)
+        self._earned = min(self._earned + saved, MOST_SAVED)
+        self._savings = min(self._savings + saved + SHARE, MOST_SAVED)
 
     def _learn(self, tokens: list[int]) -> None:
         new = tokens[len(self._known) // _BYTES :]
         self._known += array("i", [max(token, PICTURE) for token in new]).tobytes()
 
+    @property
+    def _alike(self) -> int:
+        """Tokens that must be the same: what drafts have not earned is risked for likely ones."""
+        if self._costs.draft >= DEAR:
+            return SURE
+        return NGRAM if self._earned > EARNED else LIKELY
+
     def _place(self, tokens: list[int]) -> int | None:
         """Where what the text ends with stood before, behind that."""
+        alike = self._alike
         for count in LONGER:
-            if (place := self._last_place(count)) is not None:
+            if count >= alike and (place := self._last_place(count)) is not None:
                 return place
         if (place := self._behind_a_change(tokens)) is not None:
             return place
-        place = self._last_place(NGRAM)
+        place = self._last_place(NGRAM) if alike == NGRAM else None
         return place if place is not None and self._always_followed(tokens, place) else None
 
     def _always_followed(self, tokens: list[int], place: int) -> bool:
