@@ -24,7 +24,7 @@ def model(name: str, **more: Any) -> dict[str, Any]:
         "name": name, "id": name, "status": "ready", "message": None, "size": 5_000_000,
         "architecture": "llama", "quantization": "Q4_K_M", "parameters": 1_000_000,
         "context": 2048, "capabilities": ["chat"], "memory": 9_000_000, "default": False,
-        "last_used": None, "expires": None,
+        "last_used": None, "expires": None, "fetched": False,
     } | more  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def test_models_are_found_fetched_loaded_unloaded_and_deleted(
     page: Page, problems: Problems
 ) -> None:
     models = Models(
-        page, model("first", default=True), model("big", status="available"),
+        page, model("first", default=True), model("big", status="available", fetched=True),
         model("broken", status="failed", message="it is cut off"),
     )  # fmt: skip
     models.pulled = "".join(
@@ -189,6 +189,8 @@ def test_models_are_found_fetched_loaded_unloaded_and_deleted(
     panel.get_by_role("button", name="Load big").click()
     expect(panel.get_by_role("button", name="Unload big")).to_be_visible()
     panel.get_by_role("button", name="Unload big").click()
+    expect(panel.get_by_role("button", name="Load broken")).to_be_visible()
+    expect(panel.get_by_role("button", name="Delete broken")).to_have_count(0)
     panel.get_by_role("button", name="Delete big").click()
     sure = page.get_by_role("dialog", name="Delete the model?")
     sure.get_by_role("button", name="Delete").click()

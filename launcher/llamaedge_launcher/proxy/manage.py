@@ -12,6 +12,7 @@ from ..control import ModelSize
 from ..fleet.looks import Looks
 from ..fleet.managed import Managed
 from ..fleet.recipe import Model
+from ..models.reference import parse_name
 from .body import read_json
 from .describe import (
     BOOLEAN,
@@ -49,6 +50,7 @@ MODEL = record(
         "capabilities": array(enum("chat", "embeddings", "vision", "audio", "tools", "reasoning")),
         "memory": nullable(COUNT),
         "default": BOOLEAN,
+        "fetched": BOOLEAN,
         "last_used": nullable(NUMBER),
         "expires": nullable(NUMBER),
         "modified": nullable(NUMBER),
@@ -105,6 +107,7 @@ class _Row:
             "capabilities": [*found.capabilities, *seen.senses],
             "memory": self.taken.total if self.taken else seen.needed,
             "default": self.default,
+            "fetched": parse_name(model.name) is not None,
             "last_used": self.last_used,
             "expires": self.expires,
             "modified": seen.modified,

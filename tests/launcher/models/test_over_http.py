@@ -248,6 +248,8 @@ def test_a_model_is_fetched_asked_and_deleted(
         assert len(server.workers()) == before + 1
         rows = {each["name"]: each for each in client.get("/api/models").json()["data"]}
         assert rows[NAME]["context"] == 256, "that which is in use"
+        fetched = {name for name, row in rows.items() if row["fetched"]}
+        assert fetched == {NAME} < set(rows), "another was given as a file"
         place = f"/api/models/{quote(NAME, safe='')}"
         response = client.delete(place)
         assert response.status_code == 409

@@ -47,7 +47,8 @@ function buttons(model) {
     h("button", { type: "button", class: kind, "aria-label": `${label} ${model.name}`, onclick: run }, label);
   if (model.status === "ready") return [act("Unload", () => change("unload", model.name))];
   if (model.status === "available" || model.status === "failed") {
-    return [act("Load", () => load(model.name)), act("Delete", () => remove(model), "quiet danger")];
+    const deletion = model.fetched ? [act("Delete", () => remove(model), "quiet danger")] : []; // a file of one's own stays
+    return [act("Load", () => load(model.name)), ...deletion];
   }
   return [];
 }
