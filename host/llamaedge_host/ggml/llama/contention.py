@@ -152,7 +152,7 @@ def waited() -> dict[str, int]:
     Those are left out that give way to all others.
     """
     found = {}
-    for task in os.listdir(_TASKS):  # noqa: PTH208 - several times as fast
+    for task in os.listdir(_TASKS):  # noqa: PTH208 - twice as fast
         if task in _humble:
             continue
         try:
