@@ -229,6 +229,21 @@ def test_where_a_draft_begins_dear_it_is_long_or_none(
     assert max(lengths) > 20
 
 
+def test_a_draft_that_is_not_likely_to_pay_is_not_computed(
+    drafting: GgmlBackend, same: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five tokens are made, 2.7 are likely to come true, and computing them takes 3.5 steps."""
+    monkeypatch.setattr(engine, "costs", lambda _: replace(GPU, draft=3.0))
+    monkeypatch.setattr(drafter, "drafting", lambda *_: (0.2, 0.0))
+    monkeypatch.setattr(drafter._Odds, "of", lambda *_: 0.8)
+    graph = load(drafting, same, top_k=1, n_predict=40)
+    run(graph.context(), TEXT)
+    counters = told(graph)
+    graph.close()
+    assert counters.draft_model_steps >= 5
+    assert counters.draft_model_tokens == 0
+
+
 def test_a_text_longer_than_the_draft_models_memory_goes_on(
     drafting: GgmlBackend, same: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
